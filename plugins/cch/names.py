@@ -1,0 +1,69 @@
+"""Names of the resources: ``cch-<env>-<owner>-<resource>``. One place decides them all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_PART = re.compile(r"[a-z0-9][a-z0-9-]{0,19}")
+
+
+def capability_service(capability_id: str) -> str:
+    """The service that owns a capability, as its queue spells it.
+
+    ``declaration_communicator#submit`` → ``declaration-communicator``.
+    """
+    return re.sub(r"[^a-z0-9-]+", "-", capability_id.split("#", 1)[0].lower()).strip("-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The names of one environment's resources."""
+
+    env: str = "dev"
+    owner: str = "local"
+
+    def __post_init__(self) -> None:
+        for label, value in (("CCH_ENV", self.env), ("CCH_OWNER", self.owner)):
+            if not _PART.fullmatch(value):
+                message = f"{label}={value!r}: use 1 to 20 of a-z, 0-9 and '-', beginning with a letter or digit"
+                raise ValueError(message)
+
+    @property
+    def prefix(self) -> str:
+        return f"cch-{self.env}-{self.owner}-"
+
+    @property
+    def definitions_bucket(self) -> str:
+        return f"{self.prefix}workflow-definitions-bucket"
+
+    @property
+    def eventdata_bucket(self) -> str:
+        return f"{self.prefix}eventdata-bucket"
+
+    @property
+    def command_queue(self) -> str:
+        return f"{self.prefix}orchestrator-command-queue"
+
+    @property
+    def reply_queue(self) -> str:
+        return f"{self.prefix}orchestrator-reply-queue"
+
+    @property
+    def fallback_queue(self) -> str:
+        return f"{self.prefix}capability-fallback-request-queue"
+
+    @property
+    def table(self) -> str:
+        return f"{self.prefix}workflow-state-table"
+
+    def capability_queue(self, capability_id: str) -> str:
+        return f"{self.prefix}capability-{capability_service(capability_id)}-request-queue"
+
+    def dead_letter_queue(self, queue: str) -> str:
+        """Where SQS itself moves a message that nobody could take off ``queue``."""
+        return f"{queue}-dlq"
+
+    def rejected_queue(self, queue: str) -> str:
+        """Where *we* put what we refuse, with the reason; never SQS's own redrive target."""
+        return f"{queue}-rejected-dlq"
