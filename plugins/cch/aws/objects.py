@@ -1,0 +1,103 @@
+"""S3: large payloads, and the bucket of definitions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import botocore.exceptions
+
+from cch.aws.session import client, error_code, explained
+from cch.definition.source import NotModified, SourceObject
+from cch.errors import CapabilityError, DefinitionNotFoundError
+from cch.settings import Settings
+
+
+class S3Blobs:
+    """:class:`~cch.ledger.store.BlobStore` in a bucket. Large payloads are rare: a thread each is enough."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bucket = settings.names.eventdata_bucket
+
+    def _client(self) -> Any:
+        return client("s3", self._settings)
+
+    async def write(self, name: str, text: str) -> None:
+        def put() -> None:
+            with explained(self._bucket):
+                self._client().put_object(
+                    Bucket=self._bucket, Key=name, Body=text.encode(), ContentType="application/json"
+                )
+
+        await asyncio.to_thread(put)
+
+    async def read(self, name: str) -> str:
+        def get() -> str:
+            with explained(self._bucket):
+                body: bytes = self._client().get_object(Bucket=self._bucket, Key=name)["Body"].read()
+            return body.decode()
+
+        return await asyncio.to_thread(get)
+
+
+class S3Definitions:
+    """:class:`~cch.definition.source.DefinitionSource`: the bucket's top level; ``by-digest/`` keeps every version."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bucket = settings.names.definitions_bucket
+
+    def _client(self) -> Any:
+        return client("s3", self._settings)
+
+    def stamps(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        with explained(self._bucket):
+            pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Delimiter="/")
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    if entry["Key"].endswith((".yaml", ".yml")):
+                        found[entry["Key"]] = entry["ETag"]
+        return found
+
+    def read(self, name: str, known_stamp: str = "") -> SourceObject | NotModified:
+        condition = {"IfNoneMatch": known_stamp} if known_stamp else {}
+        with explained(self._bucket):
+            try:
+                answer = self._client().get_object(Bucket=self._bucket, Key=name, **condition)
+                body: bytes = answer["Body"].read()
+            except botocore.exceptions.ClientError as error:
+                if error_code(error) in ("304", "NotModified"):
+                    return NotModified()
+                if error_code(error) in ("NoSuchKey", "404"):
+                    raise DefinitionNotFoundError(f"there is no {name} in {self._bucket}") from None
+                raise
+        return SourceObject(name=name, text=body.decode("utf-8", "replace"), stamp=answer["ETag"])
+
+    def write(self, name: str, text: str) -> None:
+        with explained(self._bucket):
+            self._client().put_object(
+                Bucket=self._bucket, Key=name, Body=text.encode(), ContentType="application/yaml"
+            )
+
+    def describe(self) -> str:
+        return f"s3://{self._bucket}"
+
+
+def read_uri(uri: str, settings: Settings) -> str:
+    """The text of an ``s3://bucket/key``.
+
+    :raises CapabilityError: not such a URI, or no such object.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not key:
+        raise CapabilityError(f"{uri!r} is no s3://bucket/key")
+    with explained(uri):
+        try:
+            body: bytes = client("s3", settings).get_object(Bucket=bucket, Key=key)["Body"].read()
+        except botocore.exceptions.ClientError as error:
+            if error_code(error) in ("NoSuchKey", "NoSuchBucket", "404"):
+                raise CapabilityError(f"there is no {uri}") from None
+            raise
+    return body.decode("utf-8", "replace")

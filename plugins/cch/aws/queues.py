@@ -1,0 +1,93 @@
+"""Queues in SQS."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import botocore.exceptions
+
+from cch.aws.session import error_code, explained
+from cch.ledger.messages import Stored
+from cch.replies.queue import BATCH, Received
+
+#: Seconds for which "no such queue" is believed: a queue may be created while requests for it fail.
+_ABSENCE_SECONDS = 10.0
+
+
+class SqsQueue:
+    """:class:`~cch.replies.queue.MessageQueue` on an aiobotocore client.
+
+    :raises ServiceUnavailableError: from every method, when SQS does not answer.
+    """
+
+    def __init__(self, client: Any, name: str, url: str) -> None:
+        self._client = client
+        self.name = name
+        self.url = url
+
+    async def receive(self, wait: float) -> list[Received]:
+        with explained(self.name):
+            answer = await self._client.receive_message(
+                QueueUrl=self.url,
+                MaxNumberOfMessages=BATCH,
+                WaitTimeSeconds=int(wait),
+                MessageSystemAttributeNames=["SentTimestamp"],
+            )
+        return [
+            Received(
+                queue=self.name,
+                message_id=raw["MessageId"],
+                receipt=raw["ReceiptHandle"],
+                body=raw["Body"],
+                sent=int(raw.get("Attributes", {}).get("SentTimestamp", time.time() * 1000)),
+            )
+            for raw in answer.get("Messages", ())
+        ]
+
+    async def delete(self, messages: Sequence[tuple[Received, Stored]]) -> None:
+        entries = []
+        for number, (message, stored) in enumerate(messages):
+            assert stored.key == message.key, "deleted against another message's receipt"
+            entries.append({"Id": str(number), "ReceiptHandle": message.receipt})
+        for start in range(0, len(entries), BATCH):
+            with explained(self.name):
+                await self._client.delete_message_batch(QueueUrl=self.url, Entries=entries[start : start + BATCH])
+
+    async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
+        typed = {name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items()}
+        with explained(self.name):
+            await self._client.send_message(QueueUrl=self.url, MessageBody=body, MessageAttributes=typed)
+
+
+class SqsQueues:
+    """Queues by name; addresses are kept, absence only for a few seconds."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._known: dict[str, SqsQueue] = {}
+        self._absent: dict[str, float] = {}
+        self._lock = asyncio.Lock()
+
+    async def find(self, name: str) -> SqsQueue | None:
+        if name in self._known:
+            return self._known[name]
+        async with self._lock:
+            if name in self._known or time.monotonic() < self._absent.get(name, 0.0):
+                return self._known.get(name)
+            with explained(name):
+                try:
+                    answer = await self._client.get_queue_url(QueueName=name)
+                except botocore.exceptions.ClientError as error:
+                    if "NonExistentQueue" not in error_code(error) and "QueueDoesNotExist" not in error_code(error):
+                        raise
+                    self._absent[name] = time.monotonic() + _ABSENCE_SECONDS
+                    return None
+            self._known[name] = SqsQueue(self._client, name, answer["QueueUrl"])
+            return self._known[name]
+
+    async def address(self, name: str) -> str:
+        queue = await self.find(name)
+        return queue.url if queue else name

@@ -1,0 +1,91 @@
+"""AWS clients: through Airflow's connection where Airflow is loaded, through AWS's own chain elsewhere (the CLI)."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
+
+import botocore.exceptions
+from botocore.config import Config
+
+from cch.errors import ServiceUnavailableError
+from cch.settings import Settings
+
+#: Connections to one service that may be open at the same time: consumers, plus requests being sent.
+_POOL = 50
+#: botocore repeats throttled and lost calls; the ledger's writes name their writer, so a repeat is recognised.
+_RETRIES = {"mode": "standard", "max_attempts": 5}
+_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 40}
+
+
+def _in_airflow() -> bool:
+    return "airflow" in sys.modules
+
+
+def _hook(service: str, settings: Settings, config: Any) -> Any:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook  # noqa: PLC0415 - slow, and only in Airflow
+
+    return AwsGenericHook(aws_conn_id=settings.aws_conn_id, client_type=service, config=config)
+
+
+@functools.lru_cache(maxsize=32)
+def client(service: str, settings: Settings) -> Any:
+    """A boto3 client, cached for the process; clients are safe to share between threads."""
+    config = Config(retries=_RETRIES, max_pool_connections=_POOL, **_TIMEOUTS)
+    if _in_airflow():
+        return _hook(service, settings, config).get_conn()
+    import boto3  # noqa: PLC0415 - half a second that `cch validate` does not need
+
+    with explained(service):
+        return boto3.client(service, config=config)
+
+
+async def async_client(stack: AsyncExitStack, service: str, settings: Settings) -> Any:
+    """An aiobotocore client that lives as long as ``stack``."""
+    from aiobotocore.config import AioConfig  # noqa: PLC0415
+
+    config = AioConfig(retries=_RETRIES, max_pool_connections=_POOL, **_TIMEOUTS)
+    if _in_airflow():
+        return await stack.enter_async_context(await _hook(service, settings, config).get_async_conn())
+    from aiobotocore.session import get_session  # noqa: PLC0415
+
+    with explained(service):
+        return await stack.enter_async_context(get_session().create_client(service, config=config))
+
+
+def error_code(error: botocore.exceptions.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn botocore's exceptions into one sentence that says what to mend.
+
+    :raises ServiceUnavailableError: for whatever botocore raises inside.
+    """
+    try:
+        yield
+    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError):
+        raise ServiceUnavailableError(
+            f"{what}: no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role"
+            ' (local stack: run `cch up`, then eval "$(cch env)")'
+        ) from None
+    except botocore.exceptions.NoRegionError:
+        raise ServiceUnavailableError(f"{what}: no AWS region: set AWS_DEFAULT_REGION") from None
+    except botocore.exceptions.EndpointConnectionError as error:
+        raise ServiceUnavailableError(
+            f"{what}: nothing answers at {error.kwargs.get('endpoint_url')}: is the stack up (`cch up`)?"
+        ) from None
+    except botocore.exceptions.ClientError as error:
+        code = error_code(error)
+        hint = {
+            "NoSuchBucket": ": create the resources (`cch up`, or the infrastructure stack), or check CCH_ENV and CCH_OWNER",
+            "ResourceNotFoundException": ": create the resources (`cch up`), or check CCH_ENV and CCH_OWNER",
+            "AccessDenied": ": the credentials lack the permission",
+        }.get(code, "")
+        raise ServiceUnavailableError(f"{what}: {code}: {error.response['Error'].get('Message', '')}{hint}") from None
+    except botocore.exceptions.BotoCoreError as error:
+        raise ServiceUnavailableError(f"{what}: {error}") from None

@@ -1,0 +1,140 @@
+"""Which code stands behind a capability id or a library function."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from cch.errors import CapabilityNotBoundError, SettingsError
+from cch.interpreter.host import Call
+from cch.settings import Settings
+
+
+class ObjectReader(Protocol):
+    """Reads an object by its S3 URI."""
+
+    def __call__(self, uri: str) -> str: ...
+
+
+CapabilityFunction = Callable[[Call], Any]
+LibraryFunction = Callable[[Mapping[str, Any], Mapping[str, Any], ObjectReader], Any]
+_C = TypeVar("_C", bound=CapabilityFunction)
+_L = TypeVar("_L", bound=LibraryFunction)
+
+
+@dataclass(frozen=True, slots=True)
+class PythonBinding:
+    function: CapabilityFunction
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaBinding:
+    """``function`` is a name or ARN; ``{prefix}`` in it stands for ``cch-<env>-<owner>-``."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpBinding:
+    url: str
+
+
+Binding = PythonBinding | LambdaBinding | HttpBinding
+
+_capabilities: dict[str, Binding] = {}
+_library: dict[str, LibraryFunction] = {}
+
+
+def sync_capability(capability_id: str) -> Callable[[_C], _C]:
+    """Register a function for ``sync_call`` nodes: it gets a :class:`Call` and returns a mapping of outputs.
+
+    It may be ``async``. Whatever it raises takes the node's ``on_failure``.
+    """
+
+    def register(function: _C) -> _C:
+        _capabilities[capability_id] = PythonBinding(function)
+        return function
+
+    return register
+
+
+def bind_lambda(capability_id: str, function: str) -> None:
+    """Let an AWS Lambda function answer a capability."""
+    _capabilities[capability_id] = LambdaBinding(function)
+
+
+def bind_http(capability_id: str, url: str) -> None:
+    """Let an HTTP endpoint (POST, JSON) answer a capability."""
+    _capabilities[capability_id] = HttpBinding(url)
+
+
+def library_function(function_id: str) -> Callable[[_L], _L]:
+    """Register a function for ``library_call`` nodes; it gets (parameters, context, reader of S3 objects)."""
+
+    def register(function: _L) -> _L:
+        _library[function_id] = function
+        return function
+
+    return register
+
+
+def load(settings: Settings) -> None:
+    """Import the modules that the settings name.
+
+    :raises SettingsError: one of them cannot be imported; says which and why.
+    """
+    for module in settings.capability_modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise SettingsError(f"capability module {module!r} cannot be imported: {error}") from error
+
+
+def _configured(settings: Settings) -> Mapping[str, str]:
+    text = settings.capability_bindings.strip()
+    if not text:
+        return {}
+    try:
+        raw = json.loads(text if text.startswith("{") else Path(text).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"CCH_CAPABILITY_BINDINGS: {error}") from None
+    if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
+        raise SettingsError("CCH_CAPABILITY_BINDINGS: give a JSON object, capability id → lambda:<function> or address")
+    return raw
+
+
+def binding(capability_id: str, settings: Settings) -> Binding:
+    """What is bound to a capability; the configuration wins over code.
+
+    :raises CapabilityNotBoundError: nothing; names what is.
+    """
+    load(settings)
+    configured = _configured(settings).get(capability_id)
+    if configured is not None:
+        if configured.startswith("lambda:"):
+            return LambdaBinding(configured.removeprefix("lambda:"))
+        if configured.startswith(("http://", "https://")):
+            return HttpBinding(configured)
+        raise SettingsError(f"CCH_CAPABILITY_BINDINGS: {configured!r} is neither lambda:<function> nor an address")
+    try:
+        return _capabilities[capability_id]
+    except KeyError:
+        known = ", ".join(sorted(_capabilities))
+        raise CapabilityNotBoundError(
+            f"nothing is bound to capability {capability_id!r}: register a function with @sync_capability and name its"
+            f" module in CCH_CAPABILITY_MODULES, or bind a Lambda or address in CCH_CAPABILITY_BINDINGS (known: {known})"
+        ) from None
+
+
+def find_library(function_id: str, settings: Settings) -> LibraryFunction:
+    """:raises CapabilityNotBoundError: no such function; names those there are."""
+    load(settings)
+    try:
+        return _library[function_id]
+    except KeyError:
+        known = ", ".join(sorted(_library))
+        raise CapabilityNotBoundError(f"there is no library function {function_id!r} (known: {known})") from None

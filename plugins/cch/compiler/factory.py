@@ -1,0 +1,75 @@
+"""All DAGs of the published definitions, for the DAG file. A bad definition, or no S3, harms no other."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+
+from airflow.sdk import DAG, get_parsing_context
+
+from cch.compiler.dag import compile_workflow, placeholder
+from cch.definition.catalogue import Catalogue, Entry
+from cch.errors import CchError, Problem
+from cch.runtime.platform import open_catalogue
+from cch.settings import load_settings
+
+#: DAG that appears when definitions cannot be read at all.
+SOURCE_ERROR_DAG = "cch_definitions_unavailable"
+
+
+class DefinitionWarning(UserWarning):
+    """Definitions could not be read, or not in their current version; Airflow shows it with the DAG file."""
+
+
+def workflow_dags() -> Iterator[DAG]:
+    """The DAGs to serve. When Airflow parses the file to execute one task, only that task's definition is read."""
+    context = get_parsing_context()
+    try:
+        catalogue = open_catalogue(load_settings())
+        if context.dag_id and context.dag_id != SOURCE_ERROR_DAG:
+            yield from _one(catalogue, context.dag_id, for_task=bool(context.task_id))
+            return
+        yield from _all(catalogue)
+    except CchError as error:
+        yield _unavailable(error)
+
+
+def _one(catalogue: Catalogue, dag_id: str, *, for_task: bool) -> Iterator[DAG]:
+    try:
+        yield compile_workflow(catalogue.current(dag_id), for_task=for_task)
+    except CchError:
+        # Perhaps a placeholder, or a file whose name nobody indexed yet: look at all of them.
+        yield from (dag for dag in _all(catalogue) if dag.dag_id == dag_id)
+
+
+def _all(catalogue: Catalogue) -> Iterator[DAG]:
+    snapshot = catalogue.snapshot()
+    if snapshot.outage:
+        warnings.warn(f"definitions come from the cache: {snapshot.outage}", DefinitionWarning, stacklevel=2)
+        if not snapshot.entries:
+            yield placeholder(
+                SOURCE_ERROR_DAG, "No definitions can be read", (Problem(code="CCH-X002", message=snapshot.outage),)
+            )
+    for entry in snapshot.entries:
+        yield _dag(entry)
+
+
+def _dag(entry: Entry) -> DAG:
+    if entry.definition is None:
+        for problem in entry.problems:
+            warnings.warn(str(problem), DefinitionWarning, stacklevel=2)
+        dag_id = re.sub(r"[^A-Za-z0-9_.-]+", "_", entry.workflow_id)
+        return placeholder(dag_id, f"{entry.file} cannot be used", entry.problems)
+    try:
+        return compile_workflow(entry.definition, problems=entry.problems)
+    except Exception as error:  # noqa: BLE001 - whatever one definition does, the others are served
+        message = f"cannot be compiled: {type(error).__name__}: {error}"
+        problem = Problem(code="CCH-G900", message=message, hint="please report this", file=entry.file)
+        return placeholder(entry.definition.workflow_id, f"{entry.file} cannot be compiled", (problem,))
+
+
+def _unavailable(error: CchError) -> DAG:
+    warnings.warn(str(error), DefinitionWarning, stacklevel=2)
+    problem = Problem(code=error.code, message=str(error))
+    return placeholder(SOURCE_ERROR_DAG, "No definitions can be read", (problem,))

@@ -1,0 +1,260 @@
+"""All definitions, cached on disk: survives an outage of the source, and reads one without looking at the others.
+
+The cache is written by many processes at once; every file is put in place whole, and all of it can be lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cch.definition.model import Definition
+from cch.definition.reader import digest_of, read_checked
+from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
+from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, Problem, ServiceUnavailableError
+
+Check = Callable[[str, str], tuple[Definition | None, tuple[Problem, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file of the source.
+
+    ``definition`` is the current version if it is good, else the last good one (``problems`` then says what is
+    wrong with the current), else None. ``workflow_id`` is the best guess if nothing could be read.
+    """
+
+    file: str
+    workflow_id: str
+    definition: Definition | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All entries; ``outage`` says why they may be old."""
+
+    entries: tuple[Entry, ...]
+    outage: str = ""
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a file in place whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(name, path)  # noqa: PTH105 - Path.replace would do the same
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+class Catalogue:
+    """Reads ``source`` through the cache folder.
+
+    ``check`` tells whether a text is a good definition (schema and graph); it is passed in because the graph's
+    layer lies above this one. ``refresh_seconds``: how long a listing, or one file's stamp, is trusted.
+    """
+
+    def __init__(
+        self,
+        source: DefinitionSource,
+        cache: Path,
+        check: Check,
+        refresh_seconds: float = 5.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._cache = cache
+        self._check = check
+        self._refresh = refresh_seconds
+        self._clock = clock
+
+    # --- one definition --------------------------------------------------------------------------------------
+
+    def current(self, workflow_id: str) -> Definition:
+        """The definition of one workflow; looks at no other file.
+
+        :raises DefinitionNotFoundError: there is none.
+        :raises DefinitionError: the only version there is cannot be used.
+        :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
+        """
+        files = [f"{workflow_id}.yaml", f"{workflow_id}.yml"]
+        if indexed := _read(self._cache / "index" / _safe(workflow_id)):
+            files.insert(0, indexed)
+        for file in dict.fromkeys(files):
+            try:
+                text = self._text(file)
+            except DefinitionNotFoundError:
+                continue
+            entry = self._entry(file, text)
+            if entry.workflow_id != workflow_id:
+                continue
+            if entry.definition is None:
+                raise DefinitionError(entry.problems)
+            return entry.definition
+        for entry in self.snapshot().entries:
+            if entry.workflow_id == workflow_id:
+                if entry.definition is None:
+                    raise DefinitionError(entry.problems)
+                return entry.definition
+        raise DefinitionNotFoundError(f"there is no definition of {workflow_id!r} in {self._source.describe()}")
+
+    def by_digest(self, digest: str, workflow_id: str = "") -> Definition:
+        """A version that was published, for an instance that runs it.
+
+        :raises DefinitionNotFoundError: it is neither cached nor kept.
+        """
+        cached = _read(self._cache / "by-digest" / digest)
+        if cached is None:
+            try:
+                answer = self._source.read(f"{BY_DIGEST}{digest}.yaml")
+                assert not isinstance(answer, NotModified)
+                cached = answer.text
+            except DefinitionNotFoundError:
+                if workflow_id and (current := self.current(workflow_id)).digest == digest:
+                    return current
+                raise
+            _write(self._cache / "by-digest" / digest, cached)
+        return read_checked(cached, f"{workflow_id or digest[:12]}.yaml")
+
+    def keep(self, definition: Definition) -> None:
+        """Keep a version for the instances that run it, beyond its next publication."""
+        path = self._cache / "by-digest" / definition.digest
+        marker = self._cache / "kept" / definition.digest
+        if _read(path) is None:
+            _write(path, definition.text)
+        if _read(marker) is None:
+            self._source.write(f"{BY_DIGEST}{definition.digest}.yaml", definition.text)
+            _write(marker, "")
+
+    def uri(self, workflow_id: str) -> str:
+        """What messages call the definition."""
+        return f"{self._source.describe()}/{workflow_id}.yaml"
+
+    # --- all definitions -------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Every definition, from the cache where the source does not answer."""
+        try:
+            stamps, outage = self._stamps(), ""
+        except ServiceUnavailableError as error:
+            stamps, outage = self._cached_stamps(), str(error)
+        entries: list[Entry] = []
+        for file, stamp in sorted(stamps.items()):
+            try:
+                entries.append(self._entry(file, self._text(file, stamp)))
+            except CchError as error:
+                problem = Problem(code=error.code, message=str(error), file=file)
+                entries.append(Entry(file=file, workflow_id=_stem(file), definition=None, problems=(problem,)))
+        return Snapshot(entries=_without_twins(entries), outage=outage)
+
+    def _stamps(self) -> dict[str, str]:
+        path = self._cache / "listing.json"
+        cached = _read(path)
+        if cached is not None:
+            listing = json.loads(cached)
+            if 0 <= self._clock() - listing["at"] < self._refresh:
+                stamps: dict[str, str] = listing["stamps"]
+                return stamps
+        stamps = self._source.stamps()
+        _write(path, json.dumps({"at": self._clock(), "stamps": stamps}, sort_keys=True))
+        return stamps
+
+    def _cached_stamps(self) -> dict[str, str]:
+        listing = json.loads(_read(self._cache / "listing.json") or '{"stamps": {}}')
+        stamps: dict[str, str] = listing["stamps"]
+        return stamps
+
+    # --- one file --------------------------------------------------------------------------------------------
+
+    def _text(self, file: str, stamp: str = "") -> str:
+        """The file's text; with ``stamp`` from the cache if that has it, else by a conditional read."""
+        path = self._cache / "objects" / _safe(file)
+        raw = _read(path)
+        cached = json.loads(raw) if raw else None
+        if cached and (cached["stamp"] == stamp or 0 <= self._clock() - cached["at"] < self._refresh * (not stamp)):
+            return str(cached["text"])
+        try:
+            answer = self._source.read(file, cached["stamp"] if cached else "")
+        except ServiceUnavailableError:
+            if cached:
+                return str(cached["text"])
+            raise
+        if isinstance(answer, NotModified):
+            assert cached
+            fresh = {**cached, "at": self._clock()}
+        else:
+            fresh = {"stamp": answer.stamp, "text": answer.text, "at": self._clock()}
+        _write(path, json.dumps(fresh))
+        return str(fresh["text"])
+
+    def _entry(self, file: str, text: str) -> Entry:
+        """Check a text once: the verdict is cached under its digest."""
+        digest = digest_of(text)
+        if _read(self._cache / "good" / digest) is not None:
+            definition: Definition | None = read_checked(text, file)
+            problems: tuple[Problem, ...] = ()
+        else:
+            definition, problems = self._check(text, file)
+        if definition is not None:
+            self._remember_good(file, definition)
+            return Entry(file=file, workflow_id=definition.workflow_id, definition=definition)
+        last = _read(self._cache / "last-good" / _safe(file))
+        if last is not None:
+            old = read_checked(last, file)
+            return Entry(file=file, workflow_id=old.workflow_id, definition=old, problems=problems)
+        return Entry(file=file, workflow_id=_stem(file), definition=None, problems=problems)
+
+    def _remember_good(self, file: str, definition: Definition) -> None:
+        remembered = {
+            self._cache / "last-good" / _safe(file): definition.text,
+            self._cache / "index" / _safe(definition.workflow_id): file,
+            self._cache / "by-digest" / definition.digest: definition.text,
+            self._cache / "good" / definition.digest: "",
+        }
+        for path, text in remembered.items():
+            if _read(path) != text:
+                _write(path, text)
+
+
+def _stem(file: str) -> str:
+    return file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+def _safe(name: str) -> str:
+    """A file name for any name."""
+    plain = "".join(c if c.isalnum() or c in "_.-" else "_" for c in name)
+    return name if name == plain else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _without_twins(entries: list[Entry]) -> tuple[Entry, ...]:
+    """Two files with one ``workflow_id``: the first keeps it, the other one becomes a problem."""
+    owner: dict[str, str] = {}
+    result: list[Entry] = []
+    for entry in entries:
+        first = owner.setdefault(entry.workflow_id, entry.file)
+        if first == entry.file:
+            result.append(entry)
+            continue
+        problem = Problem(
+            code="CCH-G007",
+            message=f"workflow_id {entry.workflow_id!r} is already used by {first}",
+            hint="give one of them another id",
+            file=entry.file,
+            line=1,
+            column=1,
+        )
+        result.append(Entry(file=entry.file, workflow_id=_stem(entry.file), definition=None, problems=(problem,)))
+    return tuple(result)

@@ -1,0 +1,77 @@
+"""JSON Schema validation whose messages an analyst can act on."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import jsonschema
+
+from cch.definition.document import Document, Path
+from cch.errors import Problem
+
+
+@functools.cache
+def definition_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a workflow definition."""
+    text = resources.files("cch").joinpath("schemas", "workflow-definition.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(definition_schema())
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(sorted(known))}"
+
+
+def _describe(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str, str, str]]:
+    """Path, code, message and hint for each thing that one schema error is about."""
+    path: Path = tuple(error.absolute_path)
+    subject = f"{path[-1]!r}" if path else "the definition"
+    match error.validator:
+        case "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            for key in error.instance:
+                if key not in known and not re.match("x-", key):
+                    hint = _did_you_mean(key, known)
+                    yield (*path, key), "CCH-D021", f"unknown key {key!r} in {subject}", hint
+        case "required":
+            missing = re.match(r"'(.*)' is a required property", error.message)
+            key = missing[1] if missing else "?"
+            described = error.schema.get("properties", {}).get(key, {}).get("description", "")
+            yield path, "CCH-D022", f"{subject} has no {key!r}", described or f"add {key!r}"
+        case "enum" | "const":
+            allowed = [str(value) for value in error.validator_value]
+            message = f"{subject} is {error.instance!r}"
+            yield path, "CCH-D023", message, _did_you_mean(str(error.instance), allowed)
+        case "type":
+            wanted = error.validator_value
+            wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            found = "nothing" if error.instance is None else f"{error.instance!r:.60}"
+            message = f"{subject} must be of type {wanted}, but is {found}"
+            yield path, "CCH-D024", message, str(error.schema.get("description", ""))
+        case "pattern" | "propertyNames":
+            message = f"{subject} has a form that is not allowed: {error.instance!r:.80}"
+            yield path, "CCH-D025", message, str(error.schema.get("description", ""))
+        case _:
+            yield path, "CCH-D026", f"{subject}: {error.message:.200}", str(error.schema.get("description", ""))
+
+
+def schema_problems(document: Document) -> list[Problem]:
+    """Everything in ``document`` that the schema does not allow, in the order of the file."""
+    problems = [
+        document.problem(path, code, message, hint)
+        for error in _validator().iter_errors(document.data)
+        for path, code, message, hint in _describe(error)
+    ]
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column, problem.code))

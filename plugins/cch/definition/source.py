@@ -1,0 +1,84 @@
+"""Where definitions are kept: a bucket, or a folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cch.errors import DefinitionNotFoundError, ServiceUnavailableError
+
+#: Prefix under which every published version is kept by its digest, for the instances that run it.
+BY_DIGEST = "by-digest/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceObject:
+    """One file and the stamp (ETag, or time and size) by which a later read can be conditional."""
+
+    name: str
+    text: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The file still has the stamp that the reader knows."""
+
+
+class DefinitionSource(Protocol):
+    """:raises ServiceUnavailableError: from every method, when the source cannot be reached."""
+
+    def stamps(self) -> dict[str, str]:
+        """File name → stamp of every definition."""
+        ...
+
+    def read(self, name: str, known_stamp: str = "") -> SourceObject | NotModified:
+        """:raises DefinitionNotFoundError: no such file."""
+        ...
+
+    def write(self, name: str, text: str) -> None: ...
+
+    def describe(self) -> str:
+        """How people call the place."""
+        ...
+
+
+class FolderSource:
+    """A folder of YAML files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def stamps(self) -> dict[str, str]:
+        if not self._folder.is_dir():
+            raise ServiceUnavailableError(f"definitions folder {self._folder} does not exist")
+        with os.scandir(self._folder) as entries:
+            return {
+                entry.name: _stamp(entry.stat())
+                for entry in entries
+                if entry.name.endswith((".yaml", ".yml")) and entry.is_file()
+            }
+
+    def read(self, name: str, known_stamp: str = "") -> SourceObject | NotModified:
+        path = self._folder / name
+        try:
+            stamp = _stamp(path.stat())
+            if stamp == known_stamp:
+                return NotModified()
+            return SourceObject(name=name, text=path.read_text("utf-8", "replace"), stamp=stamp)
+        except FileNotFoundError:
+            raise DefinitionNotFoundError(f"there is no {name} in {self._folder}") from None
+
+    def write(self, name: str, text: str) -> None:
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+    def describe(self) -> str:
+        return str(self._folder)
+
+
+def _stamp(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}-{status.st_size}"

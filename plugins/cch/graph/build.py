@@ -1,0 +1,137 @@
+"""Definition to graph: the edges that are written, then those that a join's list implies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+import networkx as nx
+
+from cch.definition.model import (
+    AsyncRequest,
+    Condition,
+    Definition,
+    End,
+    EndBranch,
+    Entry,
+    EventWait,
+    Fork,
+    Join,
+    LibraryCall,
+    LogError,
+    MapFork,
+    Node,
+    ScheduledRequest,
+    SetState,
+    SyncCall,
+)
+from cch.graph.model import Edge, Graph
+
+#: Label of the implied edge that closes a branch.
+BRANCH_END = "end_of_branch"
+#: Label of the implied edge from a map_fork to the join named after it.
+ALL_ITEMS = "all_items"
+
+
+def written_ways(node: Node) -> list[tuple[str, str]]:
+    """(label, target) pairs of a node as the definition writes them."""
+    ways: list[tuple[str, str | None]] = []
+    match node:
+        case Entry():
+            ways = [("next", node.next)]
+        case AsyncRequest():
+            ways = [("on_response", node.on_response), ("on_timeout", node.on_timeout)]
+        case ScheduledRequest():
+            ways = [
+                ("on_success", node.on_success),
+                ("on_response", node.on_response),
+                ("on_timeout", node.on_timeout),
+            ]
+        case SyncCall() | LibraryCall():
+            ways = [("on_success", node.on_success), ("on_timeout", node.on_timeout)]
+        case Condition():
+            ways = list(node.branches.items())
+        case SetState() | LogError() | Join():
+            ways = [("on_success", node.on_success)]
+        case Fork():
+            ways = [(branch, branch) for branch in node.branches]
+        case MapFork():
+            ways = [("item", node.branch_entry_node)]
+        case EventWait():
+            ways = [("on_event", node.on_event), ("on_timeout", node.on_timeout)]
+        case EndBranch() | End():
+            pass
+        case _:
+            assert_never(node)
+    return [(label, target) for label, target in (*ways, ("on_failure", node.on_failure)) if target is not None]
+
+
+def success_is_open(node: Node) -> bool:
+    """Whether a node's success leads nowhere by itself, so that a join may imply where."""
+    match node:
+        case EndBranch():
+            return True
+        case SyncCall() | SetState():
+            return node.on_success is None
+        case _:
+            return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Branch:
+    """One branch of a join: the nodes a token of it can be at before it arrives."""
+
+    join: str
+    name: str
+    body: frozenset[str]
+
+
+def _branches(nodes: Mapping[str, Node], edges: Iterable[Edge]) -> list[_Branch]:
+    walk: nx.DiGraph[str] = nx.DiGraph()
+    walk.add_nodes_from(nodes)
+    # A map's body is a scope of its own: its ends close the map, not a branch around it.
+    walk.add_edges_from((edge.source, edge.target) for edge in edges if not isinstance(nodes[edge.source], MapFork))
+    found = []
+    for join, node in nodes.items():
+        if not isinstance(node, Join):
+            continue
+        before = nx.restricted_view(walk, [join], [])
+        for name in node.join_branches:
+            if name in nodes and name != join:
+                body = frozenset({name} | nx.descendants(before, name))
+                found.append(_Branch(join=join, name=name, body=body))
+    return found
+
+
+def _implied_edges(nodes: Mapping[str, Node], branches: Iterable[_Branch]) -> list[Edge]:
+    """An open end belongs to the innermost join whose branch it lies in: the one with the smallest body."""
+    edges = []
+    for branch in branches:
+        if isinstance(nodes[branch.name], MapFork):
+            edges.append(Edge(branch.name, ALL_ITEMS, branch.join, implied=True))
+    for name, node in nodes.items():
+        around = [branch for branch in branches if name in branch.body] if success_is_open(node) else []
+        if around:
+            innermost = min(around, key=lambda branch: (name != branch.name, len(branch.body), branch.join))
+            label = BRANCH_END if isinstance(node, EndBranch) else "on_success"
+            edges.append(Edge(name, label, innermost.join, implied=True))
+    return edges
+
+
+def build_graph(definition: Definition) -> Graph:
+    """The graph of ``definition``. Ways to nodes that do not exist are left out: the checks report them."""
+    nodes = definition.nodes
+    written = [
+        Edge(name, label, target)
+        for name, node in nodes.items()
+        for label, target in written_ways(node)
+        if target in nodes
+    ]
+    branches = _branches(nodes, written)
+    edges = tuple(dict.fromkeys([*written, *_implied_edges(nodes, branches)]))
+    arrivals: dict[str, dict[str, frozenset[str]]] = {}
+    for branch in branches:
+        closing = {edge.source for edge in edges if edge.target == branch.join and edge.source in branch.body}
+        arrivals.setdefault(branch.join, {})[branch.name] = frozenset(closing)
+    return Graph(definition=definition, edges=edges, join_arrivals=arrivals)

@@ -1,0 +1,288 @@
+"""Checks after the schema: everything that can be known to be wrong, or looks wrong, before a run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cch.definition.document import Document, Path, read_document
+from cch.definition.model import (
+    AsyncRequest,
+    Condition,
+    Definition,
+    End,
+    EndBranch,
+    EventWait,
+    Fork,
+    Join,
+    LibraryCall,
+    MapFork,
+    ScheduledRequest,
+    SyncCall,
+)
+from cch.definition.reader import parse
+from cch.definition.schema import schema_problems
+from cch.errors import DefinitionError, Problem
+from cch.graph.build import build_graph, success_is_open
+from cch.graph.model import Graph
+
+#: Keys of a node whose value names another node.
+_TARGET_KEYS = (
+    "next", "on_response", "on_success", "on_failure", "on_timeout", "on_event", "branch_entry_node",
+)  # fmt: skip
+_TARGET_LISTS = ("branches", "join_branches")
+
+
+def _raw_targets(node: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    for key in _TARGET_KEYS:
+        if isinstance(node.get(key), str):
+            yield (key,), node[key]
+    for key in _TARGET_LISTS:
+        value = node.get(key)
+        items: Iterable[tuple[str | int, Any]] = ()
+        if isinstance(value, Mapping):
+            items = value.items()
+        elif isinstance(value, list):
+            items = enumerate(value)
+        for index, target in items:
+            if isinstance(target, str):
+                yield (key, index), target
+
+
+def _unknown_targets(document: Document) -> Iterator[Problem]:
+    nodes = document.data.get("nodes")
+    if not isinstance(nodes, dict):
+        return
+
+    def missing(path: Path, target: str) -> Problem:
+        close = difflib.get_close_matches(target, nodes, n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]!r}?" if close else "add the node, or name one that exists"
+        return document.problem(path, "CCH-G001", f"there is no node {target!r}", hint)
+
+    entry = document.data.get("entry_point")
+    if isinstance(entry, str) and entry not in nodes:
+        yield missing(("entry_point",), entry)
+    for name, node in nodes.items():
+        if isinstance(node, dict):
+            for path, target in _raw_targets(node):
+                if target not in nodes:
+                    yield missing(("nodes", name, *path), target)
+
+
+def _problem(document: Document, name: str, code: str, message: str, hint: str, *, warning: bool = False) -> Problem:
+    return document.problem(("nodes", name), code, message, hint, warning=warning)
+
+
+def _unreachable(graph: Graph, document: Document) -> Iterator[Problem]:
+    for name in graph.nodes:
+        if name not in graph.reachable:
+            yield _problem(
+                document, name, "CCH-G101", f"no way leads from {graph.entry!r} to {name!r}",
+                "point a node to it, or remove it", warning=True,
+            )  # fmt: skip
+
+
+def _no_end(graph: Graph, document: Document) -> Iterator[Problem]:
+    if not any(isinstance(graph.nodes[name], End) for name in graph.reachable):
+        message = "no way leads from the entry point to an 'end'"
+        yield document.problem(("entry_point",), "CCH-G002", message, "add a node of type end and lead to it")
+
+
+def _open_ends(graph: Graph, document: Document) -> Iterator[Problem]:
+    for name in graph.nodes:
+        node = graph.nodes[name]
+        if name in graph.reachable and success_is_open(node) and not isinstance(node, EndBranch):
+            if not any(edge.label == "on_success" for edge in graph.outgoing(name)):
+                yield _problem(
+                    document, name, "CCH-G003", f"{name!r} does not say where to go after success",
+                    "add on_success, or list the branch in a join", warning=True,
+                )  # fmt: skip
+
+
+def _joins(graph: Graph, document: Document) -> Iterator[Problem]:
+    for name, join in graph.joins().items():
+        if name not in graph.reachable:
+            # A join nobody reaches although all its branches exist can never fire.
+            continue
+        arrivals = graph.join_arrivals.get(name, {})
+        for index, branch in enumerate(join.join_branches):
+            if branch in graph.nodes and not arrivals.get(branch):
+                yield document.problem(
+                    ("nodes", name, "join_branches", index), "CCH-G004",
+                    f"join {name!r} can never fire: branch {branch!r} never arrives at it",
+                    "let the branch end in the join or in an end_branch",
+                )  # fmt: skip
+            elif branch in graph.nodes and branch not in graph.reachable:
+                yield document.problem(
+                    ("nodes", name, "join_branches", index), "CCH-G004",
+                    f"join {name!r} can never fire: nothing starts branch {branch!r}",
+                    "start it from a fork",
+                )  # fmt: skip
+
+
+def _escaping_branches(graph: Graph, document: Document) -> Iterator[Problem]:
+    """A branch that may go past its join: production definitions do it on purpose, so only a warning."""
+    for name, node in graph.nodes.items():
+        if not isinstance(node, Fork):
+            continue
+        joins = [join for join, spec in graph.joins().items() if set(spec.join_branches) & set(node.branches)]
+        for join in joins:
+            for branch in set(node.branches) & set(graph.nodes[join].join_branches):  # type: ignore[union-attr]
+                body = {branch} | (graph.ahead[branch] - graph.ahead[join] - {join})
+                ends = sorted(n for n in body if isinstance(graph.nodes[n], End))
+                into_end = sorted(
+                    n for n in body if any(isinstance(graph.nodes[t], End) for t in graph.targets(n))
+                )
+                if ends or into_end:
+                    culprit = (into_end or ends)[0]
+                    yield _problem(
+                        document, culprit, "CCH-G102",
+                        f"branch {branch!r} may leave here without arriving at its join {join!r}",
+                        "the join then does not fire; lead the way to the join if that is not meant", warning=True,
+                    )  # fmt: skip
+                    break
+
+
+def _hot_loops(graph: Graph, document: Document) -> Iterator[Problem]:
+    effects = (AsyncRequest, ScheduledRequest, EventWait, SyncCall, LibraryCall)
+    for cycle in graph.cycles:
+        names = [name for name in graph.nodes if name in cycle]
+        leaves = any(graph.targets(name) - cycle for name in cycle)
+        if not leaves or not any(isinstance(graph.nodes[name], effects) for name in cycle):
+            yield _problem(
+                document, names[0], "CCH-G005",
+                f"the loop {' → '.join([*names, names[0]])} has {'no wait and no call' if leaves else 'no exit'}",
+                "add a request, a wait or a call, and a way out",
+            )  # fmt: skip
+
+
+def _map_bodies(graph: Graph, document: Document) -> Iterator[Problem]:
+    for name, node in graph.nodes.items():
+        if isinstance(node, MapFork) and node.branch_entry_node in graph.nodes:
+            body = {node.branch_entry_node} | graph.ahead[node.branch_entry_node]
+            if not any(isinstance(graph.nodes[n], End | EndBranch) for n in body):
+                yield _problem(
+                    document, name, "CCH-G006", f"the body of map {name!r} never ends",
+                    "end it with an end_branch",
+                )  # fmt: skip
+
+
+def _unhandled_errors(graph: Graph, document: Document) -> Iterator[Problem]:
+    for name, node in graph.nodes.items():
+        if isinstance(node, AsyncRequest) and name in graph.reachable and node.on_failure is None:
+            after = graph.nodes.get(node.on_response)
+            decides = isinstance(after, Condition) and after.condition_on_key == "status"
+            if not decides and node.error_reply is None:
+                yield _problem(
+                    document, name, "CCH-G103", f"an ERROR reply to {name!r} is handled by nobody",
+                    f"add on_failure, or make {node.on_response!r} a condition on status; without it the run goes on",
+                    warning=True,
+                )  # fmt: skip
+
+
+#: Keys that are in a context without anybody writing them.
+_ALWAYS_THERE = frozenset({"status", "workflowInstanceId", "workflow_id"})
+
+
+def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
+    """``input_keys`` that nothing before the node brings; replies are trusted for what they are asked for."""
+    produced: dict[str, set[str]] = {}
+    for name, node in graph.nodes.items():
+        match node:
+            case AsyncRequest() | ScheduledRequest():
+                produced[name] = set(node.request_output_keys) or {"*"}
+            case SyncCall():
+                produced[name] = set(node.output_keys) if node.output_keys is not None else {"*"}
+            case LibraryCall():
+                produced[name] = {node.output_key.split(".")[0]}
+            case EventWait():
+                produced[name] = {"*"}
+            case _:
+                static = getattr(node, "static_outputs", {}) or getattr(node, "on_schedule_set", {})
+                produced[name] = set(static)
+    before: dict[str, set[str]] = {name: set() for name in graph.nodes}
+    for name in graph.nodes:
+        for later in graph.ahead[name]:
+            before[later].add(name)
+    for name, node in graph.nodes.items():
+        keys = getattr(node, "input_keys", None)
+        if not keys or any(name in cycle for cycle in graph.cycles):
+            continue
+        known = set(graph.definition.required) | _ALWAYS_THERE
+        known.update(*(produced[earlier] for earlier in before[name]))
+        for index, key in enumerate(keys):
+            if "*" not in known and key.split(".")[0] not in known:
+                yield document.problem(
+                    ("nodes", name, "input_keys", index), "CCH-G104",
+                    f"nothing before {name!r} brings the input key {key!r}",
+                    "add it to initial_context or to an earlier node's outputs", warning=True,
+                )  # fmt: skip
+
+
+_GRAPH_CHECKS = (
+    _unreachable,
+    _no_end,
+    _open_ends,
+    _joins,
+    _escaping_branches,
+    _hot_loops,
+    _map_bodies,
+    _unhandled_errors,
+    _inputs,
+)
+
+
+def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    unique = dict.fromkeys(problems)
+    return tuple(sorted(unique, key=lambda p: (p.file, p.line, p.column, p.code)))
+
+
+def check(text: str, file: str = "") -> tuple[Definition | None, tuple[Problem, ...]]:
+    """Everything that is wrong with one definition, and the definition if nothing is an error."""
+    try:
+        document = read_document(text, file)
+    except DefinitionError as error:
+        return None, error.problems
+    problems = [*document.problems, *schema_problems(document), *_unknown_targets(document)]
+    if problems:
+        return None, _ordered(problems)
+    definition = parse(document)
+    graph = build_graph(definition)
+    problems = [problem for look in _GRAPH_CHECKS for problem in look(graph, document)]
+    failed = any(problem.severity == "error" for problem in problems)
+    return None if failed else definition, _ordered(problems)
+
+
+def check_all(files: Mapping[str, str]) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
+    """Check several definitions (file name → text) together: two may not share one ``workflow_id``.
+
+    Returns the good ones by file name.
+    """
+    good: dict[str, Definition] = {}
+    problems: list[Problem] = []
+    owner: dict[str, str] = {}
+    for file, text in sorted(files.items()):
+        definition, found = check(text, file)
+        problems.extend(found)
+        if definition is None:
+            continue
+        if first := owner.get(definition.workflow_id):
+            document = read_document(text, file)
+            message = f"workflow_id {definition.workflow_id!r} is already used by {first}"
+            problems.append(document.problem(("workflow_id",), "CCH-G007", message, "give one of them another id"))
+            continue
+        owner[definition.workflow_id] = file
+        good[file] = definition
+    return good, _ordered(problems)
+
+
+def load(text: str, file: str = "") -> Definition:
+    """The definition, or every reason why it cannot be used.
+
+    :raises DefinitionError: at least one problem is an error.
+    """
+    definition, problems = check(text, file)
+    if definition is None:
+        raise DefinitionError(problems)
+    return definition

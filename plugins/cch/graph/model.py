@@ -1,0 +1,141 @@
+"""Nodes and labelled edges, with the structure that the rules of execution need."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import networkx as nx
+
+from cch.definition.model import Definition, Fork, Join, Node
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Edge:
+    """A way from one node to another.
+
+    ``label`` is the key that names it in the definition (``on_response``, a branch's value, …); ``implied``
+    edges are not written there but follow from a join's list.
+    """
+
+    source: str
+    label: str
+    target: str
+    implied: bool = False
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One definition's graph. Edges keep the order of the definition."""
+
+    definition: Definition
+    edges: tuple[Edge, ...]
+    #: For each join, its branches; for each branch, the nodes whose edge into the join closes it.
+    join_arrivals: Mapping[str, Mapping[str, frozenset[str]]]
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        return self.definition.nodes
+
+    @property
+    def entry(self) -> str:
+        return self.definition.entry_point
+
+    @functools.cached_property
+    def _outgoing(self) -> Mapping[str, tuple[Edge, ...]]:
+        table: dict[str, list[Edge]] = {name: [] for name in self.nodes}
+        for edge in self.edges:
+            table[edge.source].append(edge)
+        return {name: tuple(edges) for name, edges in table.items()}
+
+    @functools.cached_property
+    def _incoming(self) -> Mapping[str, tuple[Edge, ...]]:
+        table: dict[str, list[Edge]] = {name: [] for name in self.nodes}
+        for edge in self.edges:
+            table[edge.target].append(edge)
+        return {name: tuple(edges) for name, edges in table.items()}
+
+    def outgoing(self, name: str) -> tuple[Edge, ...]:
+        return self._outgoing[name]
+
+    def incoming(self, name: str) -> tuple[Edge, ...]:
+        return self._incoming[name]
+
+    def chosen(self, name: str, label: str) -> tuple[Edge, ...]:
+        """The edges that receive a token when ``name`` ends with ``label``; a fork's go together."""
+        edges = self._outgoing[name]
+        if isinstance(self.nodes[name], Fork):
+            return edges
+        return tuple(edge for edge in edges if edge.label == label)
+
+    def targets(self, name: str) -> frozenset[str]:
+        return frozenset(edge.target for edge in self._outgoing[name])
+
+    def chooses(self, name: str) -> bool:
+        """Whether ``name`` decides between ways, so that one of its targets may go without a token."""
+        return len(self.targets(name)) > 1 and not isinstance(self.nodes[name], Fork)
+
+    @functools.cached_property
+    def digraph(self) -> nx.DiGraph[str]:
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self.nodes)
+        graph.add_edges_from((edge.source, edge.target) for edge in self.edges)
+        return graph
+
+    @functools.cached_property
+    def reachable(self) -> frozenset[str]:
+        """Nodes that a run can come to."""
+        return frozenset({self.entry} | nx.descendants(self.digraph, self.entry))
+
+    @functools.cached_property
+    def cycles(self) -> tuple[frozenset[str], ...]:
+        """The strongly connected components that hold a loop."""
+        return tuple(
+            frozenset(component)
+            for component in nx.strongly_connected_components(self.digraph)
+            if len(component) > 1 or any(edge.target == edge.source for edge in self._outgoing[next(iter(component))])
+        )
+
+    @functools.cached_property
+    def closing(self) -> frozenset[tuple[str, str]]:
+        """Pairs (source, target) of edges that close a loop: the back edges of a walk in the order of the definition."""
+        back: set[tuple[str, str]] = set()
+        on_path: set[str] = set()
+        seen: set[str] = set()
+        for root in (self.entry, *self.nodes):
+            if root in seen:
+                continue
+            stack = [(root, iter(self._outgoing[root]))]
+            seen.add(root)
+            on_path.add(root)
+            while stack:
+                name, edges = stack[-1]
+                edge = next(edges, None)
+                if edge is None:
+                    on_path.discard(name)
+                    stack.pop()
+                elif edge.target in on_path:
+                    back.add((name, edge.target))
+                elif edge.target not in seen:
+                    seen.add(edge.target)
+                    on_path.add(edge.target)
+                    stack.append((edge.target, iter(self._outgoing[edge.target])))
+        return frozenset(back)
+
+    @functools.cached_property
+    def ahead(self) -> Mapping[str, frozenset[str]]:
+        """For each node, the nodes that come after it when no loop is closed."""
+        forward: nx.DiGraph[str] = nx.DiGraph()
+        forward.add_nodes_from(self.nodes)
+        forward.add_edges_from(
+            pair for edge in self.edges if (pair := (edge.source, edge.target)) not in self.closing
+        )
+        after: dict[str, frozenset[str]] = {}
+        for name in reversed(list(nx.topological_sort(forward))):
+            children = list(forward.successors(name))
+            after[name] = frozenset(children).union(*(after[child] for child in children))
+        return after
+
+    def joins(self) -> Mapping[str, Join]:
+        return {name: node for name, node in self.nodes.items() if isinstance(node, Join)}

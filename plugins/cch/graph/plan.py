@@ -1,0 +1,190 @@
+"""The Airflow tasks of a definition and the edges between them, as data.
+
+Three kinds of task: a *region* does the work; a *marker* shows an instant node; a *gate* stands on an edge.
+Gates are needed because Airflow skips a task as soon as one finished branching parent did not choose it, even if
+another parent did: so an edge that may not be taken, into a node with several deciding regions, gets a task of its
+own that only the deciding region can skip. Markers and gates are settled by the scheduler without any process.
+The decision of a region reaches everything it carries by direct edges to the tasks that depend on it, so one
+XCom of its own tells all (docs/adr/0002).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cch.definition.model import Join
+from cch.graph.model import Edge, Graph
+from cch.graph.regions import Region, carriers, plan_regions
+
+TaskKind = Literal["region", "marker", "gate"]
+#: Names of Airflow's trigger rules.
+Rule = Literal["none_failed_min_one_success", "all_success"]
+ANY: Rule = "none_failed_min_one_success"
+ALL: Rule = "all_success"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """One Airflow task. ``node`` is the node it runs or shows; for a gate, the node the edge comes from."""
+
+    task_id: str
+    kind: TaskKind
+    node: str
+    label: str
+    rule: Rule = ANY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything the compiler needs; deterministic for a graph."""
+
+    graph: Graph
+    regions: Mapping[str, Region]
+    tasks: Mapping[str, PlannedTask]
+    edges: frozenset[tuple[str, str]]
+    #: Task that a taken edge leads to: a gate, or the target's own task.
+    arrival: Mapping[Edge, str]
+    task_of: Mapping[str, str]
+
+    @property
+    def structure_digest(self) -> str:
+        """16 hex digits of sha256 over task ids, edges and what each region executes.
+
+        Two definitions with the same one can serve each other's running instances.
+        """
+        shape = [
+            sorted((task.task_id, task.kind, task.rule) for task in self.tasks.values()),
+            sorted(self.edges),
+            sorted((region.head, region.kind, sorted(region.nodes)) for region in self.regions.values()),
+        ]
+        return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
+
+    def downstream(self, task_id: str) -> list[str]:
+        return sorted(after for before, after in self.edges if before == task_id)
+
+    def followed(self, head: str, taken: Collection[Edge], fired: Collection[str]) -> list[str]:
+        """Of the tasks right after region ``head``, those its outcomes chose; Airflow skips the others."""
+        inside = set(self.regions[head].nodes)
+        reached = {
+            self.arrival[edge] for edge in taken if edge.target not in inside or edge.target in fired
+        } | {self.task_of[name] for name in fired if name in inside}
+        return [task_id for task_id in self.downstream(self.task_of[head]) if task_id in reached]
+
+
+class _TaskIds:
+    """Airflow's characters, unique, and as close to the author's names as possible."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def make(self, wanted: str) -> str:
+        clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", wanted)[:240]
+        task_id, number = clean, 2
+        while task_id in self._taken:
+            task_id, number = f"{clean}_{number}", number + 1
+        self._taken.add(task_id)
+        return task_id
+
+
+class _Planner:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.regions = plan_regions(graph)
+        self.carrier = carriers(self.regions)
+        self.ids = _TaskIds()
+        self.tasks: dict[str, PlannedTask] = {}
+        self.edges: set[tuple[str, str]] = set()
+        self.arrival: dict[Edge, str] = {}
+        self.task_of: dict[str, str] = {}
+
+    def plan(self) -> Plan:
+        self._node_tasks()
+        for edge in self.graph.edges:
+            if edge.source in self.task_of and edge.target in self.task_of:
+                self._edge(edge)
+        return Plan(
+            graph=self.graph,
+            regions=self.regions,
+            tasks=self.tasks,
+            edges=frozenset(self.edges),
+            arrival=self.arrival,
+            task_of=self.task_of,
+        )
+
+    def _add(self, wanted: str, kind: TaskKind, node: str, label: str, rule: Rule = ANY) -> str:
+        task_id = self.ids.make(wanted)
+        self.tasks[task_id] = PlannedTask(task_id=task_id, kind=kind, node=node, label=label, rule=rule)
+        return task_id
+
+    def _node_tasks(self) -> None:
+        for name, node in self.graph.nodes.items():
+            if name not in self.graph.reachable:
+                continue
+            head = self.carrier.get(name)
+            region = self.regions[head] if head else None
+            if region and region.cyclic and name != head and name in self._loop(region):
+                continue
+            rule = ALL if isinstance(node, Join) else ANY
+            kind: TaskKind = "region" if name == head else "marker"
+            self.task_of[name] = self._add(name, kind, name, node.title or name, rule)
+        for region in self.regions.values():
+            for name in self._loop(region):
+                self.task_of.setdefault(name, self.task_of[region.head])
+
+    def _loop(self, region: Region) -> frozenset[str]:
+        """The nodes of the region's loop; instant nodes carried behind it have markers as elsewhere."""
+        return next((cycle for cycle in self.graph.cycles if region.head in cycle), frozenset())
+
+    def _always(self, region: Region) -> bool:
+        """Whether everything behind the region is reached whenever it succeeds."""
+        return not region.cyclic and not any(self.graph.chooses(name) for name in region.nodes)
+
+    def _deciders(self, name: str) -> set[str | None]:
+        return {self.carrier.get(edge.source) for edge in self.graph.incoming(name) if edge.source in self.task_of}
+
+    def _edge(self, edge: Edge) -> None:
+        head = self.carrier.get(edge.source)
+        if head is None:
+            return
+        region = self.regions[head]
+        decider, source, target = self.task_of[head], self.task_of[edge.source], self.task_of[edge.target]
+        if source == target:
+            return
+        several = len(self._deciders(edge.target)) > 1
+        target = self._branch_marker(edge, target)
+        is_prefix = self._is_prefix(region, edge.source)
+        chooses = not is_prefix and (not self._always(region) if source == decider else self.graph.chooses(edge.source))
+        if chooses and several:
+            gate = self._add(f"{edge.source}__{edge.label}", "gate", edge.source, edge.label)
+            self.edges |= {(source, gate), (decider, gate), (gate, target)}
+            self.arrival[edge] = gate
+        else:
+            self.edges.add((source, target))
+            if chooses:
+                self.edges.add((decider, target))
+            self.arrival[edge] = target
+
+    def _is_prefix(self, region: Region, name: str) -> bool:
+        return name != region.head and region.head in self.graph.ahead[name]
+
+    def _branch_marker(self, edge: Edge, join_task: str) -> str:
+        """A join needs all its branches, but of a branch with several last nodes only one: an "or" before the "and"."""
+        for branch, sources in self.graph.join_arrivals.get(edge.target, {}).items():
+            arriving = [into for into in self.graph.incoming(edge.target) if into.source in sources]
+            if edge.source in sources and len(arriving) > 1:
+                wanted = f"{edge.target}__{branch}"
+                existing = next((t for t in self.tasks.values() if t.kind == "gate" and t.label == wanted), None)
+                task_id = existing.task_id if existing else self._add(wanted, "gate", edge.target, wanted)
+                self.edges.add((task_id, join_task))
+                return task_id
+        return join_task
+
+
+def plan_tasks(graph: Graph) -> Plan:
+    """The Airflow tasks of ``graph``."""
+    return _Planner(graph).plan()

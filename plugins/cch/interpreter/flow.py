@@ -1,0 +1,184 @@
+"""Tokens: the one implementation of which node may run next, what it sees, and when an instance is complete.
+
+Tokens move along chosen edges. A node is ready when at least one token waits at it and no other token can still
+come to it without closing a loop; a join also needs a token from each of its branches, else its tokens end there.
+A failure that nobody handles stops everything behind the region that failed: Airflow does the same with the
+tasks behind a failed one, so both agree whatever the timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cch.definition.model import End, Join
+from cch.graph.model import Edge, Graph
+from cch.interpreter.context import merge
+from cch.interpreter.outcome import Outcome
+
+Status = Literal["running", "completed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Waits at ``target``; came from the outcome ``source`` ("" for the start)."""
+
+    target: str
+    source: str
+    source_node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A node that may run now, and the outcomes whose tokens it takes."""
+
+    node: str
+    parents: tuple[str, ...]
+    visit: int
+
+
+class TokenFlow:
+    """State of one scope, built by applying outcomes in any order that respects parents."""
+
+    def __init__(self, graph: Graph, carriers: Mapping[str, str], initial: Mapping[str, Any]) -> None:
+        self.graph = graph
+        self.initial = initial
+        self.outcomes: dict[str, Outcome] = {}
+        self.failures: list[Outcome] = []
+        self._carriers = carriers
+        self._tokens: list[Token] = [Token(graph.entry, "", "")]
+        self._stopped: set[str] = set()
+        self._visits: dict[str, int] = {}
+        #: Context after each outcome; contexts share what a patch did not touch.
+        self._after: dict[str, Mapping[str, Any]] = {}
+
+    def apply(self, outcome: Outcome) -> None:
+        """Take in one committed visit; one that is known already changes nothing."""
+        if outcome.id in self.outcomes:
+            return
+        self.outcomes[outcome.id] = outcome
+        known = tuple(parent for parent in outcome.parents if parent in self.outcomes)
+        self._after[outcome.id] = merge(self.context(known), outcome.patch)
+        self._visits[outcome.node] = max(outcome.visit, self._visits.get(outcome.node, 0))
+        taken = set(outcome.parents) or {""}
+        self._tokens = [t for t in self._tokens if t.target != outcome.node or t.source not in taken]
+        for target in outcome.targets:
+            if target not in self._stopped:
+                self._tokens.append(Token(target, outcome.id, outcome.node))
+        if outcome.failed:
+            self.failures.append(outcome)
+            self._stop_behind(outcome.node)
+
+    def apply_all(self, outcomes: Iterable[Outcome]) -> None:
+        """Apply outcomes after sorting them by stamp, which parents always precede."""
+        for outcome in sorted(outcomes, key=lambda o: (o.stamp, o.node, o.visit)):
+            self.apply(outcome)
+
+    def _stop_behind(self, node: str) -> None:
+        head = self._carriers.get(node, node)
+        inside = {name for name, carrier in self._carriers.items() if carrier == head} | {node}
+        behind = frozenset().union(*(self.graph.ahead[name] for name in inside))
+        self._stopped |= behind
+        self._tokens = [token for token in self._tokens if token.target not in self._stopped]
+
+    @property
+    def positions(self) -> list[str]:
+        """Nodes at which tokens are, each once, in the order of arrival."""
+        return list(dict.fromkeys(token.target for token in self._tokens))
+
+    def _arrived(self, name: str) -> list[Token]:
+        return [token for token in self._tokens if token.target == name]
+
+    def ready(self) -> list[Ready]:
+        """Nodes that may run now, in the order of the definition. Dead joins give up their tokens here."""
+        while True:
+            positions = self.positions
+            settled = [
+                name for name in positions if not any(name in self.graph.ahead[other] for other in positions)
+            ]
+            dead = [name for name in settled if not self._complete(name)]
+            if not dead:
+                break
+            self._tokens = [token for token in self._tokens if token.target not in dead]
+        order = {name: index for index, name in enumerate(self.graph.nodes)}
+        return [self._ready(name) for name in sorted(settled, key=order.__getitem__)]
+
+    def _ready(self, name: str) -> Ready:
+        parents = tuple(sorted({token.source for token in self._arrived(name) if token.source}))
+        return Ready(node=name, parents=parents, visit=self._visits.get(name, 0) + 1)
+
+    def _complete(self, name: str) -> bool:
+        if not isinstance(self.graph.nodes[name], Join):
+            return True
+        came_from = {token.source_node for token in self._arrived(name)}
+        arrivals = self.graph.join_arrivals[name]
+        return all(came_from & sources for sources in arrivals.values())
+
+    def past(self, parents: Iterable[str]) -> list[Outcome]:
+        """Everything that led to these outcomes, themselves included, by stamp."""
+        seen: dict[str, Outcome] = {}
+        todo = [parent for parent in parents if parent]
+        while todo:
+            key = todo.pop()
+            if key not in seen and key in self.outcomes:
+                seen[key] = self.outcomes[key]
+                todo.extend(seen[key].parents)
+        return sorted(seen.values(), key=lambda o: (o.stamp, o.node, o.visit))
+
+    def context(self, parents: tuple[str, ...]) -> Mapping[str, Any]:
+        """What a node that takes tokens from these outcomes sees."""
+        if not parents:
+            return self.initial
+        if len(parents) == 1:
+            return self._after[parents[0]]
+        seen = dict(self.initial)
+        for outcome in self.past(parents):
+            seen = merge(seen, outcome.patch)
+        return seen
+
+    def stamp(self, parents: Iterable[str], now: int) -> int:
+        """The stamp of an outcome with these parents: later than each of them, whatever the clocks say."""
+        return max([now, *(self.outcomes[parent].stamp + 1 for parent in parents if parent in self.outcomes)])
+
+    def reach_ends(self) -> None:
+        """Let tokens that wait at a successful ``end`` reach it: nobody executes those (see :mod:`cch.graph.regions`)."""
+        for ready in self.ready():
+            node = self.graph.nodes[ready.node]
+            if isinstance(node, End) and ready.node not in self._carriers:
+                stamp = self.stamp(ready.parents, 0)
+                self.apply(
+                    Outcome(
+                        node=ready.node, visit=ready.visit, stamp=stamp, started=stamp, parents=ready.parents,
+                        cause={"kind": "instant"},
+                    )
+                )  # fmt: skip
+
+    def status(self) -> Status:
+        """Whether the scope is complete, and how."""
+        self.reach_ends()
+        self.ready()
+        if self._tokens:
+            return "running"
+        return "failed" if self.failures else "completed"
+
+    def final_context(self) -> dict[str, Any]:
+        """All patches by stamp: what the instance has come to know."""
+        result = dict(self.initial)
+        for outcome in sorted(self.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit)):
+            result = merge(result, outcome.patch)
+        return result
+
+    def visited(self) -> list[str]:
+        """Nodes in the order of commit, one entry a visit."""
+        return [o.node for o in sorted(self.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit))]
+
+    def taken(self, head: str) -> list[Edge]:
+        """Edges that the outcomes of one region chose."""
+        return [
+            edge
+            for outcome in self.outcomes.values()
+            if self._carriers.get(outcome.node) == head
+            for edge in self.graph.chosen(outcome.node, outcome.label)
+            if edge.target in outcome.targets
+        ]

@@ -1,0 +1,107 @@
+"""What the interpreter needs from the world. Hosts: the ledger's (real runs) and the simulator's (virtual time)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from cch.interpreter.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One attempt to get an answer from a capability. ``timeout`` in seconds; None waits for ever."""
+
+    node: str
+    visit: int
+    attempt: int
+    capability_id: str
+    context: Mapping[str, Any]
+    request_output_keys: tuple[str, ...] = ()
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How an attempt ended; ``at`` is ms since 1970.
+
+    reply: ``status`` and ``payload`` are the capability's. timeout: none came in time. unsendable: ``reason``
+    says why. superseded: an earlier try of the task left the attempt open; it counts for nobody.
+    """
+
+    kind: Literal["reply", "timeout", "unsendable", "superseded"]
+    at: int
+    command_id: str = ""
+    status: str = "SUCCESS"
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One synchronous call. ``last_reply`` is the payload of the latest reply on the way here, if there was one.
+
+    ``outputs`` are the declared keys (None: nothing declared); ``request_key`` is stable over the attempts.
+    """
+
+    node: str
+    capability_id: str
+    context: Mapping[str, Any]
+    outputs: tuple[str, ...] | None
+    last_reply: Mapping[str, Any] | None
+    instance_id: str
+    correlation_id: str
+    request_key: str
+    attempt: int
+
+
+class OvertakenError(Exception):
+    """Another copy of this region committed first; what it wrote is in the journal and counts."""
+
+
+class Host(Protocol):
+    """The effects of one region's run. All of them may be repeated after a crash and then have no second effect."""
+
+    instance_id: str
+    correlation_id: str
+    workflow_id: str
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        ...
+
+    async def sleep_until(self, when: int) -> None: ...
+
+    def first_attempt(self, node: str, visit: int) -> int:
+        """Number of the first attempt that counts for this try of the task."""
+        ...
+
+    async def request(self, request: Request) -> Answer:
+        """Send the request, if it was not sent, and wait for its end."""
+        ...
+
+    async def call(self, call: Call) -> Mapping[str, Any]:
+        """Run the function, Lambda or endpoint that is bound to the capability.
+
+        :raises CapabilityError: nothing bound, or the call failed.
+        """
+        ...
+
+    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        """Run a function of the library.
+
+        :raises CapabilityError: unknown function, or it failed.
+        """
+        ...
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        """Make the outcomes of one turn durable, together.
+
+        :raises OvertakenError: another copy of the region was faster.
+        """
+        ...
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Tell people, in the task's log. No payloads."""
+        ...

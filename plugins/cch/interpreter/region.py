@@ -1,0 +1,128 @@
+"""Runs one region: turns of instant nodes, then effects, until no token is left in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from cch.graph.regions import Region
+from cch.interpreter.flow import Ready, TokenFlow
+from cch.interpreter.host import Host
+from cch.interpreter.outcome import Outcome
+from cch.interpreter.visit import Result, Visit, evaluate, failure, is_instant, perform
+
+
+def _last_reply(flow: TokenFlow, parents: tuple[str, ...]) -> Mapping[str, Any] | None:
+    replies = [outcome for outcome in flow.past(parents) if outcome.cause.get("kind") == "reply"]
+    return replies[-1].patch if replies else None
+
+
+class RegionRun:
+    """One execution of one region on a host.
+
+    ``flow`` must hold the outcomes of the regions before it and the region's own journal.
+    """
+
+    def __init__(self, region: Region, flow: TokenFlow, host: Host) -> None:
+        self._region = region
+        self._members = frozenset(region.nodes)
+        self._flow = flow
+        self._host = host
+        self._running: dict[str, tuple[Ready, int, asyncio.Task[Result]]] = {}
+
+    @staticmethod
+    def may_begin(region: Region, flow: TokenFlow) -> bool:
+        """Whether the recorded outcomes of other regions lead into this one."""
+        return any(ready.node in region.nodes for ready in flow.ready())
+
+    async def run(self) -> None:
+        """Go on until nothing in the region can run.
+
+        :raises OvertakenError: another copy of the region committed first; read the journal and run again.
+        """
+        try:
+            turn = self._settle()
+            while True:
+                if turn:
+                    await self._host.commit(turn)
+                self._start_effects()
+                if not self._running:
+                    return
+                turn = await self._next_turn()
+        finally:
+            for _, _, task in self._running.values():
+                task.cancel()
+
+    def _ready(self) -> list[Ready]:
+        return [r for r in self._flow.ready() if r.node in self._members and r.node not in self._running]
+
+    def _settle(self) -> list[Outcome]:
+        """Evaluate instant nodes until none is ready."""
+        turn: list[Outcome] = []
+        while True:
+            ready = [r for r in self._ready() if is_instant(self._flow.graph.nodes[r.node])]
+            if not ready:
+                return turn
+            for one in ready:
+                turn.append(self._instant(one))
+                self._flow.apply(turn[-1])
+
+    def _visit(self, ready: Ready, now: int) -> Visit:
+        return Visit(
+            graph=self._flow.graph,
+            number=ready.visit,
+            context=self._flow.context(ready.parents),
+            now=now,
+            last_reply=_last_reply(self._flow, ready.parents),
+        )
+
+    def _too_often(self, ready: Ready) -> Result | None:
+        node = self._flow.graph.nodes[ready.node]
+        if ready.visit <= node.max_visits:
+            return None
+        return failure(self._flow.graph, node, f"{ready.node!r} was visited more than {node.max_visits} times")
+
+    def _instant(self, ready: Ready) -> Outcome:
+        now = self._host.now()
+        stamp = self._flow.stamp(ready.parents, now)
+        node = self._flow.graph.nodes[ready.node]
+        result = self._too_often(ready) or evaluate(node, self._visit(ready, stamp))
+        for error in result.errors:
+            self._host.note("workflow error", **error)
+        return self._outcome(ready, result, stamp, stamp)
+
+    def _start_effects(self) -> None:
+        for ready in self._ready():
+            now = self._host.now()
+            work = self._perform(ready, now)
+            self._running[ready.node] = (ready, now, asyncio.create_task(work, name=f"visit {ready.node}"))
+
+    async def _perform(self, ready: Ready, now: int) -> Result:
+        node = self._flow.graph.nodes[ready.node]
+        return self._too_often(ready) or await perform(node, self._visit(ready, now), self._host)
+
+    async def _next_turn(self) -> list[Outcome]:
+        await asyncio.wait([task for _, _, task in self._running.values()], return_when=asyncio.FIRST_COMPLETED)
+        name = next(name for name, (_, _, task) in self._running.items() if task.done())
+        ready, started, task = self._running.pop(name)
+        stamp = self._flow.stamp(ready.parents, self._host.now())
+        turn = [self._outcome(ready, task.result(), stamp, started)]
+        self._flow.apply(turn[0])
+        return turn + self._settle()
+
+    def _outcome(self, ready: Ready, result: Result, stamp: int, started: int) -> Outcome:
+        edges = self._flow.graph.chosen(ready.node, result.label) if result.label else ()
+        return Outcome(
+            node=ready.node,
+            visit=ready.visit,
+            stamp=stamp,
+            started=started,
+            parents=ready.parents,
+            label=result.label,
+            targets=tuple(dict.fromkeys(edge.target for edge in edges)),
+            patch=result.patch,
+            failed=result.failed,
+            cause=result.cause,
+            errors=result.errors,
+        )

@@ -1,0 +1,270 @@
+"""One visit of one node: what it does, where it goes, what it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+from cch.definition.model import (
+    AsyncRequest,
+    Condition,
+    End,
+    EndBranch,
+    Entry,
+    EventWait,
+    Fork,
+    Join,
+    LibraryCall,
+    LogError,
+    MapFork,
+    Node,
+    Retry,
+    ScheduledRequest,
+    SetState,
+    SyncCall,
+)
+from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
+from cch.graph.build import BRANCH_END
+from cch.graph.model import Graph
+from cch.interpreter.context import MISSING, as_text, lookup, nested, selected
+from cch.interpreter.host import Answer, Call, Host, Request
+
+#: Error code under which ``retry.on`` names a timeout.
+TIMEOUT_CODE = "TIMEOUT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a visit produced, before it is stamped."""
+
+    label: str = ""
+    patch: Mapping[str, Any] = field(default_factory=dict)
+    failed: bool = False
+    cause: Mapping[str, Any] = field(default_factory=lambda: {"kind": "instant"})
+    errors: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Where and when: ``now`` in ms, ``last_reply`` as in :class:`~cch.interpreter.host.Call`."""
+
+    graph: Graph
+    number: int
+    context: Mapping[str, Any]
+    now: int
+    last_reply: Mapping[str, Any] | None = None
+
+
+def is_instant(node: Node) -> bool:
+    """Whether the node needs neither time nor anybody else."""
+    return not isinstance(node, AsyncRequest | ScheduledRequest | EventWait | SyncCall | LibraryCall)
+
+
+def failure(
+    graph: Graph,
+    node: Node,
+    reason: str,
+    *,
+    patch: Mapping[str, Any] | None = None,
+    label: str = "on_failure",
+    cause: Mapping[str, Any] | None = None,
+) -> Result:
+    """The node failed: along ``label`` (else ``on_failure``), or without a way on."""
+    ways = {edge.label for edge in graph.outgoing(node.name)}
+    chosen = next((way for way in (label, "on_failure") if way in ways), "")
+    return Result(
+        label=chosen,
+        failed=not chosen,
+        patch={**(patch or {}), "_internalError": reason, "_errorNode": node.name},
+        cause=cause or {"kind": "failure", "reason": reason},
+    )
+
+
+def _iso(now: int) -> str:
+    return datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def evaluate(node: Node, visit: Visit) -> Result:
+    """Run an instant node.
+
+    :raises GraphError: the node is not instant, or its region is not supported by this version.
+    """
+    match node:
+        case Entry():
+            return Result(label="next")
+        case SetState():
+            return Result(label="on_success", patch=node.static_outputs)
+        case LogError():
+            return _log_error(node, visit)
+        case Condition():
+            return _condition(node, visit)
+        case Fork():
+            return Result(label="branches")
+        case Join():
+            return Result(label="on_success")
+        case EndBranch():
+            return Result(label=BRANCH_END)
+        case End():
+            return Result(failed=node.status == "failed")
+        case MapFork():
+            raise GraphError(f"map_fork {node.name!r} is not executed by this version")
+        case AsyncRequest() | ScheduledRequest() | EventWait() | SyncCall() | LibraryCall():
+            raise GraphError(f"{node.name!r} is no instant node")
+        case _:
+            assert_never(node)
+
+
+def _log_error(node: LogError, visit: Visit) -> Result:
+    text = node.default_message
+    if node.message_from_context_key:
+        found = lookup(visit.context, node.message_from_context_key)
+        if found is not MISSING and found is not None:
+            text = as_text(found)
+    error = {"code": node.default_error_code, "message": text, "node": node.name, "timestamp": _iso(visit.now)}
+    return Result(label="on_success", errors=(error,))
+
+
+def _condition(node: Condition, visit: Visit) -> Result:
+    text = as_text(lookup(visit.context, node.condition_on_key))
+    for branch in (text, "_default"):
+        if branch in node.branches:
+            return Result(label=branch)
+    known = ", ".join(sorted(node.branches))
+    reason = f"{node.condition_on_key} is {text[:200]!r}, which no branch of {node.name!r} names (branches: {known})"
+    return failure(visit.graph, node, reason)
+
+
+async def perform(node: Node, visit: Visit, host: Host) -> Result:
+    """Run a node that waits or calls.
+
+    :raises GraphError: the node is instant, or its kind is not supported by this version.
+    """
+    match node:
+        case AsyncRequest():
+            return await _request(node, visit, host)
+        case SyncCall():
+            return await _attempts(node, visit, host, _sync_call)
+        case LibraryCall():
+            return await _attempts(node, visit, host, _library_call)
+        case ScheduledRequest() | EventWait():
+            raise GraphError(f"{node.type} {node.name!r} is not executed by this version")
+        case _:
+            raise GraphError(f"{node.name!r} does not wait or call")
+
+
+def _codes(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    messages = payload.get("messages")
+    if not isinstance(messages, list):
+        return ()
+    return tuple(str(m["code"]) for m in messages if isinstance(m, Mapping) and m.get("code") is not None)
+
+
+async def _request(node: AsyncRequest, visit: Visit, host: Host) -> Result:
+    attempt = host.first_attempt(node.name, visit.number)
+    tries = 0
+    while True:
+        answer = await host.request(
+            Request(
+                node=node.name,
+                visit=visit.number,
+                attempt=attempt,
+                capability_id=node.capability_id,
+                context=selected(visit.context, node.input_keys),
+                request_output_keys=node.request_output_keys,
+                timeout=node.timeout,
+            )
+        )
+        if answer.kind != "superseded":
+            tries += 1
+            if not _again(answer, node.retry, tries):
+                return _answered(node, visit, answer, attempt)
+            host.note("attempt failed, trying again", node=node.name, attempt=attempt, answer=answer.kind)
+            await host.sleep_until(answer.at + round(node.retry.pause(tries) * 1000))
+        attempt += 1
+
+
+def _again(answer: Answer, retry: Retry, tries: int) -> bool:
+    if tries >= retry.max_attempts or (answer.kind == "reply" and answer.status == "SUCCESS"):
+        return False
+    codes = {"reply": _codes(answer.payload), "timeout": (TIMEOUT_CODE,)}.get(answer.kind, ())
+    return retry.covers(codes)
+
+
+def _error_goes_on(node: AsyncRequest, graph: Graph) -> bool:
+    """Whether an ERROR reply goes ``on_response``, where the author's condition decides."""
+    if node.error_reply is not None:
+        return node.error_reply == "response"
+    after = graph.nodes[node.on_response]
+    return node.on_failure is None or (isinstance(after, Condition) and after.condition_on_key == "status")
+
+
+def _answered(node: AsyncRequest, visit: Visit, answer: Answer, attempt: int) -> Result:
+    cause = {"kind": answer.kind, "command_id": answer.command_id, "attempt": attempt}
+    match answer.kind:
+        case "timeout":
+            reason = f"no reply from {node.capability_id} within {node.timeout:g} s" if node.timeout else "no reply"
+            return failure(visit.graph, node, reason, label="on_timeout", cause=cause)
+        case "reply":
+            patch = {**answer.payload, "status": answer.status}
+            if answer.status == "SUCCESS" or _error_goes_on(node, visit.graph):
+                return Result(label="on_response", patch=patch, cause=cause)
+            codes = ", ".join(_codes(answer.payload))
+            reason = f"{node.capability_id} answered ERROR" + (f": {codes}" if codes else "")
+            return failure(visit.graph, node, reason, patch=patch, cause=cause)
+        case _:
+            return failure(visit.graph, node, answer.reason, cause=cause)
+
+
+async def _attempts(node: SyncCall | LibraryCall, visit: Visit, host: Host, once: Any) -> Result:
+    attempt = 1
+    while True:
+        cause = {"kind": "call", "attempt": attempt}
+        try:
+            work = once(node, visit, host, attempt)
+            patch = await (asyncio.wait_for(work, node.timeout) if node.timeout else work)
+        except TimeoutError:
+            error: CapabilityError = CapabilityTimeoutError(f"{node.name!r} took longer than {node.timeout:g} s")
+        except CapabilityError as failed:
+            error = failed
+        else:
+            return Result(label="on_success", patch=patch, cause=cause)
+        timed_out = isinstance(error, CapabilityTimeoutError)
+        if attempt >= node.retry.max_attempts or not node.retry.covers((TIMEOUT_CODE,) if timed_out else (error.code,)):
+            label = "on_timeout" if timed_out else "on_failure"
+            return failure(visit.graph, node, str(error), label=label, cause={**cause, "reason": str(error)})
+        host.note("attempt failed, trying again", node=node.name, attempt=attempt, error=str(error))
+        await host.sleep_until(host.now() + round(node.retry.pause(attempt) * 1000))
+        attempt += 1
+
+
+async def _sync_call(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:
+    result = await host.call(
+        Call(
+            node=node.name,
+            capability_id=node.capability_id,
+            context=selected(visit.context, node.input_keys),
+            outputs=node.output_keys,
+            last_reply=visit.last_reply,
+            instance_id=host.instance_id,
+            correlation_id=host.correlation_id,
+            request_key=f"{host.instance_id}/{node.name}/{visit.number}",
+            attempt=attempt,
+        )
+    )
+    if node.output_keys is None:
+        return result
+    missing = [key for key in node.output_keys if key not in result]
+    if missing:
+        raise MissingOutputError(
+            f"{node.capability_id} did not deliver {', '.join(missing)}, which {node.name!r} declares as outputs"
+            f" (it delivered: {', '.join(sorted(result)) or 'nothing'})"
+        )
+    return {key: result[key] for key in node.output_keys}
+
+
+async def _library_call(node: LibraryCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:  # noqa: ARG001
+    value = await host.library(node.library_function_id, node.parameters, visit.context)
+    return nested(node.output_key, value)

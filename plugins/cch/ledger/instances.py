@@ -1,0 +1,204 @@
+"""Instances, and the exits of their regions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cch.errors import LedgerError
+from cch.interpreter.outcome import Outcome
+from cch.ledger.payloads import Payloads, dump
+from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView
+from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
+
+_FIELDS = (
+    "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
+    "structure_digest", "start_message", "ended", "reason",
+)  # fmt: skip
+
+
+def _partition(instance_id: str) -> str:
+    return f"INST#{instance_id}"
+
+
+def _instance(meta: Item, context: Mapping[str, Any]) -> Instance:
+    values: dict[str, Any] = {name: meta[name] for name in _FIELDS if name in meta}
+    return Instance(id=meta["PK"].removeprefix("INST#"), context=context, **values)
+
+
+class Instances:
+    """``INST#<id>``: ``META`` changes and stays small; ``START`` (the initial context) and ``EXIT#<region>`` are
+    written once."""
+
+    def __init__(self, store: ItemStore, payloads: Payloads, retention_seconds: int) -> None:
+        self._store = store
+        self._payloads = payloads
+        self._retention = retention_seconds
+
+    async def create(self, instance: Instance) -> tuple[bool, Instance]:
+        """Store a new instance, its context first; if the id is taken, the one that is there.
+
+        The first value is True if ``instance`` is now the stored one, also when an earlier, lost call stored it.
+        """
+        partition = _partition(instance.id)
+        start = await self._payloads.pack("context", dump(instance.context))
+        try:
+            await self._store.put({"PK": partition, "SK": "START", "by": instance.start_message, **start}, NEW)
+        except ConditionFailedError:
+            existing = await self.find(instance.id)
+            if existing is not None:
+                return existing.start_message == instance.start_message, existing
+            # Whoever wrote START died before META, or is about to write it; ours must then fit that context.
+        meta: Item = {"PK": partition, "SK": "META"}
+        for name in _FIELDS:
+            if (value := getattr(instance, name)) not in ("", 0):
+                meta[name] = value
+        meta |= _status_attributes(instance.status, instance.started)
+        meta["checked"] = instance.started
+        try:
+            await self._store.put(meta, NEW)
+        except ConditionFailedError as failed:
+            assert failed.item is not None
+            existing = await self.find(instance.id)
+            assert existing is not None
+            return failed.item.get("start_message", "") == instance.start_message, existing
+        return True, instance
+
+    async def find(self, instance_id: str) -> Instance | None:
+        view = await self.view(instance_id, exits=False)
+        return view.instance if view else None
+
+    async def status(self, instance_id: str) -> InstanceStatus | None:
+        meta = await self._store.get((_partition(instance_id), "META"))
+        return meta["status"] if meta else None
+
+    async def view(self, instance_id: str, *, exits: bool = True) -> InstanceView | None:
+        """The instance with everything its regions have left so far; one strong query."""
+        items = {item["SK"]: item for item in await self._store.query(_partition(instance_id))}
+        if "META" not in items:
+            return None
+        context = json.loads(await self._payloads.unpack("context", items.get("START", {})) or "{}")
+        found = [
+            await self._exit(item) for sk, item in items.items() if exits and sk.startswith("EXIT#")
+        ]
+        return InstanceView(instance=_instance(items["META"], context), exits=tuple(found))
+
+    async def _exit(self, item: Item) -> Exit:
+        raw = json.loads(await self._payloads.unpack("outcomes", item))
+        return Exit(
+            region=item["SK"].removeprefix("EXIT#"),
+            generation=item["generation"],
+            task_instance=item["task_instance"],
+            outcomes=tuple(Outcome.from_json(outcome) for outcome in raw),
+        )
+
+    async def begin(self, instance_id: str, run_id: str, definition_digest: str, structure_digest: str) -> Instance:
+        """The run has begun: bind the instance to it and to the definition it runs.
+
+        :raises LedgerError: the instance is bound to another run.
+        """
+        meta = await self._store.get((_partition(instance_id), "META"))
+        if meta is not None and "structure_digest" not in meta:
+            change = Change(
+                set={
+                    "run_id": run_id,
+                    "definition_digest": definition_digest,
+                    "structure_digest": structure_digest,
+                    **({} if meta["status"] in ENDED else _status_attributes("running", meta["started"])),
+                }
+            )
+            try:
+                await self._store.update(
+                    (_partition(instance_id), "META"), change, When.all(Absent("structure_digest"))
+                )
+            except ConditionFailedError:
+                pass  # another region of the same run was faster; what it wrote is read below
+        found = await self.find(instance_id)
+        if found is None or found.run_id != run_id:
+            raise LedgerError(f"instance {instance_id} belongs to run {found.run_id if found else 'none'!r}, not {run_id!r}")
+        return found
+
+    async def dispatched(self, instance_id: str, run_id: str) -> None:
+        """Airflow has the run."""
+        meta = await self._store.get((_partition(instance_id), "META"))
+        if meta and meta["status"] == "pending":
+            change = Change(set={"run_id": run_id, **_status_attributes("running", meta["started"])})
+            try:
+                await self._store.update((_partition(instance_id), "META"), change, When.all(Equals("status", "pending")))
+            except ConditionFailedError:
+                pass  # it began, or ended, in the meantime
+
+    async def end(self, instance_id: str, status: InstanceStatus, now: int, reason: str = "") -> bool:
+        """Record how the instance ended; False if that was recorded before."""
+        meta = await self._store.get((_partition(instance_id), "META"))
+        if meta is None or meta["status"] in ENDED:
+            return False
+        change: dict[str, Any] = {"ended": now, **_status_attributes(status, meta["started"])}
+        if reason:
+            change["reason"] = reason[:600]
+        if self._retention:
+            change["expires"] = now // 1000 + self._retention
+        try:
+            await self._store.update(
+                (_partition(instance_id), "META"),
+                Change(set=change, remove=("live",)),
+                When.all(Equals("status", meta["status"])),
+            )
+        except ConditionFailedError:
+            return await self.end(instance_id, status, now, reason)
+        return True
+
+    async def reopen(self, instance_id: str) -> None:
+        """Somebody runs a part of an ended instance again."""
+        meta = await self._store.get((_partition(instance_id), "META"))
+        if meta is not None and meta["status"] in ENDED:
+            change = Change(set=_status_attributes("running", meta["started"]), remove=("ended", "reason", "expires"))
+            await self._store.update((_partition(instance_id), "META"), change)
+
+    async def put_exit(self, instance_id: str, exit_: Exit) -> bool:
+        """Record what a region left; False if a newer try of the region has done so."""
+        outcomes = await self._payloads.pack("outcomes", dump([outcome.to_json() for outcome in exit_.outcomes]))
+        item: Item = {
+            "PK": _partition(instance_id),
+            "SK": f"EXIT#{exit_.region}",
+            "generation": exit_.generation,
+            "task_instance": exit_.task_instance,
+            **outcomes,
+        }
+        same_or_older = When.any(
+            Absent("PK"), Below("task_instance", exit_.task_instance), Equals("task_instance", exit_.task_instance)
+        )
+        try:
+            await self._store.put(item, same_or_older)
+        except ConditionFailedError:
+            return False
+        return True
+
+    async def least_checked(self, limit: int) -> list[Instance]:
+        """Live instances, the ones that nobody compared with Airflow for the longest time first."""
+        items = await self._store.listed("by_live", "yes", limit=limit, newest=False)
+        return [_instance(item, {}) for item in items]
+
+    async def checked(self, instance_id: str, now: int) -> None:
+        """Somebody compared the instance with its run."""
+        try:
+            await self._store.update(
+                (_partition(instance_id), "META"), Change(set={"checked": now}), When.all(Equals("live", "yes"))
+            )
+        except ConditionFailedError:
+            pass  # it ended meanwhile
+
+    async def by_correlation(self, correlation_id: str) -> list[Instance]:
+        """Instances of a business key, newest first (eventually consistent)."""
+        items = await self._store.listed("by_correlation", correlation_id)
+        return [_instance(item, {}) for item in items]
+
+    async def by_workflow(self, workflow_id: str, limit: int = 100) -> list[Instance]:
+        items = await self._store.listed("by_workflow", workflow_id, limit=limit)
+        return [_instance(item, {}) for item in items]
+
+
+def _status_attributes(status: InstanceStatus, started: int) -> dict[str, str]:
+    live = {} if status in ENDED else {"live": "yes"}
+    return {"status": status, "status_started": f"{status}#{started}", **live}

@@ -1,0 +1,59 @@
+"""Journals of regions: entry n is a put that fails if n is there, so that two copies of a region go in lockstep."""
+
+from __future__ import annotations
+
+import json
+
+from cch.interpreter.outcome import Outcome
+from cch.ledger.payloads import Payloads, dump
+from cch.ledger.records import JournalEntry, RegionKey
+from cch.ledger.store import NEW, ConditionFailedError, Item, ItemStore
+
+#: Version of what entries mean; entry 0 carries it, and recorded journals must replay on later code.
+INTERPRETER_VERSION = 1
+
+
+class Journal:
+    """``RGN#<instance>#<scope>#<region>`` / ``%08d``."""
+
+    def __init__(self, store: ItemStore, payloads: Payloads) -> None:
+        self._store = store
+        self._payloads = payloads
+
+    async def read(self, key: RegionKey, start: int = 0) -> list[JournalEntry]:
+        """Entries from number ``start`` on."""
+        items = await self._store.query(key.partition)
+        return [await self._entry(item) for item in items if int(item["SK"]) >= start]
+
+    async def append(self, key: RegionKey, number: int, entry: JournalEntry) -> bool:
+        """Write entry ``number``; False if another copy of the region has written one there."""
+        outcomes = await self._payloads.pack("outcomes", dump([outcome.to_json() for outcome in entry.outcomes]))
+        item: Item = {
+            "PK": key.partition,
+            "SK": f"{number:08d}",
+            "kind": entry.kind,
+            "task_instance": entry.task_instance,
+            "generation": entry.generation,
+            "version": INTERPRETER_VERSION,
+            **outcomes,
+        }
+        if entry.mode:
+            item["mode"] = entry.mode
+        if entry.dropped:
+            item["dropped"] = dump(dict(entry.dropped))
+        try:
+            await self._store.put(item, NEW)
+        except ConditionFailedError:
+            return False
+        return True
+
+    async def _entry(self, item: Item) -> JournalEntry:
+        raw = json.loads(await self._payloads.unpack("outcomes", item) or "[]")
+        return JournalEntry(
+            kind=item["kind"],
+            task_instance=item["task_instance"],
+            generation=item["generation"],
+            mode=item.get("mode", ""),
+            dropped=json.loads(item.get("dropped", "{}")),
+            outcomes=tuple(Outcome.from_json(outcome) for outcome in raw),
+        )

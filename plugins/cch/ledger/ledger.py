@@ -1,0 +1,26 @@
+"""The ledger: all repositories over one table and one blob store."""
+
+from __future__ import annotations
+
+from cch.ledger.instances import Instances
+from cch.ledger.journal import Journal
+from cch.ledger.mailboxes import Mailboxes
+from cch.ledger.messages import Messages
+from cch.ledger.payloads import Payloads
+from cch.ledger.requests import Requests
+from cch.ledger.store import BlobStore, ItemStore
+
+_DAY = 86_400
+
+
+class Ledger:
+    """Everything the platform remembers. ``retention_days`` 0 keeps finished instances for ever."""
+
+    def __init__(self, store: ItemStore, blobs: BlobStore, retention_days: int = 0) -> None:
+        payloads = Payloads(blobs)
+        self.store = store
+        self.instances = Instances(store, payloads, retention_days * _DAY)
+        self.journal = Journal(store, payloads)
+        self.requests = Requests(store, payloads)
+        self.messages = Messages(store, payloads)
+        self.mailboxes = Mailboxes(store)

@@ -1,0 +1,81 @@
+"""Mailboxes: wakes for the routers of other processes, and the inbox of starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cch.ledger.store import NEW, Change, ConditionFailedError, ItemStore
+
+_INBOX = "INBOX#START"
+#: A wake nobody fetched has lost its reader; it may go after a day (seconds).
+_WAKE_TTL = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingStart:
+    """A start that waits for its run. ``due`` and ``since`` in ms."""
+
+    instance: str
+    workflow_id: str
+    since: int
+    due: int
+    attempts: int
+    reason: str = ""
+
+
+class Mailboxes:
+    """``WAKE#<router>`` / ``<command id>``, ``INBOX#START`` / ``<instance>``, ``ROUTER#<id>`` / ``-``."""
+
+    def __init__(self, store: ItemStore) -> None:
+        self._store = store
+
+    async def wake(self, router: str, command_ids: Iterable[str], now: int) -> None:
+        """Ask another process's router to look at these requests again."""
+        for command_id in command_ids:
+            await self._store.put(
+                {"PK": f"WAKE#{router}", "SK": command_id, "expires": now // 1000 + _WAKE_TTL},
+            )
+
+    async def collect(self, router: str) -> list[str]:
+        """Fetch and empty this router's mailbox."""
+        items = await self._store.query(f"WAKE#{router}")
+        for item in items:
+            await self._store.delete((item["PK"], item["SK"]))
+        return [item["SK"] for item in items]
+
+    async def count(self, router: str, counters: dict[str, int], now: int) -> None:
+        """Overwrite the router's counters; shows too that it lives."""
+        item = {"PK": f"ROUTER#{router}", "SK": "-", "seen": now, "expires": now // 1000 + 7 * _WAKE_TTL}
+        await self._store.put({**item, **counters})
+
+    async def enqueue_start(self, instance: str, workflow_id: str, now: int) -> None:
+        """Put a start into the inbox, unless it is there."""
+        item = {
+            "PK": _INBOX, "SK": instance, "workflow_id": workflow_id, "since": now, "due": now, "attempts": 0,
+        }  # fmt: skip
+        try:
+            await self._store.put(item, NEW)
+        except ConditionFailedError:
+            pass
+
+    async def starts(self) -> list[PendingStart]:
+        """Everything in the inbox, by instance id."""
+        return [
+            PendingStart(
+                instance=item["SK"],
+                workflow_id=item["workflow_id"],
+                since=item["since"],
+                due=item["due"],
+                attempts=item["attempts"],
+                reason=item.get("reason", ""),
+            )
+            for item in await self._store.query(_INBOX)
+        ]
+
+    async def postpone(self, start: PendingStart, due: int, reason: str) -> None:
+        change = Change(set={"due": due, "attempts": start.attempts + 1, "reason": reason[:300]})
+        await self._store.update((_INBOX, start.instance), change)
+
+    async def remove_start(self, instance: str) -> None:
+        await self._store.delete((_INBOX, instance))

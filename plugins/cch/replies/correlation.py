@@ -1,0 +1,117 @@
+"""Which request a reply answers: one decision per message, each step safe to repeat after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cch.ledger.ledger import Ledger
+from cch.ledger.messages import Stored
+from cch.ledger.records import Fate, MessageRecord, RequestRecord
+from cch.replies.envelope import Command, parse_command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The message's end: proof for the queue (None: keep it there), and the request whose owners must look again."""
+
+    stored: Stored | None
+    fate: Fate
+    request: RequestRecord | None = None
+
+
+def reply_patch(command: Command) -> tuple[str, Mapping[str, Any]]:
+    """(status, payload) of a reply; a reply without a status is a success."""
+    return command.status or "SUCCESS", command.payload
+
+
+class Correlator:
+    """Applies the rules of the ledger's protocol to replies."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def reply(self, command: Command, record: MessageRecord, now: int) -> Settled:
+        """Find the request, close it with this reply, and store the message's fate."""
+        if command.in_reply_to:
+            return await self._echoed(command, record, now)
+        return await self._by_source(command, record, now)
+
+    async def _settle(self, record: MessageRecord, fate: Fate, reason: str, request: RequestRecord | None) -> Settled:
+        stored = await self._ledger.messages.settle(replace(record, fate=fate, reason=reason))
+        return Settled(stored=stored, fate=fate, request=request)
+
+    async def _echoed(self, command: Command, record: MessageRecord, now: int) -> Settled:
+        # A reply to another instance's request must not close it: look before closing.
+        request = await self._ledger.requests.get(command.in_reply_to)
+        if request is None:
+            return await self._settle(record, "orphan", f"no request {command.in_reply_to[:80]}", None)
+        if request.instance != command.instance:
+            reason = f"request {request.command_id} belongs to another instance than {command.instance}"
+            return await self._settle(record, "rejected", reason, None)
+        return await self._close(request.command_id, command, record, now)
+
+    async def _close(self, command_id: str, command: Command, record: MessageRecord, now: int) -> Settled:
+        status, payload = reply_patch(command)
+        mine, request = await self._ledger.requests.close(
+            command_id, "answered", now, message=record.key, status=status, reply=payload
+        )
+        if request is None:
+            return await self._settle(record, "orphan", f"no request {command_id}", None)
+        if mine:
+            settled = await self._settle(replace(record, claimed_for=command_id), "matched", "", request)
+            await self._ledger.requests.point_closed(request, command.id)
+            return settled
+        if request.state == "answered":
+            return await self._settle(record, "duplicate", f"request {command_id} was answered before", request)
+        return await self._settle(record, "late", f"request {command_id} had {request.state} before", request)
+
+    async def _by_source(self, command: Command, record: MessageRecord, now: int) -> Settled:
+        """The sender echoed no id: only a request that is open alone can be meant."""
+        pointers = await self._ledger.requests.pointers(command.instance, command.branch, command.source)
+        if any(pointer.reply_command == command.id for pointer in pointers):
+            return await self._settle(record, "duplicate", f"reply {command.id} was taken before", None)
+        still_open = [pointer for pointer in pointers if pointer.state == "open"]
+        if len(still_open) > 1:
+            reason = f"{len(still_open)} open requests to {command.source}: nobody can tell which is meant"
+            return await self._settle(record, "orphan", reason, None)
+        if len(still_open) == 1:
+            return await self._claim(still_open[0].command_id, command, record, now)
+        if pointers:
+            fate: Fate = "late" if pointers[-1].state in ("timed_out", "superseded", "failed") else "duplicate"
+            return await self._settle(record, fate, f"the request had {pointers[-1].state} before", None)
+        return await self._hold(command, record, now)
+
+    async def _claim(self, command_id: str, command: Command, record: MessageRecord, now: int) -> Settled:
+        claimed = await self._ledger.messages.claim(record, command_id)
+        if not claimed:
+            return Settled(stored=await self._ledger.messages.settle(replace(record, fate="duplicate")), fate="duplicate")
+        return await self._close(claimed, command, record, now)
+
+    async def _hold(self, command: Command, record: MessageRecord, now: int) -> Settled:
+        """Nobody asked yet: keep the reply for the request that may be about to be sent, then look once more."""
+        status = await self._ledger.instances.status(command.instance)
+        if status is None:
+            return await self._settle(record, "orphan", f"no instance {command.instance}", None)
+        if status in ("completed", "failed", "cancelled"):
+            return await self._settle(record, "late", f"instance {command.instance} has {status}", None)
+        held = await self._ledger.messages.hold(record)
+        if held.fate not in ("held", "claimed"):
+            return Settled(stored=Stored(record.key), fate=held.fate)
+        pointers = await self._ledger.requests.pointers(command.instance, command.branch, command.source)
+        if any(pointer.state == "open" for pointer in pointers):
+            return await self._by_source(command, record, now)
+        return Settled(stored=Stored(record.key), fate="held")
+
+    async def take_held(self, request: RequestRecord, now: int) -> None:
+        """Let replies that came before ``request`` was made answer it."""
+        for held in await self._ledger.messages.held(request.instance, request.branch, request.source):
+            record = await self._ledger.messages.get(held.key)
+            if record is not None and record.fate in ("held", "claimed"):
+                command = parse_command(record.body)
+                settled = await self._claim(request.command_id, command, record, now)
+                if settled.fate == "matched":
+                    await self._ledger.messages.unhold(request.instance, request.branch, held.pointer)
+                    return
+            await self._ledger.messages.unhold(request.instance, request.branch, held.pointer)

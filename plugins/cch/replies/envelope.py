@@ -1,0 +1,185 @@
+"""The envelope of commands and replies: bytes to a checked record, or a reason why not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from cch.errors import MalformedMessageError
+from cch.replies.queue import MAX_BODY
+
+Kind = Literal["START_WORKFLOW", "ASYNC_RESP", "EVENT_WAIT_RESP"]
+
+#: Instance ids become run ids: these characters are what Airflow allows in one, the length is ours.
+_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
+#: Deepest payload: DynamoDB and msgpack users down the line give up soon after.
+MAX_DEPTH = 100
+_PREFIX = "Capability:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One message in the common envelope.
+
+    ``source`` of a reply is the capability id. ``status`` is "" if the sender gave none.
+    """
+
+    kind: Kind
+    instance: str
+    id: str
+    source: str
+    timestamp: str
+    payload: Mapping[str, Any]
+    correlation_id: str = ""
+    definition_uri: str = ""
+    status: str = ""
+    in_reply_to: str = ""
+    branch: str = ""
+    source_event: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise MalformedMessageError(f"{name} is no JSON number")
+
+
+def _depth_fits(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, (dict, list))
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return True
+    return False
+
+
+def parse_json(body: str) -> Any:
+    """JSON text to a value.
+
+    :raises MalformedMessageError: not JSON, not storable (lone surrogates), too deep, or larger than 256 KB.
+    """
+    try:
+        size = len(body.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise MalformedMessageError("the body is not valid Unicode") from None
+    if size > MAX_BODY:
+        raise MalformedMessageError(f"the body has {size} bytes, more than the {MAX_BODY} allowed: send a URI instead")
+    try:
+        value = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedMessageError(f"the body is not JSON: {error}") from None
+    if not _depth_fits(value):
+        raise MalformedMessageError(f"the body is nested more than {MAX_DEPTH} levels deep")
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (UnicodeEncodeError, ValueError) as error:
+        raise MalformedMessageError(f"the body holds text or a number that cannot be stored: {error}") from None
+    return value
+
+
+def _text(raw: Mapping[str, Any], key: str, where: str, *, required: bool = True) -> str:
+    value = raw.get(key)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str) or (required and not value):
+        raise MalformedMessageError(f"{where}{key} must be text" + ("" if key in raw else " and is missing"))
+    if len(value) > 2000:
+        raise MalformedMessageError(f"{where}{key} is longer than 2000 characters")
+    return value
+
+
+def _object(raw: Mapping[str, Any], key: str, where: str, *, required: bool = True) -> Mapping[str, Any]:
+    value = raw.get(key)
+    if value is None and not required:
+        return {}
+    if not isinstance(value, dict):
+        raise MalformedMessageError(f"{where}{key} must be an object" + ("" if key in raw else " and is missing"))
+    return value
+
+
+def parse_command(body: str) -> Command:
+    """Read one message of the command or reply queue.
+
+    :raises MalformedMessageError: naming the first field that is missing or wrong.
+    """
+    raw = parse_json(body)
+    if not isinstance(raw, dict):
+        raise MalformedMessageError("the body must be a JSON object")
+    command = _object(raw, "command", "")
+    kind = _text(command, "type", "command.")
+    kind = "START_WORKFLOW" if kind == "EVENT" else kind
+    if kind not in ("START_WORKFLOW", "ASYNC_RESP", "EVENT_WAIT_RESP"):
+        raise MalformedMessageError(
+            f"command.type is {kind[:60]!r}: use START_WORKFLOW, ASYNC_RESP or EVENT_WAIT_RESP"
+        )
+    instance = _text(raw, "workflowInstanceId", "")
+    if not _ID.fullmatch(instance):
+        raise MalformedMessageError(
+            "workflowInstanceId must have 1 to 200 characters of letters, digits and _ . ~ : + -"
+        )
+    timestamp = _text(command, "timestamp", "command.")
+    try:
+        datetime.fromisoformat(timestamp)
+    except ValueError:
+        raise MalformedMessageError(f"command.timestamp is {timestamp[:60]!r}, not ISO 8601") from None
+    status = _text(command, "status", "command.", required=False)
+    if status not in ("", "SUCCESS", "ERROR"):
+        raise MalformedMessageError(f"command.status is {status[:60]!r}: use SUCCESS or ERROR")
+    hint = _object(command, "routingHint", "command.", required=False)
+    branch = hint.get("branchKey")
+    in_reply_to = command.get("inReplyTo") or command.get("in_reply_to") or ""
+    if not isinstance(in_reply_to, str):
+        raise MalformedMessageError("command.inReplyTo must be text")
+    return Command(
+        kind=kind,  # type: ignore[arg-type]  # checked above
+        instance=instance,
+        id=_text(command, "id", "command."),
+        source=_text(command, "source", "command.").removeprefix(_PREFIX),
+        timestamp=timestamp,
+        payload=_object(command, "payload", "command."),
+        correlation_id=_text(raw, "correlationId", "", required=False) or instance,
+        definition_uri=_text(raw, "workflowDefinitionURI", "", required=kind == "START_WORKFLOW"),
+        status=status,
+        in_reply_to=in_reply_to,
+        branch="" if branch is None else str(branch),
+        source_event=_object(raw, "sourceEvent", "", required=False),
+    )
+
+
+def workflow_id_of(definition_uri: str) -> str:
+    """The workflow that a ``workflowDefinitionURI`` names: its file name without the ending, or itself."""
+    name = definition_uri.rsplit("/", 1)[-1]
+    return re.sub(r"\.(ya?ml|json)$", "", name)
+
+
+def iso(milliseconds: int) -> str:
+    """ISO 8601 in UTC, as messages write it."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def start_command(
+    *, instance: str, command_id: str, definition_uri: str, context: Mapping[str, Any], correlation_id: str, now: int
+) -> str:
+    """The body of a START_WORKFLOW, as ``cch run`` sends it."""
+    return json.dumps(
+        {
+            "workflowInstanceId": instance,
+            "correlationId": correlation_id,
+            "workflowDefinitionURI": definition_uri,
+            "command": {
+                "type": "START_WORKFLOW",
+                "id": command_id,
+                "source": "cch",
+                "timestamp": iso(now),
+                "payload": dict(context),
+            },
+        }
+    )

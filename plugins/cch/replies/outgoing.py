@@ -1,0 +1,53 @@
+"""Requests out: the body, which is the same whenever the same command id is sent, and the queue it goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cch.ledger.payloads import dump
+from cch.names import Names
+from cch.replies.envelope import iso
+from cch.replies.queue import MessageQueue, Queues
+
+
+def request_body(
+    *,
+    instance: str,
+    workflow_id: str,
+    definition_uri: str,
+    correlation_id: str,
+    command_id: str,
+    request_key: str,
+    reply_to: str,
+    created: int,
+    branch: str,
+    capability_id: str,
+    output_keys: tuple[str, ...],
+    context: Mapping[str, Any],
+) -> str:
+    """The JSON text of a request. ``created`` (ms) is the request's, not the sending's: a repeat is identical."""
+    header: dict[str, Any] = {
+        "workflowInstanceId": instance,
+        "workflowDefinitionURI": definition_uri,
+        "correlationId": correlation_id,
+        "commandId": command_id,
+        "requestKey": request_key,
+        "replyToQueueUrl": reply_to,
+        "source": "WorkflowOrchestrator",
+        "timestamp": iso(created),
+    }
+    if branch:
+        header["routingHint"] = {"branchKey": branch}
+    body = {
+        "capability_id": capability_id,
+        "request_output_keys": list(output_keys),
+        "context": {**context, "workflowInstanceId": instance, "workflow_id": workflow_id},
+    }
+    return dump({"header": header, "body": body})
+
+
+async def capability_queue(queues: Queues, names: Names, capability_id: str) -> MessageQueue | None:
+    """The capability's queue, else the fallback queue, else None."""
+    own = await queues.find(names.capability_queue(capability_id))
+    return own or await queues.find(names.fallback_queue)

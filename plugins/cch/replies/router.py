@@ -1,0 +1,250 @@
+"""The router: takes messages off the reply and command queues, one per process, whoever waits.
+
+Per batch: read what is known of the messages, then for each decode → correlate → store → wake → delete. The
+number of waiters does not matter: a wake is one look into a dictionary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from cch.errors import CchError, MalformedMessageError, RejectedMessageError
+from cch.ledger.ledger import Ledger
+from cch.ledger.messages import Stored
+from cch.ledger.records import FINAL, MessageRecord, RequestRecord
+from cch.names import Names
+from cch.replies.correlation import Correlator, Settled
+from cch.replies.envelope import Command, parse_command
+from cch.replies.queue import BATCH, LONGEST_WAIT, MessageQueue, Queues, Received
+from cch.replies.starts import Admission, Starter
+from cch.replies.waiters import Waiters
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two writes of the router's counters.
+_COUNTERS_EVERY = 30.0
+#: Seconds between two re-reads of all waiters: finds what a lost wake left behind.
+_SWEEP_EVERY = 600.0
+#: Bodies forwarded to the queue of rejected messages are cut there: SQS counts attributes into the same limit.
+_FORWARD_CHARACTERS = 200_000
+
+
+class Router:
+    """One per process and event loop.
+
+    ``doorbell`` is called after a start was stored, in this process; commands are consumed only where it is set.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        queues: Queues,
+        names: Names,
+        admission: Admission,
+        clock: Callable[[], int],
+        consumers: int = 4,
+        mailbox_seconds: float = 1.0,
+    ) -> None:
+        self.id = uuid.uuid4().hex[:16]
+        self.waiters = Waiters()
+        self.fates: Counter[str] = Counter()
+        self._ledger = ledger
+        self._queues = queues
+        self._names = names
+        self._clock = clock
+        self._consumers = consumers
+        self._mailbox_seconds = mailbox_seconds
+        self.correlator = Correlator(ledger)
+        self._starter = Starter(ledger, admission)
+        self._doorbells: set[Callable[[], None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._commands: asyncio.Task[None] | None = None
+        #: Set while batches come full: more than one consumer is worth its calls only then.
+        self._busy = asyncio.Event()
+
+    # --- one batch -------------------------------------------------------------------------------------------
+
+    async def handle(self, batch: Sequence[Received]) -> list[tuple[Received, Stored]]:
+        """Bring each message to its end; those that are not returned must stay in the queue.
+
+        :raises CchError: the ledger does not answer; nothing may be deleted then.
+        """
+        known = await self._ledger.messages.get_many(sorted({message.key for message in batch}))
+        done: list[tuple[Received, Stored]] = []
+        wakes: dict[str, set[str]] = {}
+        rings = False
+        for message in batch:
+            settled, kind = await self._one(message, known.get(message.key))
+            if settled.request is not None:
+                self._note_owners(settled.request, wakes)
+            rings |= kind == "START_WORKFLOW" and settled.fate == "matched"
+            if settled.stored is not None:
+                done.append((message, settled.stored))
+            self.fates[settled.fate] += 1
+        await self._wake(wakes)
+        if rings:
+            for ring in tuple(self._doorbells):
+                ring()
+        return done
+
+    async def _one(self, message: Received, known: MessageRecord | None) -> tuple[Settled, str]:
+        record = MessageRecord(
+            key=message.key, fate="held", kind="", reason="", instance="", source="", branch="", command_id="",
+            received=message.sent, body=message.body,
+        )  # fmt: skip
+        try:
+            command = parse_command(message.body)
+        except MalformedMessageError as error:
+            return await self._refuse(message, replace(record, fate="malformed", reason=error.reason)), ""
+        record = replace(
+            record, kind=command.kind, instance=command.instance, source=command.source, branch=command.branch,
+            command_id=command.id,
+        )  # fmt: skip
+        if known is not None and known.fate in FINAL:
+            return await self._again(known), command.kind
+        try:
+            return await self._dispatch(command, record), command.kind
+        except RejectedMessageError as error:
+            return await self._refuse(message, replace(record, fate="rejected", reason=error.reason)), command.kind
+
+    async def _again(self, known: MessageRecord) -> Settled:
+        """Redelivered after its fate was stored: whoever it answered may not have been woken."""
+        request = await self._ledger.requests.get(known.claimed_for) if known.claimed_for else None
+        if known.kind == "START_WORKFLOW" and known.fate == "matched":
+            instance = await self._ledger.instances.find(known.instance)
+            if instance is not None and instance.status == "pending":
+                await self._ledger.mailboxes.enqueue_start(instance.id, instance.workflow_id, self._clock())
+        return Settled(stored=Stored(known.key), fate=known.fate, request=request)
+
+    async def _dispatch(self, command: Command, record: MessageRecord) -> Settled:
+        now = self._clock()
+        match command.kind:
+            case "START_WORKFLOW":
+                return await self._starter.start(command, record, now)
+            case "ASYNC_RESP":
+                return await self.correlator.reply(command, record, now)
+            case "EVENT_WAIT_RESP":
+                raise RejectedMessageError("EVENT_WAIT_RESP: this version has no event_wait nodes")
+
+    async def _refuse(self, message: Received, record: MessageRecord) -> Settled:
+        """Forward to the queue of rejected messages with the reason, then store; at least once, never not."""
+        queue = await self._queues.find(self._names.rejected_queue(message.queue))
+        log.warning("message refused", extra={"cch_message": message.key, "cch_fate": record.fate, "cch_reason": record.reason})
+        if queue is not None:
+            safe = message.body[:_FORWARD_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
+            attributes = {
+                "reason": record.reason[:250] or record.fate,
+                "fate": record.fate,
+                "originalMessageId": message.message_id,
+            }
+            await queue.send(safe or " ", attributes)
+        body = message.body.encode("utf-8", "replace").decode("utf-8")
+        stored = await self._ledger.messages.settle(replace(record, body=body))
+        return Settled(stored=stored, fate=record.fate)
+
+    def _note_owners(self, request: RequestRecord, wakes: dict[str, set[str]]) -> None:
+        for owner in request.owners:
+            wakes.setdefault(owner, set()).add(request.command_id)
+
+    async def _wake(self, wakes: dict[str, set[str]]) -> None:
+        for owner, command_ids in wakes.items():
+            if owner == self.id:
+                for command_id in command_ids:
+                    self.waiters.wake(command_id)
+            else:
+                await self._ledger.mailboxes.wake(owner, sorted(command_ids), self._clock())
+
+    # --- running ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to consume replies. Call once, in the event loop that waits."""
+        for index in range(self._consumers):
+            self._spawn(self._consume(self._names.reply_queue, extra=index > 0), f"cch replies {index}")
+        self._spawn(self._repeat(self._mailbox_seconds, self._read_mailbox), "cch mailbox")
+        self._spawn(self._repeat(_COUNTERS_EVERY, self._write_counters), "cch counters")
+        self._spawn(self._repeat(_SWEEP_EVERY, self._sweep), "cch sweep")
+
+    def _spawn(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        task.set_name(name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def stop(self) -> None:
+        """Stop consuming; what was received and not settled comes again elsewhere."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def attach_doorbell(self, ring: Callable[[], None]) -> None:
+        """Consume commands too, and call ``ring`` after each batch that holds a start."""
+        self._doorbells.add(ring)
+        if self._commands is None or self._commands.done():
+            self._commands = self._spawn(self._consume(self._names.command_queue), "cch commands")
+
+    def detach_doorbell(self, ring: Callable[[], None]) -> None:
+        self._doorbells.discard(ring)
+        if not self._doorbells and self._commands is not None:
+            self._commands.cancel()
+            self._commands = None
+
+    async def _consume(self, name: str, *, extra: bool = False) -> None:
+        """Long-poll one queue for ever. Extra consumers only help while batches come full."""
+        pause = 1.0
+        while True:
+            try:
+                queue = await self._queues.find(name)
+                if queue is None:
+                    raise CchError(f"there is no queue {name}: create the resources, or check CCH_ENV and CCH_OWNER")
+                if extra:
+                    await self._busy.wait()
+                size = await self._take(queue, 0.0 if extra else LONGEST_WAIT)
+                if size == BATCH:
+                    self._busy.set()
+                elif extra or size == 0:
+                    self._busy.clear()
+                pause = 1.0
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next round may work; nothing was deleted
+                log.warning("cannot consume", extra={"cch_queue": name, "cch_error": f"{type(error).__name__}: {error}"})
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 30.0)
+
+    async def _take(self, queue: MessageQueue, wait: float) -> int:
+        batch = await queue.receive(wait)
+        if batch:
+            done = await self.handle(batch)
+            if done:
+                await queue.delete(done)
+        return len(batch)
+
+    async def _repeat(self, every: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - a failed round is repeated
+                log.warning("router's round failed", extra={"cch_round": work.__name__, "cch_error": str(error)})
+
+    async def _read_mailbox(self) -> None:
+        if len(self.waiters):
+            for command_id in await self._ledger.mailboxes.collect(self.id):
+                self.waiters.wake(command_id)
+
+    async def _write_counters(self) -> None:
+        counters = {f"fate_{fate}": number for fate, number in self.fates.items()}
+        await self._ledger.mailboxes.count(self.id, {**counters, "waiters": len(self.waiters)}, self._clock())
+
+    async def _sweep(self) -> None:
+        self.waiters.wake_all()
+
+

@@ -1,0 +1,63 @@
+"""Starts: a START_WORKFLOW becomes a pending instance and a note in the inbox, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from cch.ledger.ledger import Ledger
+from cch.ledger.records import Instance, MessageRecord
+from cch.replies.correlation import Settled
+from cch.replies.envelope import Command, workflow_id_of
+
+
+class Admission(Protocol):
+    """Knows which workflows exist and what a start of each must bring."""
+
+    async def admit(self, workflow_id: str, context: Mapping[str, Any]) -> None:
+        """:raises RejectedMessageError: no such workflow, or the context does not fit; says what and why."""
+        ...
+
+
+class Starter:
+    """Takes START_WORKFLOW commands."""
+
+    def __init__(self, ledger: Ledger, admission: Admission) -> None:
+        self._ledger = ledger
+        self._admission = admission
+
+    async def start(self, command: Command, record: MessageRecord, now: int) -> Settled:
+        """Create the instance unless it exists.
+
+        :raises RejectedMessageError: see :class:`Admission`.
+        """
+        workflow_id = workflow_id_of(command.definition_uri)
+        known = await self._ledger.instances.find(command.instance)
+        if known is None:
+            await self._admission.admit(workflow_id, command.payload)
+        mine = known is not None and known.start_message == record.key
+        if known is None:
+            mine, known = await self._ledger.instances.create(
+                Instance(
+                    id=command.instance,
+                    workflow_id=workflow_id,
+                    correlation_id=command.correlation_id,
+                    status="pending",
+                    started=now,
+                    context=command.payload,
+                    definition_uri=command.definition_uri,
+                    start_message=record.key,
+                )
+            )
+        if not mine:
+            reason = f"instance {command.instance} of {known.workflow_id} exists"
+            stored = await self._ledger.messages.settle(replace(record, fate="duplicate", reason=reason))
+            return Settled(stored=stored, fate="duplicate")
+        if known.status == "pending":
+            await self._ledger.mailboxes.enqueue_start(command.instance, workflow_id, now)
+        return Settled(
+            stored=await self._ledger.messages.settle(replace(record, fate="matched")), fate="matched"
+        )
+
+

@@ -1,0 +1,159 @@
+"""Turns pending starts into runs, and tells the ledger of runs that ended without it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from cch.errors import CchError, DefinitionNotFoundError
+from cch.graph.build import build_graph
+from cch.graph.plan import plan_tasks
+from cch.ledger.mailboxes import PendingStart
+from cch.ledger.records import ENDED, Instance
+from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, finish_if_complete
+from cch.runtime.platform import Platform
+
+log = logging.getLogger(__name__)
+
+#: How long one dispatcher task waits for DAGs that Airflow has not parsed yet (s). The next one comes in a minute.
+_PATIENCE = 45.0
+#: Longest pause before a start is tried again (ms), and how long it is tried at all (ms).
+_LONGEST_PAUSE = 60_000
+_GIVE_UP = 86_400_000
+#: Live instances that one task compares with their runs; the least recently compared come first.
+_COMPARED = 100
+#: An instance younger than this (ms) is not compared: its run may be about to be created or to end.
+_TOO_YOUNG = 60_000
+
+RunState = Literal["running", "success", "failed", "missing", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun:
+    """A run to create."""
+
+    dag_id: str
+    run_id: str
+    conf: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRefused:
+    """Why Airflow did not create a run; ``status`` is its HTTP status."""
+
+    status: int
+    reason: str
+
+
+class Runs(Protocol):
+    """Airflow's runs."""
+
+    def start(self, run: StartRun) -> RunRefused | None:
+        """Create the run; one that exists is fine."""
+        ...
+
+    def state(self, dag_id: str, run_id: str) -> RunState: ...
+
+
+class Dispatcher:
+    """One round of dispatching."""
+
+    def __init__(self, platform: Platform, runs: Runs, patience: float = _PATIENCE) -> None:
+        self._platform = platform
+        self._runs = runs
+        self._patience = patience
+
+    async def drain(self) -> int:
+        """Start everything that is due; stays a while for starts whose DAG is not there yet. Number started."""
+        until = self._platform.clock() + round(self._patience * 1000)
+        started = 0
+        while True:
+            waiting = await self._platform.ledger.mailboxes.starts()
+            for start in sorted(waiting, key=lambda s: (s.since, s.instance)):
+                if start.due <= self._platform.clock():
+                    started += await self._start(start)
+            soon = [start.due for start in await self._platform.ledger.mailboxes.starts()]
+            if not soon or min(soon) > until:
+                return started
+            await asyncio.sleep(max(0.05, (min(soon) - self._platform.clock()) / 1000))
+
+    async def _start(self, start: PendingStart) -> bool:
+        ledger = self._platform.ledger
+        instance = await ledger.instances.find(start.instance)
+        if instance is None or instance.status in ENDED:
+            await ledger.mailboxes.remove_start(start.instance)
+            return False
+        try:
+            definition = await asyncio.to_thread(self._platform.catalogue.current, start.workflow_id)
+        except CchError as error:
+            gone = isinstance(error, DefinitionNotFoundError)
+            await self._later(start, f"{'the definition was removed' if gone else 'no definition'}: {error}")
+            return False
+        required = {key: instance.context[key] for key in definition.required if key in instance.context}
+        conf = {
+            **required,
+            CONF_INSTANCE: instance.id,
+            CONF_CORRELATION: instance.correlation_id,
+            CONF_DIGEST: definition.digest,
+        }
+        refused = await asyncio.to_thread(
+            self._runs.start, StartRun(dag_id=start.workflow_id, run_id=instance.id, conf=conf)
+        )
+        if refused is None:
+            await ledger.instances.dispatched(instance.id, instance.id)
+            await ledger.mailboxes.remove_start(start.instance)
+            log.info("workflow started", extra={"cch_instance": instance.id, "cch_workflow": start.workflow_id})
+            return True
+        # Not parsed yet, or not in this version: both pass. Anything else that Airflow calls our fault does not.
+        passes = refused.status in (404, 409, 429) or refused.status >= 500 or CONF_DIGEST in refused.reason
+        if passes or "import_errors" in refused.reason:
+            await self._later(start, refused.reason)
+        else:
+            await self._fail(start, f"Airflow refused the start: {refused.reason}")
+        return False
+
+    async def _later(self, start: PendingStart, reason: str) -> None:
+        now = self._platform.clock()
+        if now - start.since > _GIVE_UP:
+            await self._fail(start, f"not started within a day: {reason}")
+            return
+        pause = min(1000 * 2 ** min(start.attempts, 6), _LONGEST_PAUSE)
+        log.info("start waits: %s", reason, extra={"cch_instance": start.instance, "cch_workflow": start.workflow_id})
+        await self._platform.ledger.mailboxes.postpone(start, now + pause, reason)
+
+    async def _fail(self, start: PendingStart, reason: str) -> None:
+        await self._platform.ledger.instances.end(start.instance, "failed", self._platform.clock(), reason)
+        await self._platform.ledger.mailboxes.remove_start(start.instance)
+
+    async def reconcile(self) -> int:
+        """Compare live instances with their runs, the least recently compared first. Number mended."""
+        now, mended = self._platform.clock(), 0
+        for instance in await self._platform.ledger.instances.least_checked(_COMPARED):
+            if instance.run_id and now - instance.started > _TOO_YOUNG:
+                mended += await self._compare(instance)
+                await self._platform.ledger.instances.checked(instance.id, now)
+        return mended
+
+    async def _compare(self, instance: Instance) -> bool:
+        state = await asyncio.to_thread(self._runs.state, instance.workflow_id, instance.run_id)
+        if state in ("running", "unknown"):
+            return False
+        if instance.definition_digest:
+            definition = await asyncio.to_thread(
+                self._platform.catalogue.by_digest, instance.definition_digest, instance.workflow_id
+            )
+            await finish_if_complete(instance.id, plan_tasks(build_graph(definition)), self._platform)
+        what = "is gone" if state == "missing" else f"ended as {state}"
+        reason = f"Airflow's run {instance.run_id} {what} before every node was done"
+        ended = await self._platform.ledger.instances.end(instance.id, "failed", self._platform.clock(), reason)
+        for request in await self._platform.ledger.requests.of_instance(instance.id) if ended else ():
+            if request.state == "open":
+                mine, closed = await self._platform.ledger.requests.close(
+                    request.command_id, "superseded", self._platform.clock()
+                )
+                if mine and closed:
+                    await self._platform.ledger.requests.point_closed(closed)
+        return ended

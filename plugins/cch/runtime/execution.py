@@ -1,0 +1,256 @@
+"""Executes one region for one Airflow task: open the ledger's record, run, leave the exit, tell Airflow the way."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cch.definition.catalogue import Catalogue
+from cch.errors import CchError, LedgerError, StructureChangedError
+from cch.graph.build import build_graph
+from cch.graph.plan import Plan, plan_tasks
+from cch.graph.regions import carriers
+from cch.interpreter.flow import TokenFlow
+from cch.interpreter.host import OvertakenError
+from cch.interpreter.outcome import Outcome
+from cch.interpreter.region import RegionRun
+from cch.ledger.records import Exit, Instance, InstanceView, JournalEntry, RegionKey, instance_id_of_run
+from cch.runtime.admission import context_problems
+from cch.runtime.host import LedgerHost, Try
+from cch.runtime.platform import Platform
+
+log = logging.getLogger(__name__)
+
+#: Keys of a run's conf that are ours. Stored in Airflow's database: do not rename.
+CONF_INSTANCE = "_cch_instance"
+CONF_CORRELATION = "_correlation_id"
+CONF_DIGEST = "_cch_definition"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionTask:
+    """What Airflow knows when it starts a region's task. ``task_instance`` ids sort by time (UUIDv7)."""
+
+    workflow_id: str
+    region: str
+    run_id: str
+    task_instance: str
+    definition_digest: str
+    structure_digest: str
+    conf: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionEnd:
+    """How the task ends. ``followed``: the tasks right after it that were chosen."""
+
+    state: Literal["success", "failed", "skipped"]
+    followed: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(digest: str, catalogue: Catalogue, workflow_id: str) -> Plan:
+    """A definition's plan never changes, because its digest names its text."""
+    return plan_tasks(build_graph(catalogue.by_digest(digest, workflow_id)))
+
+
+def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """The business data of a run's conf: everything that is not the platform's own."""
+    return {key: value for key, value in conf.items() if not key.startswith("_") and value is not None}
+
+
+async def execute_region(task: RegionTask, platform: Platform) -> RegionEnd:
+    """Run the region to its end, however long that takes; safe to repeat at any point.
+
+    Never raises :class:`CchError`: what goes wrong is the task's failure, with the reason.
+    """
+    try:
+        instance = await _instance(task, platform)
+        plan = await asyncio.to_thread(_plan, instance.definition_digest, platform.catalogue, task.workflow_id)
+        _check_structure(task, plan, instance)
+        return await _run(task, platform, instance, plan)
+    except CchError as error:
+        log.error("region failed: %s", error, extra={"cch_code": error.code, "cch_region": task.region})
+        return RegionEnd(state="failed", reason=str(error))
+
+
+async def _instance(task: RegionTask, platform: Platform) -> Instance:
+    """The instance that the run belongs to; made here if Airflow started the run by itself."""
+    given = task.conf.get(CONF_INSTANCE)
+    instance_id = str(given) if given else instance_id_of_run(task.workflow_id, task.run_id)
+    instances = platform.ledger.instances
+    found = await instances.find(instance_id)
+    if found is None:
+        if given:
+            raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
+        definition = await asyncio.to_thread(
+            platform.catalogue.by_digest, task.definition_digest, task.workflow_id
+        )
+        await asyncio.to_thread(platform.catalogue.keep, definition)
+        context = initial_context(task.conf)
+        _, found = await instances.create(
+            Instance(
+                id=instance_id,
+                workflow_id=task.workflow_id,
+                run_id=task.run_id,
+                correlation_id=str(task.conf.get(CONF_CORRELATION) or instance_id),
+                status="running",
+                started=platform.clock(),
+                context=context,
+                definition_uri=platform.catalogue.uri(definition.workflow_id),
+            )
+        )
+        problems = context_problems(definition, context)
+        if problems:
+            reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
+            await instances.end(instance_id, "failed", platform.clock(), reason)
+            raise LedgerError(reason)
+    if not found.structure_digest:
+        definition = await asyncio.to_thread(
+            platform.catalogue.by_digest, task.definition_digest, task.workflow_id
+        )
+        await asyncio.to_thread(platform.catalogue.keep, definition)
+        found = await instances.begin(instance_id, task.run_id, task.definition_digest, task.structure_digest)
+    if found.run_id != task.run_id:
+        raise LedgerError(f"instance {instance_id} belongs to run {found.run_id!r}, not to {task.run_id!r}")
+    return found
+
+
+def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:
+    if task.structure_digest != plan.structure_digest or task.region not in plan.regions:
+        raise StructureChangedError(
+            f"{task.workflow_id} was republished with another structure ({task.structure_digest}) while instance"
+            f" {instance.id} runs the old one ({plan.structure_digest}): publish the old definition again, or start"
+            " the work anew"
+        )
+
+
+@dataclass(slots=True)
+class _Journal:
+    """What the journal says so far."""
+
+    entries: int = 0
+    generation: int = 0
+    task_instance: str = ""
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def take(self, entry: JournalEntry) -> None:
+        self.entries += 1
+        if entry.kind == "try":
+            self.task_instance = entry.task_instance
+            self.generation = entry.generation
+            if entry.mode == "fresh":
+                self.outcomes, self.dropped = {}, {}
+            for outcome_id, attempt in entry.dropped.items():
+                self.outcomes.pop(outcome_id, None)
+                self.dropped[outcome_id] = attempt
+        else:
+            self.outcomes.update({outcome.id: outcome for outcome in entry.outcomes})
+
+    def next_try(self, task_instance: str, last_exit: Exit | None) -> JournalEntry:
+        """How a newer task instance begins: continue after a failure, anew after a success."""
+        if not self.entries:
+            return JournalEntry(kind="try", mode="first", task_instance=task_instance, generation=0)
+        failed = [outcome for outcome in self.outcomes.values() if outcome.failed]
+        if last_exit is not None and not failed:
+            return JournalEntry(
+                kind="try", mode="fresh", task_instance=task_instance, generation=self.generation + 1
+            )
+        dropped = {outcome.id: int(outcome.cause.get("attempt", 0)) for outcome in failed}
+        return JournalEntry(
+            kind="try", mode="continue", task_instance=task_instance, generation=self.generation, dropped=dropped
+        )
+
+
+async def _enter(task: RegionTask, key: RegionKey, view: InstanceView, platform: Platform) -> _Journal | None:
+    """Read the journal and take part in it; None if a newer copy of the task has taken over."""
+    last_exit = next((exit_ for exit_ in view.exits if exit_.region == task.region), None)
+    while True:
+        journal = _Journal()
+        for entry in await platform.ledger.journal.read(key):
+            journal.take(entry)
+        if journal.task_instance == task.task_instance:
+            return journal
+        if journal.task_instance > task.task_instance:
+            return None
+        entry = journal.next_try(task.task_instance, last_exit)
+        if await platform.ledger.journal.append(key, journal.entries, entry):
+            journal.take(entry)
+            if entry.mode != "first":
+                await platform.ledger.instances.reopen(key.instance)
+            return journal
+
+
+async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: Plan) -> RegionEnd:
+    key = RegionKey(instance=instance.id, region=task.region)
+    region = plan.regions[task.region]
+    while True:
+        view = await platform.ledger.instances.view(instance.id)
+        assert view is not None
+        flow = _flow(plan, view, without=task.region)
+        if not RegionRun.may_begin(region, flow):
+            log.warning("no recorded outcome leads here: skipped", extra={"cch_region": task.region})
+            return RegionEnd(state="skipped", reason="no recorded outcome of a predecessor chose this node")
+        journal = await _enter(task, key, view, platform)
+        if journal is None:
+            log.warning("a newer copy of this task runs: this one does nothing", extra={"cch_region": task.region})
+            await asyncio.Event().wait()
+        assert journal is not None
+        flow.apply_all(journal.outcomes.values())
+        attempt = Try(
+            key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped
+        )
+        try:
+            await RegionRun(region, flow, LedgerHost(platform, instance, attempt, journal.entries)).run()
+        except OvertakenError:
+            continue
+        return await _leave(task, platform, plan, flow, journal.generation)
+
+
+def _flow(plan: Plan, view: InstanceView, without: str = "") -> TokenFlow:
+    flow = TokenFlow(plan.graph, carriers(plan.regions), view.instance.context)
+    flow.apply_all(outcome for exit_ in view.exits if exit_.region != without for outcome in exit_.outcomes)
+    return flow
+
+
+async def _leave(
+    task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, generation: int
+) -> RegionEnd:
+    """Record the exit, see whether the instance is complete, and say which way was taken."""
+    members = set(plan.regions[task.region].nodes)
+    outcomes = tuple(outcome for outcome in flow.outcomes.values() if outcome.node in members)
+    instance_id = _instance_id(task)
+    await platform.ledger.instances.put_exit(
+        instance_id,
+        Exit(region=task.region, generation=generation, task_instance=task.task_instance, outcomes=outcomes),
+    )
+    await finish_if_complete(instance_id, plan, platform)
+    failed = [outcome for outcome in outcomes if outcome.failed]
+    if failed:
+        reason = str(failed[0].patch.get("_internalError") or f"the workflow ended at {failed[0].node!r} as failed")
+        return RegionEnd(state="failed", reason=reason)
+    fired = {outcome.node for outcome in outcomes}
+    return RegionEnd(state="success", followed=tuple(plan.followed(task.region, flow.taken(task.region), fired)))
+
+
+def _instance_id(task: RegionTask) -> str:
+    return str(task.conf.get(CONF_INSTANCE) or instance_id_of_run(task.workflow_id, task.run_id))
+
+
+async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -> None:
+    """Record the end of the instance if no token is left. The last region to leave sees all exits."""
+    view = await platform.ledger.instances.view(instance_id)
+    assert view is not None
+    flow = _flow(plan, view)
+    status = flow.status()
+    if status != "running":
+        reason = str(flow.failures[0].patch.get("_internalError", "")) if flow.failures else ""
+        await platform.ledger.instances.end(instance_id, status, platform.clock(), reason)
+
+

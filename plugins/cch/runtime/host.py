@@ -1,0 +1,238 @@
+"""The host of real runs: effects go out over queues, and everything that counts is in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cch.capabilities.calls import run_call
+from cch.capabilities.registry import find_library
+from cch.errors import CapabilityError, CchError, ServiceUnavailableError
+from cch.interpreter.host import Answer, Call, OvertakenError, Request
+from cch.interpreter.outcome import Outcome
+from cch.ledger.payloads import sha256
+from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
+from cch.replies.outgoing import capability_queue, request_body
+from cch.replies.queue import MAX_BODY
+from cch.runtime.platform import Platform
+
+log = logging.getLogger(__name__)
+
+#: Clocks further apart than this (ms) are not trusted with a timeout.
+_CLOCK_TOLERANCE = 30_000
+#: Longest pause between two tries to send while SQS does not answer, in seconds.
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """One try of a region, as its journal records it."""
+
+    key: RegionKey
+    task_instance: str
+    generation: int
+    dropped: Mapping[str, int]
+
+
+class LedgerHost:
+    """:class:`~cch.interpreter.host.Host` for one try of one region."""
+
+    def __init__(self, platform: Platform, instance: Instance, attempt: Try, next_entry: int) -> None:
+        self.instance_id = instance.id
+        self.correlation_id = instance.correlation_id
+        self.workflow_id = instance.workflow_id
+        self._instance = instance
+        self._platform = platform
+        self._try = attempt
+        self._next_entry = next_entry
+
+    def now(self) -> int:
+        return self._platform.clock()
+
+    async def sleep_until(self, when: int) -> None:
+        while (left := when - self.now()) > 0:
+            await asyncio.sleep(left / 1000)
+
+    def first_attempt(self, node: str, visit: int) -> int:
+        return self._try.dropped.get(f"{node}#{visit}", 0) + 1
+
+    async def call(self, call: Call) -> Mapping[str, Any]:
+        return await run_call(call, self._platform.settings)
+
+    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        function = find_library(function_id, self._platform.settings)
+        try:
+            return await asyncio.to_thread(function, parameters, context, self._platform.read_object)
+        except CapabilityError:
+            raise
+        except Exception as error:
+            raise CapabilityError(f"{function_id} failed: {error}") from error
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        entry = JournalEntry(
+            kind="turn",
+            task_instance=self._try.task_instance,
+            generation=self._try.generation,
+            outcomes=tuple(outcomes),
+        )
+        if not await self._platform.ledger.journal.append(self._try.key, self._next_entry, entry):
+            raise OvertakenError
+        self._next_entry += 1
+        for outcome in outcomes:
+            self.note("visited", node=outcome.node, visit=outcome.visit, edge=outcome.label, cause=outcome.cause.get("kind"))
+
+    def note(self, event: str, **facts: Any) -> None:
+        shown = " ".join(f"{key}={value}" for key, value in facts.items() if value not in ("", None))
+        log.info("%s %s", event, shown, extra={"cch_instance": self.instance_id, **{f"cch_{k}": v for k, v in facts.items()}})
+
+    # --- requests --------------------------------------------------------------------------------------------
+
+    async def request(self, request: Request) -> Answer:
+        platform = self._platform
+        command_id = self._try.key.command_id(
+            self._try.generation, request.node, request.visit, request.attempt
+        )
+        with platform.router.waiters.registered(command_id) as woken:
+            created = self.now()
+            reply_to = await platform.queues.address(platform.settings.names.reply_queue)
+            body = self._body(request, command_id, created, reply_to)
+            new, record = await platform.ledger.requests.open(
+                self._record(request, command_id, created, body), platform.router.id
+            )
+            if record.state == "open" and record.task_instance != self._try.task_instance:
+                record = await self._close(record, "superseded")
+            elif record.state == "open":
+                await platform.ledger.requests.point(record)
+                await platform.router.correlator.take_held(record, self.now())
+                if not record.sent_at:
+                    body = body if new else self._body(request, command_id, record.created, reply_to)
+                    record = await self._send(record, body)
+                record = await self._wait(record, woken)
+            return _answer(record)
+
+    def _body(self, request: Request, command_id: str, created: int, reply_to: str) -> str:
+        return request_body(
+            instance=self.instance_id,
+            workflow_id=self.workflow_id,
+            definition_uri=self._instance.definition_uri,
+            correlation_id=self.correlation_id,
+            command_id=command_id,
+            request_key=f"{self.instance_id}/{request.node}/{request.visit}",
+            reply_to=reply_to,
+            created=created,
+            branch="",
+            capability_id=request.capability_id,
+            output_keys=request.request_output_keys,
+            context=request.context,
+        )
+
+    def _record(self, request: Request, command_id: str, created: int, body: str) -> RequestRecord:
+        return RequestRecord(
+            command_id=command_id,
+            instance=self.instance_id,
+            region=self._try.key.region,
+            scope=self._try.key.scope,
+            node=request.node,
+            visit=request.visit,
+            attempt=request.attempt,
+            source=request.capability_id,
+            branch="",
+            state="open",
+            created=created,
+            deadline=0 if request.timeout is None else created + round(request.timeout * 1000),
+            sent_at=0,
+            task_instance=self._try.task_instance,
+            body_hash=sha256(body),
+            owners=frozenset(),
+        )
+
+    async def _close(self, record: RequestRecord, state: Any, reason: str = "") -> RequestRecord:
+        """Close the request unless a reply was faster; the request as it is then."""
+        requests = self._platform.ledger.requests
+        _, closed = await requests.close(record.command_id, state, self.now(), reason=reason)
+        assert closed is not None
+        if closed.state == state:
+            await requests.point_closed(closed)
+        return closed
+
+    async def _send(self, record: RequestRecord, body: str) -> RequestRecord:
+        """Send until SQS takes it, or it is certain that it cannot be sent."""
+        platform, pause = self._platform, 1.0
+        if sha256(body) != record.body_hash:
+            reason = "the request's body differs from the one sent before under this command id"
+            return await self._close(record, "failed", reason)
+        if len(body.encode()) > MAX_BODY:
+            reason = f"the request would have {len(body.encode())} bytes, more than {MAX_BODY}: choose input_keys"
+            return await self._close(record, "failed", reason)
+        while not record.deadline or self.now() < record.deadline:
+            try:
+                queue = await capability_queue(platform.queues, platform.settings.names, record.source)
+                if queue is None:
+                    names = platform.settings.names
+                    reason = (
+                        f"no queue for {record.source}: neither {names.capability_queue(record.source)}"
+                        f" nor {names.fallback_queue} exists"
+                    )
+                    return await self._close(record, "failed", reason)
+                await queue.send(body)
+            except ServiceUnavailableError as error:
+                self.note("cannot send yet", node=record.node, error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                await platform.ledger.requests.sent(record.command_id, self.now())
+                self.note("request sent", node=record.node, capability=record.source, command_id=record.command_id, queue=queue.name)
+                return record
+        return record
+
+    async def _wait(self, record: RequestRecord, woken: asyncio.Event) -> RequestRecord:
+        """Wait until the request is closed: by a reply, or by us when its time is up."""
+        while record.state == "open":
+            seconds = None if not record.deadline else max(0.0, (record.deadline - self.now()) / 1000)
+            try:
+                await asyncio.wait_for(woken.wait(), seconds)
+            except TimeoutError:
+                if await self._time_is_up(record):
+                    return await self._close(record, "timed_out")
+                continue
+            woken.clear()
+            try:
+                found = await self._platform.ledger.requests.get(record.command_id)
+            except CchError as error:
+                self.note("cannot read the ledger yet", error=str(error))
+                await asyncio.sleep(1.0)
+                woken.set()
+                continue
+            assert found is not None
+            record = found
+        return record
+
+    async def _time_is_up(self, record: RequestRecord) -> bool:
+        """Whether the store's clock agrees; a wrong local clock must not end a request."""
+        server = await self._platform.ledger.store.server_time()
+        if server is None or abs(server - self.now()) <= _CLOCK_TOLERANCE or server >= record.deadline:
+            return True
+        log.warning("this machine's clock is wrong: not timing out yet", extra={"cch_clock_difference_ms": self.now() - server})
+        await asyncio.sleep(_CLOCK_TOLERANCE / 1000)
+        return False
+
+
+def _answer(record: RequestRecord) -> Answer:
+    match record.state:
+        case "answered":
+            return Answer(
+                kind="reply",
+                at=record.closed_at,
+                command_id=record.command_id,
+                status=record.reply_status or "SUCCESS",
+                payload=record.reply,
+            )
+        case "timed_out":
+            return Answer(kind="timeout", at=record.closed_at, command_id=record.command_id)
+        case "superseded":
+            return Answer(kind="superseded", at=record.closed_at, command_id=record.command_id)
+        case _:
+            return Answer(kind="unsendable", at=record.closed_at, command_id=record.command_id, reason=record.reason)

@@ -1,0 +1,128 @@
+"""The platform's services, opened once for an event loop and shared by everything that runs in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cch.definition.catalogue import Catalogue
+from cch.definition.source import DefinitionSource, FolderSource
+from cch.graph.checks import check
+from cch.ledger.ledger import Ledger
+from cch.replies.queue import Queues
+from cch.replies.router import Router
+from cch.runtime.admission import CatalogueAdmission
+from cch.settings import Settings, load_settings
+
+
+def now_ms() -> int:
+    """The clock of real runs, in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(kw_only=True)
+class Platform:
+    """Everything a region needs. ``read_object`` gets the text of an S3 URI."""
+
+    settings: Settings
+    ledger: Ledger
+    queues: Queues
+    catalogue: Catalogue
+    read_object: Callable[[str], str]
+    clock: Callable[[], int] = now_ms
+    router: Router = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.router = Router(
+            ledger=self.ledger,
+            queues=self.queues,
+            names=self.settings.names,
+            admission=CatalogueAdmission(self.catalogue),
+            clock=self.clock,
+            consumers=self.settings.reply_consumers,
+            mailbox_seconds=self.settings.mailbox_seconds,
+        )
+
+
+def definition_source(settings: Settings) -> DefinitionSource:
+    """Where this environment's definitions are."""
+    if settings.definitions_folder:
+        return FolderSource(Path(settings.definitions_folder))
+    from cch.aws.objects import S3Definitions  # noqa: PLC0415 - botocore is slow to load, and a folder needs none
+
+    return S3Definitions(settings)
+
+
+def open_catalogue(settings: Settings) -> Catalogue:
+    """The definitions of this environment, cached on disk."""
+    return Catalogue(definition_source(settings), settings.cache_path, check, settings.refresh_seconds)
+
+
+@asynccontextmanager
+async def aws_platform() -> AsyncIterator[Platform]:
+    """The platform on SQS, DynamoDB and S3."""
+    from cch.aws.objects import S3Blobs, read_uri  # noqa: PLC0415
+    from cch.aws.queues import SqsQueues  # noqa: PLC0415
+    from cch.aws.session import async_client  # noqa: PLC0415
+    from cch.aws.tables import DynamoStore  # noqa: PLC0415
+
+    settings = load_settings()
+    async with AsyncExitStack() as stack:
+        dynamodb = await async_client(stack, "dynamodb", settings)
+        sqs = await async_client(stack, "sqs", settings)
+        ledger = Ledger(DynamoStore(dynamodb, settings.names.table), S3Blobs(settings), settings.retention_days)
+        yield Platform(
+            settings=settings,
+            ledger=ledger,
+            queues=SqsQueues(sqs),
+            catalogue=open_catalogue(settings),
+            read_object=lambda uri: read_uri(uri, settings),
+        )
+
+
+Opener = Callable[[], AbstractAsyncContextManager[Platform]]
+_opener: Opener = aws_platform
+
+
+def use_opener(opener: Opener) -> Opener:
+    """Run everything in this process on another platform (tests, simulations); returns the one before."""
+    global _opener  # noqa: PLW0603 - one platform a process is the point
+    previous, _opener = _opener, opener
+    return previous
+
+
+def open_platform() -> AbstractAsyncContextManager[Platform]:
+    """The platform for one piece of work; its router is not started."""
+    return _opener()
+
+
+#: Keeps the shared platforms' context managers from being collected, which would close them.
+_held: list[AbstractAsyncContextManager[Platform]] = []
+_shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[Platform]] = weakref.WeakKeyDictionary()
+
+
+async def shared_platform() -> Platform:
+    """The platform of this event loop, with its router running; stays open as long as the loop.
+
+    For the triggerer: its loop lives as long as its process, so nobody closes this.
+    """
+    loop = asyncio.get_running_loop()
+    opening = _shared.get(loop)
+    if opening is None or (opening.done() and opening.exception() is not None):
+        # An empty context: what the router logs must not end up in the log of whichever trigger came first.
+        opening = _shared[loop] = loop.create_task(_open_shared(), name="cch platform", context=contextvars.Context())
+    return await asyncio.shield(opening)
+
+
+async def _open_shared() -> Platform:
+    manager = _opener()
+    platform = await manager.__aenter__()
+    _held.append(manager)
+    platform.router.start()
+    return platform

@@ -1,0 +1,101 @@
+"""A table in memory, with the same contract as DynamoDB's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cch.ledger.store import Change, ConditionFailedError, Item, Key, When, holds
+
+#: Index name → (attribute that selects, attribute that sorts); must equal cch.aws.tables.INDEXES.
+INDEXES: Mapping[str, tuple[str, str]] = {
+    "by_correlation": ("correlation_id", "started"),
+    "by_workflow": ("workflow_id", "status_started"),
+    "by_fate": ("open_fate", "received"),
+    "by_capability": ("open_capability", "asked"),
+    "by_live": ("live", "checked"),
+}
+
+
+class MemoryStore:
+    """Items in a dictionary. Safe within one event loop: no operation awaits between reading and writing."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[str, dict[str, Item]] = {}
+        self.calls = 0
+
+    def _old(self, key: Key) -> Item | None:
+        return self._partitions.get(key[0], {}).get(key[1])
+
+    async def get(self, key: Key) -> Item | None:
+        self.calls += 1
+        item = self._old(key)
+        return dict(item) if item else None
+
+    async def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        self.calls += 1
+        return {key: dict(item) for key in keys if (item := self._old(key))}
+
+    def _check(self, key: Key, when: When | None) -> Item | None:
+        old = self._old(key)
+        if not holds(when, old):
+            raise ConditionFailedError(dict(old) if old else None)
+        return old
+
+    async def put(self, item: Item, when: When | None = None) -> None:
+        self.calls += 1
+        key = (item["PK"], item["SK"])
+        self._check(key, when)
+        self._partitions.setdefault(key[0], {})[key[1]] = dict(item)
+
+    async def update(self, key: Key, change: Change, when: When | None = None) -> Item:
+        self.calls += 1
+        old = self._check(key, when)
+        new: dict[str, Any] = dict(old or {"PK": key[0], "SK": key[1]})
+        new.update(change.set)
+        for name in change.remove:
+            new.pop(name, None)
+        for name, member in change.add.items():
+            new[name] = frozenset(new.get(name, frozenset())) | {member}
+        self._partitions.setdefault(key[0], {})[key[1]] = new
+        return dict(new)
+
+    async def delete(self, key: Key) -> None:
+        self.calls += 1
+        partition = self._partitions.get(key[0], {})
+        partition.pop(key[1], None)
+        if not partition:
+            self._partitions.pop(key[0], None)
+
+    async def query(self, pk: str, prefix: str = "", *, limit: int | None = None, last: bool = False) -> list[Item]:
+        self.calls += 1
+        partition = self._partitions.get(pk, {})
+        keys = sorted((sk for sk in partition if sk.startswith(prefix)), reverse=last)
+        return [dict(partition[sk]) for sk in keys[:limit]]
+
+    async def listed(self, index: str, value: str, *, limit: int = 100, newest: bool = True) -> list[Item]:
+        self.calls += 1
+        selects, sorts = INDEXES[index]
+        found = [item for part in self._partitions.values() for item in part.values() if item.get(selects) == value]
+        return [dict(item) for item in sorted(found, key=lambda i: str(i.get(sorts, "")), reverse=newest)[:limit]]
+
+    async def scan(self, prefix: str) -> list[Item]:
+        self.calls += 1
+        found = [part for pk, part in self._partitions.items() if pk.startswith(prefix)]
+        return [dict(item) for part in found for item in part.values()]
+
+    async def server_time(self) -> int | None:
+        return None
+
+
+class MemoryBlobs:
+    """Texts by name, in memory."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    async def write(self, name: str, text: str) -> None:
+        self.texts[name] = text
+
+    async def read(self, name: str) -> str:
+        return self.texts[name]

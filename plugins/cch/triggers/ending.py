@@ -1,0 +1,34 @@
+"""The one way in which our triggers end a task: checked, because one bad value in an XCom kills every triggerer."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from airflow.triggers.base import BaseTaskEndEvent, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
+
+from cch.runtime.execution import RegionEnd
+
+log = logging.getLogger(__name__)
+
+#: A decision names tasks; one with more bytes than this holds something else.
+_MOST_BYTES = 200_000
+
+
+def _is_safe(followed: tuple[str, ...]) -> bool:
+    """Only short texts that every store and channel can hold."""
+    try:
+        text = json.dumps(followed, ensure_ascii=False).encode("utf-8")
+    except (TypeError, ValueError):
+        return False
+    return len(text) <= _MOST_BYTES and all(isinstance(task_id, str) for task_id in followed)
+
+
+def end_task(end: RegionEnd) -> BaseTaskEndEvent:
+    """The event that ends the task as ``end`` says."""
+    if end.state == "skipped":
+        return TaskSkippedEvent()
+    if end.state == "success" and _is_safe(end.followed):
+        return TaskSuccessEvent(xcoms={"skipmixin_key": {"followed": list(end.followed)}})
+    log.error("task failed: %s", end.reason or "its decision cannot be stored")
+    return TaskFailedEvent()
