@@ -246,6 +246,22 @@ def test_out_of_order_reply_is_overtaken(bench: Bench) -> None:
     assert mock.exchange.waiting() == {"waiting": 0, "held": 0}
 
 
+def test_overtaken_reply_still_waits_for_its_own_delay(bench: Bench) -> None:
+    """A held reply that has a delay is sent when both have passed: the next reply and its delay."""
+    mock = bench(
+        "count_per: service\n"
+        "capabilities: {a#b: [{out_of_order: true, after: 1h, payload: {n: 1}}, {payload: {}}]}"
+    )
+    mock.arrive(request("a#b"))
+    mock.arrive(request("a#b"))
+
+    mock.pass_time(3599)
+    assert len(mock.queues.sent) == 1
+    mock.pass_time(1)
+
+    assert mock.commands()[1]["payload"] == {"n": 1}
+
+
 def test_two_out_of_order_replies_swap(bench: Bench) -> None:
     """When every answer is out of order, they leave in swapped pairs and none is held for ever."""
     mock = bench("capabilities: {a#b: [{out_of_order: true}]}")

@@ -201,8 +201,7 @@ def test_delay_duplicates_and_broken_replies(stage: Stage) -> None:
 
 
 def test_killed_mock_answers_after_its_restart(stage: Stage) -> None:
-    """A request that waits for its delay outlives a kill: the next mock answers it, with the same reply id.
-    """
+    """A request that waits for its delay outlives a kill: the next mock answers, with the same reply id."""
     from capability_mock.messages import reply_id
 
     first = stage.start("--visibility-seconds", "2", scenario="capabilities: {a#b: [{after: 1h}]}")

@@ -1,0 +1,74 @@
+"""Creates an environment's resources where no infrastructure-as-code did: the local stack and tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import botocore.exceptions
+
+from cch.aws.session import client, error_code, explained
+from cch.aws.tables import table_specification
+from cch.errors import CchError
+from cch.replies.queue import MAX_BODY
+from cch.settings import Settings, load_settings
+
+#: Capabilities of the sample definitions that have a queue of their own; all others use the fallback queue.
+SAMPLE_CAPABILITIES = ("import", "export", "screening", "declaration-communicator")
+#: SQS keeps a message at most 14 days (AWS quota); that is what we want for all of them.
+_RETENTION = 14 * 24 * 3600
+#: Receipts before SQS gives up on a message. Far more than an outage of the ledger should ever need.
+_MAX_RECEIVE_COUNT = 100
+#: Seconds that a received message stays invisible: the ledger's slowest answer, with room.
+_VISIBILITY = 60
+
+
+def _queue(sqs: Any, name: str, **attributes: str) -> str:
+    given = {"MessageRetentionPeriod": str(_RETENTION), "MaximumMessageSize": str(MAX_BODY), **attributes}
+    url: str = sqs.create_queue(QueueName=name, Attributes=given)["QueueUrl"]
+    return url
+
+
+def _queue_with_dead_letters(sqs: Any, name: str, dead_letters: str) -> None:
+    url = _queue(sqs, dead_letters)
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = {"deadLetterTargetArn": arn, "maxReceiveCount": str(_MAX_RECEIVE_COUNT)}
+    _queue(sqs, name, VisibilityTimeout=str(_VISIBILITY), RedrivePolicy=json.dumps(policy))
+
+
+def provision(settings: Settings, capabilities: tuple[str, ...] = SAMPLE_CAPABILITIES) -> None:
+    """Create whatever does not exist: buckets, queues with their dead-letter queues, the table.
+
+    :raises ServiceUnavailableError: AWS does not answer, or refuses.
+    """
+    names = settings.names
+    with explained("resources"):
+        s3 = client("s3", settings)
+        for bucket in (names.definitions_bucket, names.eventdata_bucket):
+            s3.create_bucket(Bucket=bucket)
+        sqs = client("sqs", settings)
+        for name in (names.command_queue, names.reply_queue):
+            _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name))
+            _queue(sqs, names.rejected_queue(name))
+        for name in (*map(names.capability_queue, capabilities), names.fallback_queue):
+            _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name))
+        _table(client("dynamodb", settings), names.table)
+
+
+def _table(dynamodb: Any, name: str) -> None:
+    try:
+        dynamodb.create_table(**table_specification(name))
+        dynamodb.update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+        )
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) != "ResourceInUseException":
+            raise
+
+
+if __name__ == "__main__":
+    try:
+        provision(load_settings())
+    except CchError as problem:
+        sys.exit(str(problem))

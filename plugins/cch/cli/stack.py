@@ -1,0 +1,63 @@
+"""``cch up``, ``down``, ``env``: the local stack."""
+
+from __future__ import annotations
+
+import shlex
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cch.stack.layout import USER, environment, open_layout
+from cch.stack.local import SERVICES, LocalStack
+
+_errors = Console(stderr=True)
+
+
+def up(only: str = typer.Option("", help="Comma-separated services instead of all, for example aws,mock.")) -> None:
+    """Start the local stack: AWS's stand-in, the capability mock, Airflow."""
+    names = tuple(name.strip() for name in only.split(",") if name.strip()) or SERVICES
+    unknown = sorted(set(names) - set(SERVICES))
+    if unknown:
+        raise typer.BadParameter(f"no service {', '.join(unknown)}; there are {', '.join(SERVICES)}")
+    stack = LocalStack.open()
+    stack.start(_errors.print, names)
+    table = Table("service", "process", "log")
+    for name, pid, log in stack.health():
+        table.add_row(name, str(pid or "-"), log)
+    console = Console()
+    console.print(table)
+    if set(names) == set(SERVICES):
+        console.print(f"Airflow: {stack.layout.ui_url}  user [b]{USER}[/b]  password [b]{stack.password}[/b]")
+
+
+def down() -> None:
+    """Stop the local stack. What AWS's stand-in held is gone; Airflow's database stays."""
+    stopped = LocalStack(open_layout()).stop()
+    Console().print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def env(
+    stack: bool = typer.Option(False, "--stack", help="Use the running Airflow's database, not the one for tests."),
+) -> None:
+    """Print the environment for a shell: eval "$(cch env)", then `airflow dags test …`, `aws …` or `cch …`.
+
+    `airflow dags test` gets a database of its own, because a running scheduler would race for the run's tasks.
+    """
+    layout = open_layout()
+    local = LocalStack(layout)
+    if not stack and not layout.test_database.exists():
+        layout.airflow_home.mkdir(parents=True, exist_ok=True)
+        _errors.print("preparing the database for `airflow dags test` …")
+        local.migrate(layout.test_database)
+    if "aws" not in local.running():
+        _errors.print("[yellow]note:[/yellow] the local stack is not up: run `cch up` (or `cch up --only aws,mock`)")
+    variables = environment(layout, database=layout.database if stack else layout.test_database)
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (up, down, env):
+        app.command()(command)

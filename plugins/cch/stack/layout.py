@@ -1,0 +1,183 @@
+"""Where the local stack keeps things, which ports it uses, and the environment of its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cch.errors import SettingsError
+from cch.settings import load_settings
+
+#: Usual ports; a free one is taken where something else listens.
+USUAL_PORTS: Mapping[str, int] = {
+    "aws": 5566,
+    "mock": 8790,
+    "airflow": 8080,
+    "worker_logs": 8793,
+    "trigger_logs": 8794,
+}
+USER = "admin"
+
+
+def project_root() -> Path:
+    """The checkout: the folder with ``dags/`` and ``plugins/``.
+
+    :raises SettingsError: the package is installed without one.
+    """
+    for candidate in (Path(os.environ.get("CCH_PROJECT", ".")), Path(__file__).resolve().parents[3]):
+        if (candidate / "dags" / "cch_workflows.py").is_file():
+            return candidate.resolve()
+    raise SettingsError("the local stack needs a checkout of the project: run this there, or set CCH_PROJECT")
+
+
+def _is_free(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port(taken: set[int]) -> int:
+    while True:
+        with contextlib.closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            return port
+
+
+def choose_ports() -> dict[str, int]:
+    """A free port for each service, the usual one if possible."""
+    chosen: dict[str, int] = {}
+    for name, usual in USUAL_PORTS.items():
+        taken = set(chosen.values())
+        chosen[name] = usual if usual not in taken and _is_free(usual) else _free_port(taken)
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Folders and ports of one stack."""
+
+    root: Path
+    home: Path
+    ports: Mapping[str, int]
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.home / "airflow"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def database(self) -> Path:
+        return self.airflow_home / "airflow.db"
+
+    @property
+    def test_database(self) -> Path:
+        """A database of its own for ``airflow dags test``: a running scheduler would race for the run's tasks."""
+        return self.airflow_home / "dags-test.db"
+
+    @property
+    def aws_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['aws']}"
+
+    @property
+    def mock_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['mock']}"
+
+    @property
+    def ui_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['airflow']}"
+
+    def save(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "ports.json").write_text(json.dumps(dict(self.ports)))
+
+    def secrets(self) -> dict[str, str]:
+        """Passwords and keys of this stack, made once."""
+        path = self.home / "secrets.json"
+        if not path.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            made = {name: secrets.token_urlsafe(32) for name in ("jwt", "api")}
+            path.write_text(json.dumps({**made, "password": secrets.token_urlsafe(9)}))
+            path.chmod(0o600)
+        stored: dict[str, str] = json.loads(path.read_text())
+        return stored
+
+
+def open_layout(*, choose: bool = False) -> Layout:
+    """The layout of this checkout's stack, with the ports it has or, if it has none, the usual ones.
+
+    ``choose``: find free ports now, for a stack that is about to start from nothing.
+    """
+    root = project_root()
+    home = Path(os.environ.get("CCH_HOME") or root / "build" / "stack").resolve()
+    saved = home / "ports.json"
+    ports: Mapping[str, int] = USUAL_PORTS
+    if choose:
+        ports = choose_ports()
+    elif saved.exists():
+        ports = {**USUAL_PORTS, **json.loads(saved.read_text())}
+    return Layout(root=root, home=home, ports=ports)
+
+
+def aws_environment(layout: Layout) -> dict[str, str]:
+    """What any program needs to use the stack's AWS."""
+    return {
+        "AWS_ENDPOINT_URL": layout.aws_url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def environment(layout: Layout, *, database: Path | None = None) -> dict[str, str]:
+    """The variables that every process of the stack gets, Airflow's included."""
+    keys, names = layout.secrets(), load_settings().names
+    return {
+        **aws_environment(layout),
+        "CCH_ENV": names.env,
+        "CCH_OWNER": names.owner,
+        "CCH_HOME": str(layout.home),
+        "CCH_PROJECT": str(layout.root),
+        "CCH_CACHE_FOLDER": str(layout.home / "definitions-cache"),
+        "CCH_REFRESH_SECONDS": "2",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "AIRFLOW_HOME": str(layout.airflow_home),
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(layout.root / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(layout.root / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{layout.ui_url}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.home / "passwords.json"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database or layout.database}",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(layout.ports["airflow"]),
+        "AIRFLOW__API__BASE_URL": layout.ui_url,
+        "AIRFLOW__API__SECRET_KEY": keys["api"],
+        "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(layout.ports["worker_logs"]),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(layout.ports["trigger_logs"]),
+        # A short first run: look for new definitions and finished tasks often. Production keeps Airflow's defaults.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__TRIGGERER__CAPACITY": "10000",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }

@@ -1,0 +1,174 @@
+"""Starts the local stack and knows when it is ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from cch.stack.layout import USER, Layout, environment, open_layout
+from cch.stack.processes import Processes, Service, StackError
+
+AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
+SERVICES = ("aws", "mock", *AIRFLOW_SERVICES)
+#: Airflow's imports alone take 5 to 10 s for each process; slow machines need more.
+_PATIENCE = 180.0
+
+Say = Callable[[str], None]
+
+
+def processes(layout: Layout) -> Processes:
+    return Processes(layout.home / "processes", layout.logs)
+
+
+def _services(layout: Layout) -> dict[str, Service]:
+    python = sys.executable
+    airflow = str(Path(python).with_name("airflow"))
+    functions = layout.root / "lambda-functions"
+    aws = [python, "-m", "cch.testing.aws_server", "--port", str(layout.ports["aws"]), "--functions", str(functions)]
+    mock = [python, "-m", "capability_mock", "--control-port", str(layout.ports["mock"])]
+    commands = {"aws": aws, "mock": mock, **{name: [airflow, name] for name in AIRFLOW_SERVICES}}
+    return {name: Service(name=name, command=command) for name, command in commands.items()}
+
+
+def _answers(url: str, *, errors_too: bool = False) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+            return True
+    except urllib.error.HTTPError:
+        return errors_too
+    except (OSError, ValueError):
+        return False
+
+
+def _wait(ready: Callable[[], bool], check: Callable[[], None], what: str) -> None:
+    until = time.monotonic() + _PATIENCE
+    while not ready():
+        check()
+        if time.monotonic() > until:
+            raise StackError(f"{what} is not ready after {_PATIENCE:g} s")
+        time.sleep(0.2)
+
+
+class LocalStack:
+    """The stack of one checkout. Start as often as you like: what runs is reused."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.processes = processes(layout)
+
+    @classmethod
+    def open(cls) -> LocalStack:
+        """The stack that runs, or one about to start, with free ports."""
+        stack = cls(open_layout())
+        if stack.running():
+            return stack
+        return cls(open_layout(choose=True))
+
+    def running(self) -> list[str]:
+        return [name for name in SERVICES if self.processes.pid(name) is not None]
+
+    def environment(self) -> dict[str, str]:
+        return environment(self.layout)
+
+    def start(self, say: Say, names: Sequence[str] = SERVICES) -> None:
+        """Start what does not run, and return when all of it is ready.
+
+        :raises StackError: something cannot start.
+        """
+        self.layout.save()
+        for name in names:
+            if name not in self.running():
+                self._check_port(name)
+        self._start("aws", say)
+        self._wait_for("aws", lambda: _answers(f"{self.layout.aws_url}/moto-api/", errors_too=True))
+        self._provision()
+        if "mock" in names:
+            self._start("mock", say)
+        if set(names) & set(AIRFLOW_SERVICES):
+            self._start_airflow(say)
+        if "mock" in names:
+            self._wait_for("mock", lambda: _answers(f"{self.layout.mock_url}/health"))
+
+    def _check_port(self, name: str) -> None:
+        port = {"aws": "aws", "mock": "mock", "api-server": "airflow"}.get(name)
+        if port and _answers(f"http://127.0.0.1:{self.layout.ports[port]}/", errors_too=True):
+            raise StackError(
+                f"port {self.layout.ports[port]}, which {name} of this stack uses, is taken by another program:"
+                " stop it, or stop the rest of the stack (`cch down`) so that a free port can be chosen"
+            )
+
+    def _start(self, name: str, say: Say) -> None:
+        environment = {**self.environment(), **({"PYTHONPATH": self._mock_path()} if name == "mock" else {})}
+        if self.processes.start(_services(self.layout)[name], environment, self.layout.root):
+            say(f"{name}: started")
+        else:
+            say(f"{name}: running already")
+
+    def _mock_path(self) -> str:
+        return str(self.layout.root / "capability-mock-service")
+
+    def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
+        _wait(ready, lambda: self.processes.check(name), f"{name} (log: {self.processes.log(name)})")
+
+    def _provision(self) -> None:
+        """Create the resources, in a process of its own: it must not leave AWS settings in this one."""
+        self._run([sys.executable, "-m", "cch.aws.provision"], "resources")
+
+    def _run(self, command: list[str], what: str) -> None:
+        answer = subprocess.run(  # noqa: S603
+            command, env={**os.environ, **self.environment()}, cwd=self.layout.root, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if answer.returncode:
+            raise StackError(f"{what}: {(answer.stderr or answer.stdout).strip()[-2000:]}")
+
+    def _start_airflow(self, say: Say) -> None:
+        self._prepare_database(say)
+        for name in AIRFLOW_SERVICES:
+            self._start(name, say)
+        for name in AIRFLOW_SERVICES:
+            self.processes.check(name)
+        self._wait_for("api-server", lambda: _answers(f"{self.layout.ui_url}/api/v2/monitor/health"))
+
+    def _prepare_database(self, say: Say) -> None:
+        layout = self.layout
+        layout.airflow_home.mkdir(parents=True, exist_ok=True)
+        passwords = layout.home / "passwords.json"
+        passwords.write_text(json.dumps({USER: self.password}))
+        passwords.chmod(0o600)
+        if not layout.database.exists():
+            say("database: creating")
+            fresh = layout.airflow_home / "new.db"
+            fresh.unlink(missing_ok=True)
+            self.migrate(fresh)
+            shutil.copyfile(fresh, layout.test_database)
+            fresh.rename(layout.database)
+
+    def migrate(self, database: Path) -> None:
+        """Create the tables of an Airflow database."""
+        variables = {**os.environ, **environment(self.layout, database=database)}
+        airflow = str(Path(sys.executable).with_name("airflow"))
+        answer = subprocess.run([airflow, "db", "migrate"], env=variables, capture_output=True, text=True, check=False)  # noqa: S603
+        if answer.returncode:
+            raise StackError(f"database: {answer.stderr.strip()[-2000:]}")
+
+    @property
+    def password(self) -> str:
+        return self.layout.secrets()["password"]
+
+    def stop(self) -> list[str]:
+        """Stop everything; Airflow first, so that nothing looks for AWS while it goes."""
+        return [*self.processes.stop(AIRFLOW_SERVICES), *self.processes.stop(("mock", "aws"))]
+
+    def health(self) -> Iterator[tuple[str, int | None, str]]:
+        """(service, process id or None, log) of each service."""
+        for name in SERVICES:
+            yield name, self.processes.pid(name), str(self.processes.log(name))

@@ -1,0 +1,138 @@
+"""Processes of the stack: each in a group of its own, remembered by id and start time so that only ours is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cch.errors import CchError
+
+#: Seconds that a process has to end by itself before it is killed.
+_GRACE = 12.0
+
+
+class StackError(CchError):
+    """The stack cannot start; says why and where the log is."""
+
+    code = "CCH-S001"
+
+
+def _started_at(pid: int) -> str:
+    """The kernel's start time of a process, by which a reused id is told apart; "" if it does not run."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        pass
+    else:
+        return "" if fields[0] in "ZX" else fields[19]
+    # Not Linux: ask ps.
+    answer = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return answer.stdout.strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One process: its name and command."""
+
+    name: str
+    command: Sequence[str]
+
+
+class Processes:
+    """Starts, finds and stops services; state is one small file each."""
+
+    def __init__(self, folder: Path, logs: Path) -> None:
+        self._folder = folder
+        self._logs = logs
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def pid(self, name: str) -> int | None:
+        """The id of the running service, or None."""
+        try:
+            known = json.loads(self._file(name).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        pid = int(known["pid"])
+        return pid if known["started"] and _started_at(pid) == known["started"] else None
+
+    def start(self, service: Service, environment: Mapping[str, str], cwd: Path) -> bool:
+        """Start the service unless it runs; whether it was started."""
+        if self.pid(service.name) is not None:
+            return False
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with self.log(service.name).open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603
+                list(service.command),
+                env={**os.environ, **environment},
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        state = {"pid": process.pid, "started": _started_at(process.pid)}
+        self._file(service.name).write_text(json.dumps(state))
+        return True
+
+    def check(self, name: str) -> None:
+        """:raises StackError: the service has ended; with the last lines of its log."""
+        if self.pid(name) is None:
+            lines = self.log(name).read_text("utf-8", "replace").splitlines()[-12:] if self.log(name).exists() else []
+            shown = "\n".join(f"    {line}" for line in lines)
+            raise StackError(f"{name} ended right after its start; the end of {self.log(name)}:\n{shown}")
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to the service's whole group, if it runs."""
+        pid = self.pid(name)
+        if pid is not None:
+            try:
+                os.killpg(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def stop(self, names: Sequence[str]) -> list[str]:
+        """Stop services together; those that ran."""
+        running = {name: pid for name in names if (pid := self.pid(name)) is not None}
+        for name in running:
+            self.signal(name, signal.SIGTERM)
+        until = time.monotonic() + _GRACE
+        while time.monotonic() < until and any(self._group_lives(pid) for pid in running.values()):
+            _reap()
+            time.sleep(0.1)
+        for pid in running.values():
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        _reap()
+        for name in names:
+            self._file(name).unlink(missing_ok=True)
+        return list(running)
+
+    def _group_lives(self, pid: int) -> bool:
+        try:
+            os.killpg(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+def _reap() -> None:
+    """Collect ended children, so that their groups disappear."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass

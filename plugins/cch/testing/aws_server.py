@@ -1,0 +1,121 @@
+"""moto's server as this project needs it: DynamoDB requests one at a time, and Lambda functions that really run.
+
+moto's threaded server is not atomic even for single conditional writes; one lock around DynamoDB requests mends
+that, and long polls of SQS do not hold it. Lambda invocations run the ``handler`` of ``<functions>/<name>/handler.py``
+in this process, because moto itself would need Docker for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+_INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+
+
+def _function_name(raw: str) -> str:
+    """The folder of a function: its name without the environment's prefix, or an ARN's last part."""
+    return re.sub(r"^cch-[^-]+-[^-]+-", "", unquote(raw).rsplit(":function:", 1)[-1].split(":")[0])
+
+
+class LambdaFunctions:
+    """Answers ``Invoke`` by running Python handlers from a folder."""
+
+    def __init__(self, app: WsgiApp, folder: Path) -> None:
+        self._app = app
+        self._folder = folder
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        match = _INVOKE.fullmatch(environ.get("PATH_INFO", ""))
+        if match is None:
+            return self._app(environ, start_response)
+        name = _function_name(match[1])
+        source = self._folder / name / "handler.py"
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        headers = [("Content-Type", "application/json")]
+        if not source.is_file():
+            start_response("404 Not Found", [*headers, ("x-amzn-ErrorType", "ResourceNotFoundException")])
+            message = f"Function not found: {name} (looked for {source})"
+            return [json.dumps({"Type": "User", "Message": message}).encode()]
+        try:
+            answer = _load(source)(json.loads(body or b"{}"), None)
+        except Exception as error:  # noqa: BLE001 - Lambda reports whatever the function raises
+            headers.append(("X-Amz-Function-Error", "Unhandled"))
+            answer = {"errorType": type(error).__name__, "errorMessage": str(error), "trace": traceback.format_exc()}
+        start_response("200 OK", headers)
+        return [json.dumps(answer).encode()]
+
+
+def _load(source: Path) -> Callable[[Any, Any], Any]:
+    spec = importlib.util.spec_from_file_location(f"lambda_{source.parent.name}", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    handler: Callable[[Any, Any], Any] = module.handler
+    return handler
+
+
+class OneDynamoAtATime:
+    """Lets only one DynamoDB request into moto at a time."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if not str(environ.get("HTTP_X_AMZ_TARGET", "")).startswith("DynamoDB_"):
+            return self._app(environ, start_response)
+        with self._lock:
+            return list(self._app(environ, start_response))
+
+
+def create_app(functions: Path) -> WsgiApp:
+    """The whole server as a WSGI application."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
+
+    return LambdaFunctions(OneDynamoAtATime(DomainDispatcherApplication(create_backend_app)), functions)
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    import logging  # noqa: PLC0415
+
+    from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(description="AWS stand-in for the local stack")
+    parser.add_argument("--port", type=int, default=5566)
+    parser.add_argument("--functions", type=Path, default=Path("lambda-functions"))
+    arguments = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+
+    class Handler(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"  # clients keep their connections
+
+    server = make_server(
+        "127.0.0.1", arguments.port, create_app(arguments.functions), threaded=True, request_handler=Handler
+    )
+
+    def stop(*_: object) -> None:
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    sys.stdout.write(f"listening on http://127.0.0.1:{arguments.port}\n")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
