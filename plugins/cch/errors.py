@@ -47,6 +47,12 @@ class SettingsError(CchError):
     code = "CCH-X001"
 
 
+class WrongUseError(CchError):
+    """A command was asked for something that cannot be; mend the request, nothing else is wrong."""
+
+    code = "CCH-X003"
+
+
 class ServiceUnavailableError(CchError):
     """AWS (or its stand-in) does not answer, or refuses the credentials."""
 

@@ -17,12 +17,17 @@ from cch.settings import Settings
 #: Connections to one service that may be open at the same time: consumers, plus requests being sent.
 _POOL = 50
 #: botocore repeats throttled and lost calls; the ledger's writes name their writer, so a repeat is recognised.
-_RETRIES = {"mode": "standard", "max_attempts": 5}
+#: Outside Airflow a person waits at a prompt: two repeats pass a hiccup in about 2 s, five take up to 20 s.
+_REPEATS_IN_AIRFLOW, _REPEATS_AT_PROMPT = 5, 2
 _TIMEOUTS = {"connect_timeout": 5, "read_timeout": 40}
 
 
 def _in_airflow() -> bool:
     return "airflow" in sys.modules
+
+
+def _retries() -> dict[str, Any]:
+    return {"mode": "standard", "max_attempts": _REPEATS_IN_AIRFLOW if _in_airflow() else _REPEATS_AT_PROMPT}
 
 
 def _hook(service: str, settings: Settings, config: Any) -> Any:
@@ -34,7 +39,7 @@ def _hook(service: str, settings: Settings, config: Any) -> Any:
 @functools.lru_cache(maxsize=32)
 def client(service: str, settings: Settings) -> Any:
     """A boto3 client, cached for the process; clients are safe to share between threads."""
-    config = Config(retries=_RETRIES, max_pool_connections=_POOL, **_TIMEOUTS)
+    config = Config(retries=_retries(), max_pool_connections=_POOL, **_TIMEOUTS)
     if _in_airflow():
         return _hook(service, settings, config).get_conn()
     import boto3  # noqa: PLC0415 - half a second that `cch validate` does not need
@@ -47,7 +52,7 @@ async def async_client(stack: AsyncExitStack, service: str, settings: Settings) 
     """An aiobotocore client that lives as long as ``stack``."""
     from aiobotocore.config import AioConfig  # noqa: PLC0415
 
-    config = AioConfig(retries=_RETRIES, max_pool_connections=_POOL, **_TIMEOUTS)
+    config = AioConfig(retries=_retries(), max_pool_connections=_POOL, **_TIMEOUTS)
     if _in_airflow():
         return await stack.enter_async_context(await _hook(service, settings, config).get_async_conn())
     from aiobotocore.session import get_session  # noqa: PLC0415

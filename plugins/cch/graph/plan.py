@@ -104,9 +104,12 @@ class _Planner:
 
     def plan(self) -> Plan:
         self._node_tasks()
+        ways: dict[tuple[str, str], list[Edge]] = {}
         for edge in self.graph.edges:
             if edge.source in self.task_of and edge.target in self.task_of:
-                self._edge(edge)
+                ways.setdefault((edge.source, edge.target), []).append(edge)
+        for edges in ways.values():
+            self._way(edges)
         return Plan(
             graph=self.graph,
             regions=self.regions,
@@ -147,7 +150,9 @@ class _Planner:
     def _deciders(self, name: str) -> set[str | None]:
         return {self.carrier.get(edge.source) for edge in self.graph.incoming(name) if edge.source in self.task_of}
 
-    def _edge(self, edge: Edge) -> None:
+    def _way(self, edges: list[Edge]) -> None:
+        """Tasks and edges for all ways from one node to another; they share a gate if they need one."""
+        edge = edges[0]
         head = self.carrier.get(edge.source)
         if head is None:
             return
@@ -160,14 +165,15 @@ class _Planner:
         is_prefix = self._is_prefix(region, edge.source)
         chooses = not is_prefix and (not self._always(region) if source == decider else self.graph.chooses(edge.source))
         if chooses and several:
-            gate = self._add(f"{edge.source}__{edge.label}", "gate", edge.source, edge.label)
+            label = "-".join(each.label for each in edges)
+            gate = self._add(f"{edge.source}__{label}", "gate", edge.source, label)
             self.edges |= {(source, gate), (decider, gate), (gate, target)}
-            self.arrival[edge] = gate
+            self.arrival.update(dict.fromkeys(edges, gate))
         else:
             self.edges.add((source, target))
             if chooses:
                 self.edges.add((decider, target))
-            self.arrival[edge] = target
+            self.arrival.update(dict.fromkeys(edges, target))
 
     def _is_prefix(self, region: Region, name: str) -> bool:
         return name != region.head and region.head in self.graph.ahead[name]

@@ -83,6 +83,11 @@ class TokenFlow:
         self._tokens = [token for token in self._tokens if token.target not in self._stopped]
 
     @property
+    def stopped(self) -> frozenset[str]:
+        """Nodes that no token comes to any more, because they lie behind a failure that nobody handled."""
+        return frozenset(self._stopped)
+
+    @property
     def positions(self) -> list[str]:
         """Nodes at which tokens are, each once, in the order of arrival."""
         return list(dict.fromkeys(token.target for token in self._tokens))

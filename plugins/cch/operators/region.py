@@ -19,7 +19,6 @@ _TRIGGER = "cch.triggers.region.RegionTrigger"
 
 async def _execute_here(task: RegionTask) -> RegionEnd:
     async with open_platform() as platform:
-        platform.router.start()
         try:
             return await execute_region(task, platform)
         finally:

@@ -12,6 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from cch.errors import CchError, MalformedMessageError, RejectedMessageError
 from cch.ledger.ledger import Ledger
@@ -64,7 +65,10 @@ class Router:
         self._starter = Starter(ledger, admission)
         self._doorbells: set[Callable[[], None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._polling: set[asyncio.Task[Any]] = set()
         self._commands: asyncio.Task[None] | None = None
+        self._wait = float(LONGEST_WAIT)
+        self._stopping = False
         #: Set while batches come full: more than one consumer is worth its calls only then.
         self._busy = asyncio.Event()
 
@@ -162,8 +166,15 @@ class Router:
 
     # --- running ---------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to consume replies. Call once, in the event loop that waits."""
+    def start(self, wait: float = LONGEST_WAIT) -> None:
+        """Begin to consume replies, in the event loop that waits; does nothing the second time.
+
+        ``wait``: seconds of one long poll. Short where the router soon stops: what a poll that is broken off has
+        received stays invisible to others until SQS hands it out again.
+        """
+        if self._tasks:
+            return
+        self._wait = wait
         for index in range(self._consumers):
             self._spawn(self._consume(self._names.reply_queue, extra=index > 0), f"cch replies {index}")
         self._spawn(self._repeat(self._mailbox_seconds, self._read_mailbox), "cch mailbox")
@@ -178,7 +189,11 @@ class Router:
         return task
 
     async def stop(self) -> None:
-        """Stop consuming; what was received and not settled comes again elsewhere."""
+        """Stop consuming after the polls under way have ended, so that nothing they receive is left lying."""
+        self._stopping = True
+        polling = [task for task in self._tasks if task in self._polling]
+        if polling:
+            await asyncio.wait(polling, timeout=self._wait + 1)
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -199,14 +214,14 @@ class Router:
     async def _consume(self, name: str, *, extra: bool = False) -> None:
         """Long-poll one queue for ever. Extra consumers only help while batches come full."""
         pause = 1.0
-        while True:
+        while not self._stopping:
             try:
                 queue = await self._queues.find(name)
                 if queue is None:
                     raise CchError(f"there is no queue {name}: create the resources, or check CCH_ENV and CCH_OWNER")
                 if extra:
                     await self._busy.wait()
-                size = await self._take(queue, 0.0 if extra else LONGEST_WAIT)
+                size = await self._polled(queue, 0.0 if extra else self._wait)
                 if size == BATCH:
                     self._busy.set()
                 elif extra or size == 0:
@@ -218,6 +233,15 @@ class Router:
                 log.warning("cannot consume", extra={"cch_queue": name, "cch_error": f"{type(error).__name__}: {error}"})
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 30.0)
+
+    async def _polled(self, queue: MessageQueue, wait: float) -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        self._polling.add(task)
+        try:
+            return await self._take(queue, wait)
+        finally:
+            self._polling.discard(task)
 
     async def _take(self, queue: MessageQueue, wait: float) -> int:
         batch = await queue.receive(wait)

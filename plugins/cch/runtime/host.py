@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Clocks further apart than this (ms) are not trusted with a timeout.
 _CLOCK_TOLERANCE = 30_000
+#: Seconds of a long poll where the router runs only for this region (a shared one has been started before).
+_SHORT_POLL = 1.0
 #: Longest pause between two tries to send while SQS does not answer, in seconds.
 _LONGEST_PAUSE = 30.0
 
@@ -92,6 +94,7 @@ class LedgerHost:
 
     async def request(self, request: Request) -> Answer:
         platform = self._platform
+        platform.router.start(_SHORT_POLL)
         command_id = self._try.key.command_id(
             self._try.generation, request.node, request.visit, request.attempt
         )

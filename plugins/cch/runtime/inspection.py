@@ -1,0 +1,62 @@
+"""Reads where an instance stands from the ledger, with the definition that it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cch.errors import DefinitionError, DefinitionNotFoundError
+from cch.graph.build import build_graph
+from cch.graph.plan import plan_tasks
+from cch.ledger.records import RegionKey
+from cch.runtime.progress import Progress, live_regions, progress, progress_without_plan
+
+if TYPE_CHECKING:
+    from cch.definition.model import Definition
+    from cch.graph.plan import Plan
+    from cch.ledger.records import Instance
+    from cch.runtime.platform import Platform
+
+
+class Inspector:
+    """Looks at instances; keeps the plans of the definitions they run, which never change."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._plans: dict[str, Plan] = {}
+
+    async def look(self, instance_id: str) -> Progress | None:
+        """Where the instance stands; None if the ledger does not know it."""
+        ledger = self._platform.ledger
+        # Requests first: one that is closed in between then shows as open for a moment, never as lost.
+        requests = await ledger.requests.of_instance(instance_id)
+        view = await ledger.instances.view(instance_id)
+        if view is None:
+            return None
+        plan = await self.plan(view.instance)
+        if plan is None:
+            return progress_without_plan(view, requests)
+        heads = live_regions(plan, view)
+        keys = [RegionKey(instance=instance_id, region=head) for head in heads]
+        journals = await asyncio.gather(*(ledger.journal.read(key) for key in keys))
+        return progress(plan, view, requests, dict(zip(heads, journals, strict=True)))
+
+    async def plan(self, instance: Instance) -> Plan | None:
+        """The plan of the definition that the instance runs, or would run; None if there is none any more."""
+        digest = instance.definition_digest
+        if digest in self._plans:
+            return self._plans[digest]
+        try:
+            definition = await asyncio.to_thread(self._definition, instance)
+        except (DefinitionNotFoundError, DefinitionError):
+            return None
+        plan = plan_tasks(build_graph(definition))
+        if digest:
+            self._plans[digest] = plan
+        return plan
+
+    def _definition(self, instance: Instance) -> Definition:
+        catalogue = self._platform.catalogue
+        if instance.definition_digest:
+            return catalogue.by_digest(instance.definition_digest, instance.workflow_id)
+        return catalogue.current(instance.workflow_id)

@@ -1,0 +1,238 @@
+"""Where an instance stands, node by node, as people see it: a pure function of what is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cch.graph.regions import carriers
+from cch.interpreter.context import merge, selected
+from cch.interpreter.flow import TokenFlow
+from cch.ledger.records import ENDED, Instance, InstanceView, JournalEntry, RequestRecord
+from cch.replies.envelope import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cch.graph.plan import Plan
+    from cch.interpreter.flow import Ready
+    from cch.interpreter.outcome import Outcome
+
+#: PENDING: may still be reached. WAITING: has an open request. SKIPPED: can no longer be reached.
+#: FAILED: the last visit failed, whether or not somebody handled it (``edge`` then says who).
+NodeState = Literal["PENDING", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeProgress:
+    """One node. ``since`` is when the visit or the wait began (ms, 0: never); ``seconds`` how long a visit took.
+
+    ``request`` is the one the node waits for.
+    """
+
+    name: str
+    type: str
+    title: str
+    state: NodeState
+    visits: int = 0
+    since: int = 0
+    seconds: float | None = None
+    edge: str = ""
+    reason: str = ""
+    request: RequestRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One instance. ``nodes`` are in the order of the definition; ``visited`` has one entry a visit, by time.
+
+    ``context`` is all that is known, without the platform's own keys. ``nodes`` is empty if the definition is lost.
+    """
+
+    instance: Instance
+    nodes: tuple[NodeProgress, ...]
+    visited: tuple[str, ...]
+    context: Mapping[str, Any]
+    requests: tuple[RequestRecord, ...]
+    errors: tuple[Mapping[str, Any], ...]
+
+    @property
+    def ended(self) -> bool:
+        return self.instance.status in ENDED
+
+    def seconds(self, now: int) -> float:
+        """From the start to the end, or to ``now`` (ms)."""
+        return max(0, (self.instance.ended or now) - self.instance.started) / 1000
+
+
+def _flow_of(plan: Plan, view: InstanceView) -> TokenFlow:
+    flow = TokenFlow(plan.graph, carriers(plan.regions), view.instance.context)
+    flow.apply_all(outcome for exit_ in view.exits for outcome in exit_.outcomes)
+    return flow
+
+
+def live_regions(plan: Plan, view: InstanceView) -> list[str]:
+    """Heads of the regions that have left no exit and that the exits of others lead into."""
+    ready = {ready.node for ready in _flow_of(plan, view).ready()}
+    left = {exit_.region for exit_ in view.exits}
+    return [head for head, region in plan.regions.items() if head not in left and ready & set(region.nodes)]
+
+
+def _committed(entries: Iterable[JournalEntry]) -> list[Outcome]:
+    """The outcomes of a journal that count: what a later try dropped does not."""
+    outcomes: dict[str, Outcome] = {}
+    for entry in entries:
+        if entry.mode == "fresh":
+            outcomes.clear()
+        for dropped in entry.dropped:
+            outcomes.pop(dropped, None)
+        outcomes.update({outcome.id: outcome for outcome in entry.outcomes})
+    return list(outcomes.values())
+
+
+def _reachable(flow: TokenFlow) -> set[str]:
+    """Nodes that a token may still come to, the ones that hold one included."""
+    found: set[str] = set()
+    todo = flow.positions
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo.extend(flow.graph.targets(name) - flow.stopped)
+    return found
+
+
+def _has_failed(outcome: Outcome) -> bool:
+    return outcome.failed or outcome.patch.get("_errorNode") == outcome.node
+
+
+def _errors(instance: Instance, outcomes: Sequence[Outcome]) -> tuple[Mapping[str, Any], ...]:
+    """What ``log_error`` nodes wrote, every node that failed, and why the instance did if no node says it."""
+    found: list[Mapping[str, Any]] = []
+    for outcome in outcomes:
+        found.extend(outcome.errors)
+        if _has_failed(outcome):
+            message = str(
+                outcome.patch.get("_internalError") or f"the workflow ended at {outcome.node!r} as failed"
+            )
+            found.append(
+                {
+                    "code": "NODE_FAILED",
+                    "message": message,
+                    "node": outcome.node,
+                    "timestamp": iso(outcome.stamp),
+                    "handled": not outcome.failed,
+                }
+            )
+    if instance.reason and not any(error["message"] == instance.reason for error in found):
+        stamp = iso(instance.ended or instance.started)
+        found.append({"code": "INSTANCE_FAILED", "message": instance.reason, "node": "", "timestamp": stamp})
+    return tuple(found)
+
+
+class _Nodes:
+    """The states of one instance's nodes."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        flow: TokenFlow,
+        view: InstanceView,
+        requests: Iterable[RequestRecord],
+        journals: Mapping[str, Sequence[JournalEntry]] | None,
+    ) -> None:
+        self._flow = flow
+        self._instance = view.instance
+        self._journals = journals
+        self._carrier = carriers(plan.regions)
+        self._ended = view.instance.status in ENDED
+        self._open = {r.node: r for r in requests if r.state == "open" and not self._ended}
+        self._ready = {ready.node: ready for ready in flow.ready()}
+        self._reachable = _reachable(flow)
+        self._visits: dict[str, list[Outcome]] = {}
+        for outcome in sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.visit)):
+            self._visits.setdefault(outcome.node, []).append(outcome)
+
+    def node(self, name: str) -> NodeProgress:
+        node = self._flow.graph.nodes[name]
+        visits = self._visits.get(name, [])
+        described: dict[str, Any] = {"name": name, "type": node.type, "title": node.title or name}
+        if request := self._open.get(name):
+            return NodeProgress(
+                **described, state="WAITING", visits=request.visit, since=request.created, request=request
+            )
+        if (ready := self._ready.get(name)) and self._runs(name):
+            return NodeProgress(**described, state="RUNNING", visits=ready.visit, since=self._arrival(ready))
+        if visits:
+            last = visits[-1]
+            failed = _has_failed(last)
+            return NodeProgress(
+                **described,
+                state="FAILED" if failed else "SUCCEEDED",
+                visits=len(visits),
+                since=last.started,
+                seconds=(last.stamp - last.started) / 1000,
+                edge=last.label,
+                reason=str(last.patch.get("_internalError", "")) if failed else "",
+            )
+        return NodeProgress(**described, state="PENDING" if self._may_come(name) else "SKIPPED")
+
+    def _may_come(self, name: str) -> bool:
+        return not self._ended and name in self._reachable
+
+    def _runs(self, name: str) -> bool:
+        """Whether somebody works on a node that holds its tokens; its task may still be queued."""
+        if self._instance.status != "running":
+            return False
+        return self._journals is None or bool(self._journals.get(self._carrier.get(name, name)))
+
+    def _arrival(self, ready: Ready) -> int:
+        stamps = [
+            self._flow.outcomes[parent].stamp for parent in ready.parents if parent in self._flow.outcomes
+        ]
+        return max(stamps, default=self._instance.started)
+
+
+def progress(
+    plan: Plan,
+    view: InstanceView,
+    requests: Sequence[RequestRecord],
+    journals: Mapping[str, Sequence[JournalEntry]] | None = None,
+) -> Progress:
+    """Where the instance stands.
+
+    ``journals`` are those of the :func:`live_regions`, by head: they show what a region has done before it leaves,
+    and whether it has begun. Without them every node that holds its tokens counts as running.
+    """
+    flow = _flow_of(plan, view)
+    for head, entries in (journals or {}).items():
+        if all(exit_.region != head for exit_ in view.exits):
+            flow.apply_all(_committed(entries))
+    flow.status()
+    nodes = _Nodes(plan, flow, view, requests, journals)
+    outcomes = sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit))
+    return Progress(
+        instance=view.instance,
+        nodes=tuple(nodes.node(name) for name in plan.graph.nodes),
+        visited=tuple(flow.visited()),
+        context=selected(flow.final_context(), None),
+        requests=tuple(requests),
+        errors=_errors(view.instance, outcomes),
+    )
+
+
+def progress_without_plan(view: InstanceView, requests: Sequence[RequestRecord]) -> Progress:
+    """What can be said when the definition is nowhere to be found any more."""
+    found = {outcome.id: outcome for exit_ in view.exits for outcome in exit_.outcomes}
+    outcomes = sorted(found.values(), key=lambda o: (o.stamp, o.node, o.visit))
+    context: Mapping[str, Any] = view.instance.context
+    for outcome in outcomes:
+        context = merge(context, outcome.patch)
+    return Progress(
+        instance=view.instance,
+        nodes=(),
+        visited=tuple(outcome.node for outcome in outcomes),
+        context=selected(context, None),
+        requests=tuple(requests),
+        errors=_errors(view.instance, outcomes),
+    )
