@@ -77,9 +77,7 @@ class S3Definitions:
 
     def write(self, name: str, text: str) -> None:
         with explained(self._bucket):
-            self._client().put_object(
-                Bucket=self._bucket, Key=name, Body=text.encode(), ContentType="application/yaml"
-            )
+            self._client().put_object(Bucket=self._bucket, Key=name, Body=text.encode(), ContentType="application/yaml")
 
     def describe(self) -> str:
         return f"s3://{self._bucket}"

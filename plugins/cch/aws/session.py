@@ -87,7 +87,7 @@ def explained(what: str) -> Iterator[None]:
     except botocore.exceptions.ClientError as error:
         code = error_code(error)
         hint = {
-            "NoSuchBucket": ": create the resources (`cch up`, or the infrastructure stack), or check CCH_ENV and CCH_OWNER",
+            "NoSuchBucket": ": create the resources (`cch up`), or check CCH_ENV and CCH_OWNER",
             "ResourceNotFoundException": ": create the resources (`cch up`), or check CCH_ENV and CCH_OWNER",
             "AccessDenied": ": the credentials lack the permission",
         }.get(code, "")

@@ -145,9 +145,7 @@ class DynamoStore:
         raw = {name: _encode(value) for name, value in item.items()}
         with explained(self._table):
             try:
-                await self._client.put_item(
-                    TableName=self._table, Item={**raw, _WRITER: {"S": nonce}}, **arguments
-                )
+                await self._client.put_item(TableName=self._table, Item={**raw, _WRITER: {"S": nonce}}, **arguments)
             except botocore.exceptions.ClientError as error:
                 self._lost_answer(error, nonce)
 

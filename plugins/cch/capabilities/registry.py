@@ -17,7 +17,7 @@ from cch.settings import Settings
 class ObjectReader(Protocol):
     """Reads an object by its S3 URI."""
 
-    def __call__(self, uri: str) -> str: ...
+    def __call__(self, uri: str, /) -> str: ...
 
 
 CapabilityFunction = Callable[[Call], Any]
@@ -103,7 +103,7 @@ def _configured(settings: Settings) -> Mapping[str, str]:
     except (OSError, ValueError) as error:
         raise SettingsError(f"CCH_CAPABILITY_BINDINGS: {error}") from None
     if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
-        raise SettingsError("CCH_CAPABILITY_BINDINGS: give a JSON object, capability id → lambda:<function> or address")
+        raise SettingsError("CCH_CAPABILITY_BINDINGS: give a JSON object: id → lambda:<function> or address")
     return raw
 
 
@@ -119,13 +119,13 @@ def binding(capability_id: str, settings: Settings) -> Binding:
             return LambdaBinding(configured.removeprefix("lambda:"))
         if configured.startswith(("http://", "https://")):
             return HttpBinding(configured)
-        raise SettingsError(f"CCH_CAPABILITY_BINDINGS: {configured!r} is neither lambda:<function> nor an address")
+        raise SettingsError(f"CCH_CAPABILITY_BINDINGS: {configured!r} is no lambda:<function> and no address")
     try:
         return _capabilities[capability_id]
     except KeyError:
         known = ", ".join(sorted(_capabilities))
         raise CapabilityNotBoundError(
-            f"nothing is bound to capability {capability_id!r}: register a function with @sync_capability and name its"
+            f"nothing is bound to capability {capability_id!r}: register a function (@sync_capability) and name its"
             f" module in CCH_CAPABILITY_MODULES, or bind a Lambda or address in CCH_CAPABILITY_BINDINGS (known: {known})"
         ) from None
 

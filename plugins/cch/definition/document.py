@@ -79,9 +79,7 @@ class _Builder:
     def report(self, node: yaml.Node, code: str, message: str, hint: str = "") -> None:
         mark = node.start_mark
         self.problems.append(
-            Problem(
-                code=code, message=message, hint=hint, file=self.file, line=mark.line + 1, column=mark.column + 1
-            )
+            Problem(code=code, message=message, hint=hint, file=self.file, line=mark.line + 1, column=mark.column + 1)
         )
 
     def build(self, node: yaml.Node, path: Path, open_nodes: frozenset[int] = frozenset()) -> Any:
@@ -125,9 +123,7 @@ class _Builder:
                 )
                 continue
             first_seen[key] = key_node.start_mark.line + 1
-            self.positions[(*path, key)] = Position(
-                key_node.start_mark.line + 1, key_node.start_mark.column + 1
-            )
+            self.positions[(*path, key)] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             result[key] = self.build(value_node, (*path, key), open_nodes)
         return {**merged, **result}
 
@@ -142,7 +138,7 @@ class _Builder:
                 self.report(source, "CCH-D004", "<< needs a mapping", "point it to an anchor of a mapping")
         return merged
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: Any) -> Any:
         match node.tag.removeprefix(_TAG):
             case "null":
                 return None
@@ -210,6 +206,4 @@ def read_document(text: str, file: str = "") -> Document:
         raise DefinitionError([problem])
     builder = _Builder(file)
     data = builder.build(root, ())
-    return Document(
-        file=file, text=text, data=data, positions=builder.positions, problems=tuple(builder.problems)
-    )
+    return Document(file=file, text=text, data=data, positions=builder.positions, problems=tuple(builder.problems))

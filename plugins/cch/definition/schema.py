@@ -38,33 +38,35 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str, st
     """Path, code, message and hint for each thing that one schema error is about."""
     path: Path = tuple(error.absolute_path)
     subject = f"{path[-1]!r}" if path else "the definition"
+    schema: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
+    validated: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
-            known = list(error.schema.get("properties", {}))
-            for key in error.instance:
+            known = list(schema.get("properties", {}))
+            for key in list(error.instance):  # type: ignore[arg-type]  # an object, or it would not have properties
                 if key not in known and not re.match("x-", key):
                     hint = _did_you_mean(key, known)
                     yield (*path, key), "CCH-D021", f"unknown key {key!r} in {subject}", hint
         case "required":
             missing = re.match(r"'(.*)' is a required property", error.message)
             key = missing[1] if missing else "?"
-            described = error.schema.get("properties", {}).get(key, {}).get("description", "")
+            described = schema.get("properties", {}).get(key, {}).get("description", "")
             yield path, "CCH-D022", f"{subject} has no {key!r}", described or f"add {key!r}"
         case "enum" | "const":
-            allowed = [str(value) for value in error.validator_value]
+            allowed = [str(value) for value in validated]
             message = f"{subject} is {error.instance!r}"
             yield path, "CCH-D023", message, _did_you_mean(str(error.instance), allowed)
         case "type":
-            wanted = error.validator_value
+            wanted = validated
             wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
             found = "nothing" if error.instance is None else f"{error.instance!r:.60}"
             message = f"{subject} must be of type {wanted}, but is {found}"
-            yield path, "CCH-D024", message, str(error.schema.get("description", ""))
+            yield path, "CCH-D024", message, str(schema.get("description", ""))
         case "pattern" | "propertyNames":
             message = f"{subject} has a form that is not allowed: {error.instance!r:.80}"
-            yield path, "CCH-D025", message, str(error.schema.get("description", ""))
+            yield path, "CCH-D025", message, str(schema.get("description", ""))
         case _:
-            yield path, "CCH-D026", f"{subject}: {error.message:.200}", str(error.schema.get("description", ""))
+            yield path, "CCH-D026", f"{subject}: {error.message:.200}", str(schema.get("description", ""))
 
 
 def schema_problems(document: Document) -> list[Problem]:

@@ -106,10 +106,11 @@ def _branches(nodes: Mapping[str, Node], edges: Iterable[Edge]) -> list[_Branch]
 
 def _implied_edges(nodes: Mapping[str, Node], branches: Iterable[_Branch]) -> list[Edge]:
     """An open end belongs to the innermost join whose branch it lies in: the one with the smallest body."""
-    edges = []
-    for branch in branches:
-        if isinstance(nodes[branch.name], MapFork):
-            edges.append(Edge(branch.name, ALL_ITEMS, branch.join, implied=True))
+    edges = [
+        Edge(branch.name, ALL_ITEMS, branch.join, implied=True)
+        for branch in branches
+        if isinstance(nodes[branch.name], MapFork)
+    ]
     for name, node in nodes.items():
         around = [branch for branch in branches if name in branch.body] if success_is_open(node) else []
         if around:

@@ -15,7 +15,6 @@ from cch.definition.model import (
     EndBranch,
     EventWait,
     Fork,
-    Join,
     LibraryCall,
     MapFork,
     ScheduledRequest,
@@ -92,9 +91,9 @@ def _no_end(graph: Graph, document: Document) -> Iterator[Problem]:
 def _open_ends(graph: Graph, document: Document) -> Iterator[Problem]:
     for name in graph.nodes:
         node = graph.nodes[name]
-        if name in graph.reachable and success_is_open(node) and not isinstance(node, EndBranch):
-            if not any(edge.label == "on_success" for edge in graph.outgoing(name)):
-                yield _problem(
+        is_open = name in graph.reachable and success_is_open(node) and not isinstance(node, EndBranch)
+        if is_open and not any(edge.label == "on_success" for edge in graph.outgoing(name)):
+            yield _problem(
                     document, name, "CCH-G003", f"{name!r} does not say where to go after success",
                     "add on_success, or list the branch in a join", warning=True,
                 )  # fmt: skip
@@ -123,7 +122,7 @@ def _joins(graph: Graph, document: Document) -> Iterator[Problem]:
 
 def _escaping_branches(graph: Graph, document: Document) -> Iterator[Problem]:
     """A branch that may go past its join: production definitions do it on purpose, so only a warning."""
-    for name, node in graph.nodes.items():
+    for node in graph.nodes.values():
         if not isinstance(node, Fork):
             continue
         joins = [join for join, spec in graph.joins().items() if set(spec.join_branches) & set(node.branches)]
@@ -131,9 +130,7 @@ def _escaping_branches(graph: Graph, document: Document) -> Iterator[Problem]:
             for branch in set(node.branches) & set(graph.nodes[join].join_branches):  # type: ignore[union-attr]
                 body = {branch} | (graph.ahead[branch] - graph.ahead[join] - {join})
                 ends = sorted(n for n in body if isinstance(graph.nodes[n], End))
-                into_end = sorted(
-                    n for n in body if any(isinstance(graph.nodes[t], End) for t in graph.targets(n))
-                )
+                into_end = sorted(n for n in body if any(isinstance(graph.nodes[t], End) for t in graph.targets(n)))
                 if ends or into_end:
                     culprit = (into_end or ends)[0]
                     yield _problem(

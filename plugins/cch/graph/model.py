@@ -99,7 +99,7 @@ class Graph:
 
     @functools.cached_property
     def closing(self) -> frozenset[tuple[str, str]]:
-        """Pairs (source, target) of edges that close a loop: the back edges of a walk in the order of the definition."""
+        """(source, target) of edges that close a loop: the back edges of a walk in the definition's order."""
         back: set[tuple[str, str]] = set()
         on_path: set[str] = set()
         seen: set[str] = set()
@@ -128,9 +128,7 @@ class Graph:
         """For each node, the nodes that come after it when no loop is closed."""
         forward: nx.DiGraph[str] = nx.DiGraph()
         forward.add_nodes_from(self.nodes)
-        forward.add_edges_from(
-            pair for edge in self.edges if (pair := (edge.source, edge.target)) not in self.closing
-        )
+        forward.add_edges_from(pair for edge in self.edges if (pair := (edge.source, edge.target)) not in self.closing)
         after: dict[str, frozenset[str]] = {}
         for name in reversed(list(nx.topological_sort(forward))):
             children = list(forward.successors(name))

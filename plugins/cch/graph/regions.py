@@ -93,8 +93,7 @@ def _heads(graph: Graph, members: Iterable[str]) -> list[str]:
     return [
         name
         for name in graph.nodes
-        if name in inside
-        and (name == graph.entry or any(edge.source not in inside for edge in graph.incoming(name)))
+        if name in inside and (name == graph.entry or any(edge.source not in inside for edge in graph.incoming(name)))
     ]
 
 

@@ -99,9 +99,7 @@ class TokenFlow:
         """Nodes that may run now, in the order of the definition. Dead joins give up their tokens here."""
         while True:
             positions = self.positions
-            settled = [
-                name for name in positions if not any(name in self.graph.ahead[other] for other in positions)
-            ]
+            settled = [name for name in positions if not any(name in self.graph.ahead[other] for other in positions)]
             dead = [name for name in settled if not self._complete(name)]
             if not dead:
                 break
@@ -147,7 +145,7 @@ class TokenFlow:
         return max([now, *(self.outcomes[parent].stamp + 1 for parent in parents if parent in self.outcomes)])
 
     def reach_ends(self) -> None:
-        """Let tokens that wait at a successful ``end`` reach it: nobody executes those (see :mod:`cch.graph.regions`)."""
+        """Let tokens at a successful ``end`` reach it: nobody executes those (:mod:`cch.graph.regions`)."""
         for ready in self.ready():
             node = self.graph.nodes[ready.node]
             if isinstance(node, End) and ready.node not in self._carriers:

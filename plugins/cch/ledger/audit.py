@@ -276,6 +276,4 @@ async def audit(ledger: Ledger, plan_of: PlanOf, pause: float = PAUSE) -> Audit:
     await asyncio.sleep(pause)
     second = await _look(ledger, plan_of)
     stayed = tuple(finding for finding in second.findings if finding in first.findings)
-    return Audit(
-        messages=second.messages, requests=second.requests, instances=second.instances, findings=stayed
-    )
+    return Audit(messages=second.messages, requests=second.requests, instances=second.instances, findings=stayed)

@@ -29,7 +29,8 @@ def _instance(meta: Item, context: Mapping[str, Any]) -> Instance:
 
 class Instances:
     """``INST#<id>``: ``META`` changes and stays small; ``START`` (the initial context) and ``EXIT#<region>`` are
-    written once."""
+    written once.
+    """
 
     def __init__(self, store: ItemStore, payloads: Payloads, retention_seconds: int) -> None:
         self._store = store
@@ -79,9 +80,7 @@ class Instances:
         if "META" not in items:
             return None
         context = json.loads(await self._payloads.unpack("context", items.get("START", {})) or "{}")
-        found = [
-            await self._exit(item) for sk, item in items.items() if exits and sk.startswith("EXIT#")
-        ]
+        found = [await self._exit(item) for sk, item in items.items() if exits and sk.startswith("EXIT#")]
         return InstanceView(instance=_instance(items["META"], context), exits=tuple(found))
 
     async def _exit(self, item: Item) -> Exit:
@@ -116,7 +115,9 @@ class Instances:
                 pass  # another region of the same run was faster; what it wrote is read below
         found = await self.find(instance_id)
         if found is None or found.run_id != run_id:
-            raise LedgerError(f"instance {instance_id} belongs to run {found.run_id if found else 'none'!r}, not {run_id!r}")
+            raise LedgerError(
+                f"instance {instance_id} belongs to run {found.run_id if found else 'none'!r}, not {run_id!r}"
+            )
         return found
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:
@@ -125,7 +126,9 @@ class Instances:
         if meta and meta["status"] == "pending":
             change = Change(set={"run_id": run_id, **_status_attributes("running", meta["started"])})
             try:
-                await self._store.update((_partition(instance_id), "META"), change, When.all(Equals("status", "pending")))
+                await self._store.update(
+                    (_partition(instance_id), "META"), change, When.all(Equals("status", "pending"))
+                )
             except ConditionFailedError:
                 pass  # it began, or ended, in the meantime
 

@@ -98,9 +98,7 @@ class Messages:
         """Replies of a source that came early, oldest first."""
         box = box_of(instance, branch)
         items = await self._store.query(box, "HELD#")
-        return [
-            Held(key=item["SK"].split("#", 2)[2], pointer=item["SK"]) for item in items if item["source"] == source
-        ]
+        return [Held(key=item["SK"].split("#", 2)[2], pointer=item["SK"]) for item in items if item["source"] == source]
 
     async def unhold(self, instance: str, branch: str, pointer: str) -> None:
         await self._store.delete((box_of(instance, branch), pointer))
@@ -122,5 +120,3 @@ class Messages:
 def _record(item: Item, body: str) -> MessageRecord:
     values: dict[str, Any] = {name: item.get(name, "") for name in _TEXTS}
     return MessageRecord(key=item["PK"], received=item["received"], body=body, **values)
-
-

@@ -11,7 +11,7 @@ class MarkerOperator(EmptyOperator):
     ui_color = "#e8f7e4"
 
     def __init__(self, *, shows: str, **kwargs: object) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's operators take whatever BaseOperator does
+        super().__init__(**kwargs)
         self.shows = shows
 
     @property

@@ -120,8 +120,6 @@ class WaitOperator(CallOperator):
         trigger = RegionTrigger(**self._trigger_kwargs(), run_id=run.run_id, conf=dict(run.conf or {}))
         raise TaskDeferred(trigger=trigger, method_name="execute_complete")
 
-    def execute_complete(self, context: Any, event: Any = None) -> None:
+    def execute_complete(self, context: Any, event: Any = None) -> None:  # noqa: ARG002
         """Never reached: the trigger ends the task. Airflow wants the name of a method to resume at."""
         raise AirflowFailException(f"{self.task_id} was resumed on a worker, which it never asks for: {event!r}")
-
-

@@ -86,7 +86,9 @@ class Correlator:
     async def _claim(self, command_id: str, command: Command, record: MessageRecord, now: int) -> Settled:
         claimed = await self._ledger.messages.claim(record, command_id)
         if not claimed:
-            return Settled(stored=await self._ledger.messages.settle(replace(record, fate="duplicate")), fate="duplicate")
+            return Settled(
+                stored=await self._ledger.messages.settle(replace(record, fate="duplicate")), fate="duplicate"
+            )
         return await self._close(claimed, command, record, now)
 
     async def _hold(self, command: Command, record: MessageRecord, now: int) -> Settled:

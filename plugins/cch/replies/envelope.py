@@ -116,9 +116,7 @@ def parse_command(body: str) -> Command:
     kind = _text(command, "type", "command.")
     kind = "START_WORKFLOW" if kind == "EVENT" else kind
     if kind not in ("START_WORKFLOW", "ASYNC_RESP", "EVENT_WAIT_RESP"):
-        raise MalformedMessageError(
-            f"command.type is {kind[:60]!r}: use START_WORKFLOW, ASYNC_RESP or EVENT_WAIT_RESP"
-        )
+        raise MalformedMessageError(f"command.type is {kind[:60]!r}: use START_WORKFLOW, ASYNC_RESP or EVENT_WAIT_RESP")
     instance = _text(raw, "workflowInstanceId", "")
     if not _ID.fullmatch(instance):
         raise MalformedMessageError(

@@ -139,7 +139,9 @@ class Router:
     async def _refuse(self, message: Received, record: MessageRecord) -> Settled:
         """Forward to the queue of rejected messages with the reason, then store; at least once, never not."""
         queue = await self._queues.find(self._names.rejected_queue(message.queue))
-        log.warning("message refused", extra={"cch_message": message.key, "cch_fate": record.fate, "cch_reason": record.reason})
+        log.warning(
+            "message refused", extra={"cch_message": message.key, "cch_fate": record.fate, "cch_reason": record.reason}
+        )
         if queue is not None:
             safe = message.body[:_FORWARD_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
             attributes = {
@@ -182,7 +184,7 @@ class Router:
         self._spawn(self._repeat(_SWEEP_EVERY, self._sweep), "cch sweep")
 
     def _spawn(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
         task.set_name(name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -216,9 +218,7 @@ class Router:
         pause = 1.0
         while not self._stopping:
             try:
-                queue = await self._queues.find(name)
-                if queue is None:
-                    raise CchError(f"there is no queue {name}: create the resources, or check CCH_ENV and CCH_OWNER")
+                queue = await self._queue(name)
                 if extra:
                     await self._busy.wait()
                 size = await self._polled(queue, 0.0 if extra else self._wait)
@@ -230,9 +230,17 @@ class Router:
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the next round may work; nothing was deleted
-                log.warning("cannot consume", extra={"cch_queue": name, "cch_error": f"{type(error).__name__}: {error}"})
+                log.warning(
+                    "cannot consume", extra={"cch_queue": name, "cch_error": f"{type(error).__name__}: {error}"}
+                )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 30.0)
+
+    async def _queue(self, name: str) -> MessageQueue:
+        queue = await self._queues.find(name)
+        if queue is None:
+            raise CchError(f"there is no queue {name}: create the resources, or check CCH_ENV and CCH_OWNER")
+        return queue
 
     async def _polled(self, queue: MessageQueue, wait: float) -> int:
         task = asyncio.current_task()
@@ -270,5 +278,3 @@ class Router:
 
     async def _sweep(self) -> None:
         self.waiters.wake_all()
-
-

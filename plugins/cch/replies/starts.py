@@ -56,8 +56,4 @@ class Starter:
             return Settled(stored=stored, fate="duplicate")
         if known.status == "pending":
             await self._ledger.mailboxes.enqueue_start(command.instance, workflow_id, now)
-        return Settled(
-            stored=await self._ledger.messages.settle(replace(record, fate="matched")), fate="matched"
-        )
-
-
+        return Settled(stored=await self._ledger.messages.settle(replace(record, fate="matched")), fate="matched")

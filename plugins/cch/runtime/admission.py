@@ -51,7 +51,9 @@ class CatalogueAdmission:
         except DefinitionNotFoundError as error:
             raise RejectedMessageError(str(error)) from None
         except DefinitionError as error:
-            raise RejectedMessageError(f"the definition of {workflow_id!r} is not usable: {error.problems[0]}") from None
+            raise RejectedMessageError(
+                f"the definition of {workflow_id!r} is not usable: {error.problems[0]}"
+            ) from None
         problems = context_problems(definition, context)
         if problems:
             raise RejectedMessageError(f"cannot start {workflow_id}: {'; '.join(problems)}")

@@ -75,7 +75,7 @@ async def execute_region(task: RegionTask, platform: Platform) -> RegionEnd:
         _check_structure(task, plan, instance)
         return await _run(task, platform, instance, plan)
     except CchError as error:
-        log.error("region failed: %s", error, extra={"cch_code": error.code, "cch_region": task.region})
+        log.error("region failed: %s", error, extra={"cch_code": error.code, "cch_region": task.region})  # noqa: TRY400 - the message says all
         return RegionEnd(state="failed", reason=str(error))
 
 
@@ -88,9 +88,7 @@ async def _instance(task: RegionTask, platform: Platform) -> Instance:
     if found is None:
         if given:
             raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
-        definition = await asyncio.to_thread(
-            platform.catalogue.by_digest, task.definition_digest, task.workflow_id
-        )
+        definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         context = initial_context(task.conf)
         _, found = await instances.create(
@@ -111,9 +109,7 @@ async def _instance(task: RegionTask, platform: Platform) -> Instance:
             await instances.end(instance_id, "failed", platform.clock(), reason)
             raise LedgerError(reason)
     if not found.structure_digest:
-        definition = await asyncio.to_thread(
-            platform.catalogue.by_digest, task.definition_digest, task.workflow_id
-        )
+        definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         found = await instances.begin(instance_id, task.run_id, task.definition_digest, task.structure_digest)
     if found.run_id != task.run_id:
@@ -159,9 +155,7 @@ class _Journal:
             return JournalEntry(kind="try", mode="first", task_instance=task_instance, generation=0)
         failed = [outcome for outcome in self.outcomes.values() if outcome.failed]
         if last_exit is not None and not failed:
-            return JournalEntry(
-                kind="try", mode="fresh", task_instance=task_instance, generation=self.generation + 1
-            )
+            return JournalEntry(kind="try", mode="fresh", task_instance=task_instance, generation=self.generation + 1)
         dropped = {outcome.id: int(outcome.cause.get("attempt", 0)) for outcome in failed}
         return JournalEntry(
             kind="try", mode="continue", task_instance=task_instance, generation=self.generation, dropped=dropped
@@ -203,9 +197,7 @@ async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: P
             await asyncio.Event().wait()
         assert journal is not None
         flow.apply_all(journal.outcomes.values())
-        attempt = Try(
-            key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped
-        )
+        attempt = Try(key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped)
         try:
             await RegionRun(region, flow, LedgerHost(platform, instance, attempt, journal.entries)).run()
         except OvertakenError:
@@ -219,9 +211,7 @@ def _flow(plan: Plan, view: InstanceView, without: str = "") -> TokenFlow:
     return flow
 
 
-async def _leave(
-    task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, generation: int
-) -> RegionEnd:
+async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, generation: int) -> RegionEnd:
     """Record the exit, see whether the instance is complete, and say which way was taken."""
     members = set(plan.regions[task.region].nodes)
     outcomes = tuple(outcome for outcome in flow.outcomes.values() if outcome.node in members)
@@ -252,5 +242,3 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     if status != "running":
         reason = str(flow.failures[0].patch.get("_internalError", "")) if flow.failures else ""
         await platform.ledger.instances.end(instance_id, status, platform.clock(), reason)
-
-

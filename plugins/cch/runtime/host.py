@@ -55,7 +55,7 @@ class LedgerHost:
         return self._platform.clock()
 
     async def sleep_until(self, when: int) -> None:
-        while (left := when - self.now()) > 0:
+        while (left := when - self.now()) > 0:  # noqa: ASYNC110 - the clock may be another one than the loop's
             await asyncio.sleep(left / 1000)
 
     def first_attempt(self, node: str, visit: int) -> int:
@@ -84,20 +84,22 @@ class LedgerHost:
             raise OvertakenError
         self._next_entry += 1
         for outcome in outcomes:
-            self.note("visited", node=outcome.node, visit=outcome.visit, edge=outcome.label, cause=outcome.cause.get("kind"))
+            self.note(
+                "visited", node=outcome.node, visit=outcome.visit, edge=outcome.label, cause=outcome.cause.get("kind")
+            )
 
     def note(self, event: str, **facts: Any) -> None:
         shown = " ".join(f"{key}={value}" for key, value in facts.items() if value not in ("", None))
-        log.info("%s %s", event, shown, extra={"cch_instance": self.instance_id, **{f"cch_{k}": v for k, v in facts.items()}})
+        log.info(
+            "%s %s", event, shown, extra={"cch_instance": self.instance_id, **{f"cch_{k}": v for k, v in facts.items()}}
+        )
 
     # --- requests --------------------------------------------------------------------------------------------
 
     async def request(self, request: Request) -> Answer:
         platform = self._platform
         platform.router.start(_SHORT_POLL)
-        command_id = self._try.key.command_id(
-            self._try.generation, request.node, request.visit, request.attempt
-        )
+        command_id = self._try.key.command_id(self._try.generation, request.node, request.visit, request.attempt)
         with platform.router.waiters.registered(command_id) as woken:
             created = self.now()
             reply_to = await platform.queues.address(platform.settings.names.reply_queue)
@@ -187,7 +189,13 @@ class LedgerHost:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 await platform.ledger.requests.sent(record.command_id, self.now())
-                self.note("request sent", node=record.node, capability=record.source, command_id=record.command_id, queue=queue.name)
+                self.note(
+                    "request sent",
+                    node=record.node,
+                    capability=record.source,
+                    command_id=record.command_id,
+                    queue=queue.name,
+                )
                 return record
         return record
 
@@ -218,7 +226,9 @@ class LedgerHost:
         server = await self._platform.ledger.store.server_time()
         if server is None or abs(server - self.now()) <= _CLOCK_TOLERANCE or server >= record.deadline:
             return True
-        log.warning("this machine's clock is wrong: not timing out yet", extra={"cch_clock_difference_ms": self.now() - server})
+        log.warning(
+            "this machine's clock is wrong: not timing out yet", extra={"cch_clock_difference_ms": self.now() - server}
+        )
         await asyncio.sleep(_CLOCK_TOLERANCE / 1000)
         return False
 

@@ -92,7 +92,7 @@ _opener: Opener = aws_platform
 
 def use_opener(opener: Opener) -> Opener:
     """Run everything in this process on another platform (tests, simulations); returns the one before."""
-    global _opener  # noqa: PLW0603 - one platform a process is the point
+    global _opener
     previous, _opener = _opener, opener
     return previous
 

@@ -112,9 +112,7 @@ def _errors(instance: Instance, outcomes: Sequence[Outcome]) -> tuple[Mapping[st
     for outcome in outcomes:
         found.extend(outcome.errors)
         if _has_failed(outcome):
-            message = str(
-                outcome.patch.get("_internalError") or f"the workflow ended at {outcome.node!r} as failed"
-            )
+            message = str(outcome.patch.get("_internalError") or f"the workflow ended at {outcome.node!r} as failed")
             found.append(
                 {
                     "code": "NODE_FAILED",
@@ -187,9 +185,7 @@ class _Nodes:
         return self._journals is None or bool(self._journals.get(self._carrier.get(name, name)))
 
     def _arrival(self, ready: Ready) -> int:
-        stamps = [
-            self._flow.outcomes[parent].stamp for parent in ready.parents if parent in self._flow.outcomes
-        ]
+        stamps = [self._flow.outcomes[parent].stamp for parent in ready.parents if parent in self._flow.outcomes]
         return max(stamps, default=self._instance.started)
 
 

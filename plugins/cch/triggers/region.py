@@ -41,7 +41,7 @@ class RegionTrigger(BaseTrigger):
         self.conf = dict(conf or {})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        kwargs = {
+        kwargs: dict[str, Any] = {
             "workflow_id": self.workflow_id,
             "region": self.region,
             "definition_digest": self.definition_digest,
@@ -65,7 +65,7 @@ class RegionTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         task_instance = str(getattr(self.task_instance, "id", ""))
         if self.task_instance is not None and hasattr(self.task_instance, "task"):
-            self.task_instance.task = None  # type: ignore[assignment]  # see render_template_fields
+            self.task_instance.task = None  # see render_template_fields
         try:
             platform = await shared_platform()
             end = await execute_region(
