@@ -1,0 +1,1 @@
+"""The command line ``cch``. Commands load what they need when they run, so that each starts fast."""

@@ -137,9 +137,9 @@ def _request_findings(books: _Books) -> Iterator[Finding]:
                 shown = request.get("answered_by") or "(none)"
                 state = f"is {message['fate']}" if message else "is not there"
                 yield Finding(
-                    what=f"an answered request points at message {shown}, which {state} and does not point back",
+                    what=f"it was answered by message {shown}, which {state} and does not point back",
                     where=f"REQ#{command_id}",
-                    mend="SQS delivers the message again and the router settles it; if it stays, the queue lost it",
+                    mend="SQS delivers the message again and the router settles it; else set its fate to matched",
                 )
         elif request["state"] == "open" and books.ended(request):
             yield Finding(
@@ -164,7 +164,7 @@ def _start_findings(books: _Books) -> Iterator[Finding]:
             yield Finding(
                 what="the instance is pending, but no start of it is in the inbox: nothing will start it",
                 where=f"INST#{instance}",
-                mend="send its START_WORKFLOW message again; if that is gone, start the work as a new instance",
+                mend="SQS delivers its message again, which repairs this; else start the work as a new instance",
             )
 
 
@@ -206,7 +206,7 @@ async def _citation_findings(ledger: Ledger, books: _Books) -> list[Finding]:
         exit_of = books.exits.get((key.instance, key.region))
         return [
             Finding(
-                what=f"the request was answered, but region {key.region} has ended and no outcome used the answer",
+                what=f"it was answered, but region {key.region} has ended and no outcome used the answer",
                 where=f"REQ#{command_id}",
                 mend="clear the region's task in Airflow: it then runs again with a new request",
             )
@@ -234,9 +234,9 @@ async def _ending_findings(ledger: Ledger, books: _Books, plan_of: PlanOf) -> li
             return []
         return [
             Finding(
-                what=f"every region has left and the work has {status}, but the instance is {view.instance.status}",
+                what=f"its regions have left it {status}, but the instance is {view.instance.status}",
                 where=f"INST#{instance_id}",
-                mend="the dispatcher compares instances with Airflow's runs every minute: is the DAG cch_commands on?",
+                mend="the DAG cch_commands mends this within minutes: is it switched on?",
             )
         ]
 

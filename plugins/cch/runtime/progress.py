@@ -25,9 +25,10 @@ NodeState = Literal["PENDING", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "SKI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeProgress:
-    """One node. ``since`` is when the visit or the wait began (ms, 0: never); ``seconds`` how long a visit took.
+    """One node.
 
-    ``request`` is the one the node waits for.
+    ``since`` is when the visit or the wait began (ms, 0: never), ``seconds`` how long the visit took, ``request``
+    the one that the node waits for.
     """
 
     name: str
@@ -44,9 +45,10 @@ class NodeProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One instance. ``nodes`` are in the order of the definition; ``visited`` has one entry a visit, by time.
+    """One instance.
 
-    ``context`` is all that is known, without the platform's own keys. ``nodes`` is empty if the definition is lost.
+    ``nodes`` are in the order of the definition, none if that is lost; ``visited`` has one entry a visit, by time;
+    ``context`` is all that is known, without the platform's own keys.
     """
 
     instance: Instance
@@ -197,8 +199,8 @@ def progress(
 ) -> Progress:
     """Where the instance stands.
 
-    ``journals`` are those of the :func:`live_regions`, by head: they show what a region has done before it leaves,
-    and whether it has begun. Without them every node that holds its tokens counts as running.
+    ``journals`` are those of the :func:`live_regions`, by head: they show what a region has done before it
+    leaves, and whether it has begun. Without them every node that holds its tokens counts as running.
     """
     flow = _flow_of(plan, view)
     for head, entries in (journals or {}).items():

@@ -1,0 +1,58 @@
+# Two commands do everything: `make demo` and `make test`. Both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ONCE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test check lint types unit e2e bench lock clean
+
+help:  ## Show what there is
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+$(READY): pyproject.toml requirements/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Use: make PYTHON=python3.12 ...")'
+	@echo "setting up $(VENV) (once) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[stack,dev]'
+	@touch $@
+
+demo: $(READY)  ## Run the main job end to end and show it (ONCE=1: stop when it has finished)
+	@$(BIN)/cch demo $(if $(ONCE),--once)
+
+up: $(READY)  ## Start the local stack and leave it running
+	@$(BIN)/cch up
+
+down: $(READY)  ## Stop the local stack
+	@$(BIN)/cch down
+
+test: $(READY)  ## All tests, on a real Airflow where they need one
+	$(BIN)/python -m pytest
+
+check: lint types  ## Lint and types; `make check test` is what CI runs
+
+lint: $(READY)  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy --strict
+	$(BIN)/mypy
+	$(BIN)/mypy --strict capability-mock-service/capability_mock
+
+unit: $(READY)  ## Only the tests that need no Airflow processes
+	$(BIN)/python -m pytest tests --ignore tests/e2e
+
+e2e: $(READY)  ## Only the tests on a real Airflow
+	$(BIN)/python -m pytest tests/e2e
+
+bench: $(READY)  ## Measure speed and memory: a table, and build/bench.json
+	$(BIN)/python -m bench
+
+lock:  ## Compile the pins anew
+	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --all-extras \
+		-c requirements/mwaa-3.3.1.txt requirements/direct.in pyproject.toml -o requirements/constraints.txt
+
+clean:  ## Remove what was built (not .venv)
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

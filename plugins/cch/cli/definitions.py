@@ -1,0 +1,73 @@
+"""Commands about definitions: ``validate``, ``graph``, ``publish``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+#: Where definitions are, seen from the project's folder.
+FOLDER = Path("workflow-definitions")
+
+Paths: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Argument(help=f"Definition files or folders of them.  [default: ./{FOLDER}]", show_default=False),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+
+
+class Form(StrEnum):
+    """How ``cch graph`` shows a definition."""
+
+    MERMAID = "mermaid"
+    JSON = "json"
+    TASKS = "tasks"
+
+
+def validate(
+    paths: Paths = None,
+    as_json: AsJson = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+) -> None:
+    """Check definitions: everything that is wrong, with its place and what to do.
+
+    Exit code 1 if anything is wrong.
+    """
+    from cch.cli import validation  # noqa: PLC0415 - loads the graph library
+
+    validation.validate(paths or [FOLDER], as_json=as_json, strict=strict)
+
+
+def graph(
+    definition: Annotated[str, typer.Argument(help=f"A definition file, or the id of a workflow in ./{FOLDER}.")],
+    form: Annotated[
+        Form, typer.Option("--format", help="A Mermaid flowchart, JSON, or the table of Airflow tasks.")
+    ] = Form.MERMAID,
+) -> None:
+    """Show a definition as a graph, or as the Airflow tasks that it becomes."""
+    from cch.cli import drawing  # noqa: PLC0415 - loads the graph library
+
+    drawing.draw(definition, form)
+
+
+def publish(
+    paths: Paths = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish another structure although instances run the old one.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check definitions and put them where Airflow reads them; all, or none if one has errors.
+
+    A definition whose structure has changed is refused while instances of it are alive.
+    """
+    from cch.cli import publication  # noqa: PLC0415 - loads the graph library
+
+    publication.publish(paths or [FOLDER], force=force, as_json=as_json)
+
+
+def register(app: typer.Typer) -> None:
+    for command in (validate, graph, publish):
+        app.command()(command)

@@ -1,0 +1,81 @@
+"""``cch graph``: a definition as a flowchart, as data, or as Airflow tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cch.cli.definitions import FOLDER, Form
+from cch.cli.output import print_json, say, show, table
+from cch.cli.reading import is_definition_path, read_files
+from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, WrongUseError
+from cch.graph.build import build_graph
+from cch.graph.checks import load
+from cch.graph.mermaid import as_data, mermaid
+from cch.graph.plan import plan_tasks
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cch.definition.model import Definition
+    from cch.graph.model import Graph
+
+
+def load_file(path: Path) -> Definition:
+    """The definition in a file.
+
+    :raises DefinitionError: with everything that is wrong.
+    :raises WrongUseError: no such file.
+    """
+    if not path.is_file():
+        raise WrongUseError(f"there is no file {path}")
+    texts, problems = read_files([path])
+    if problems:
+        raise DefinitionError(problems)
+    return load(texts[str(path)], str(path))
+
+
+def find_definition(name: str) -> Definition:
+    """The definition in the file ``name``, or of the workflow ``name`` in the project's folder.
+
+    :raises DefinitionNotFoundError: neither exists.
+    """
+    if is_definition_path(name) or Path(name).is_file():
+        return load_file(Path(name))
+    for ending in (".yaml", ".yml"):
+        path = FOLDER / f"{name}{ending}"
+        if path.is_file():
+            return load_file(path)
+    texts = read_files([FOLDER])[0] if FOLDER.is_dir() else {}
+    for file in texts:
+        try:
+            definition = load_file(Path(file))
+        except CchError:
+            continue
+        if definition.workflow_id == name:
+            return definition
+    raise DefinitionNotFoundError(f"{name!r} is neither a file nor the id of a workflow in ./{FOLDER}")
+
+
+def _tasks(graph: Graph) -> Table:
+    plan = plan_tasks(graph)
+    rows = []
+    for task in plan.tasks.values():
+        region = plan.regions.get(task.node) if task.kind == "region" else None
+        kind = f"{task.kind} ({region.kind})" if region else task.kind
+        executes = ", ".join(region.nodes) if region else ""
+        rows.append((task.task_id, kind, executes, task.rule, ", ".join(plan.downstream(task.task_id))))
+    title = f"{graph.definition.workflow_id}: {len(rows)} tasks, structure {plan.structure_digest}"
+    return table(title, ("task", "kind", "executes", "trigger rule", "then"), rows)
+
+
+def draw(name: str, form: Form) -> None:
+    """Print the definition in one of its forms."""
+    graph = build_graph(find_definition(name))
+    match form:
+        case Form.MERMAID:
+            say(mermaid(graph).rstrip())
+        case Form.JSON:
+            print_json(as_data(graph))
+        case Form.TASKS:
+            show(_tasks(graph))

@@ -1,0 +1,175 @@
+"""``cch publish``: definitions to where Airflow reads them, without pulling the ground from under running work."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from cch.cli.output import coloured, complain, note, print_json, problem_data, say, show, show_problems, table
+from cch.cli.validation import check_paths
+from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
+from cch.errors import DefinitionNotFoundError
+from cch.graph.build import build_graph
+from cch.graph.checks import check
+from cch.graph.plan import plan_tasks
+from cch.runtime.platform import definition_source, open_platform
+from cch.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from cch.cli.validation import Checked
+    from cch.definition.model import Definition
+    from cch.ledger.ledger import Ledger
+    from cch.ledger.records import Instance
+
+Action = Literal["created", "updated", "unchanged", "refused"]
+#: Most live instances of one workflow that are looked at; more are refused just as well.
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was done with one definition; ``alive`` are the instances that another structure concerns."""
+
+    file: str
+    definition: Definition
+    structure: str
+    action: Action
+    alive: tuple[Instance, ...] = ()
+
+
+def published_text(source: DefinitionSource, workflow_id: str) -> str | None:
+    """The text that is published now, past every cache; None if there is none."""
+    try:
+        answer = source.read(f"{workflow_id}.yaml")
+    except DefinitionNotFoundError:
+        return None
+    assert not isinstance(answer, NotModified)
+    return answer.text
+
+
+def structure_of(definition: Definition) -> str:
+    return plan_tasks(build_graph(definition)).structure_digest
+
+
+def _structure_of_text(text: str) -> str:
+    definition, _ = check(text)
+    return structure_of(definition) if definition else ""
+
+
+async def _alive(ledger: Ledger, workflow_id: str, structure: str) -> tuple[Instance, ...]:
+    """Instances that have not ended and are not bound to ``structure``, newest first."""
+    # The index sorts by status, running and pending before the ended ones.
+    listed = await ledger.instances.by_workflow(workflow_id, limit=_MOST)
+    live = [i for i in listed if i.status in ("pending", "running") and i.structure_digest != structure]
+    return tuple(sorted(live, key=lambda instance: -instance.started))
+
+
+async def _affected(workflow_id: str, structure: str) -> tuple[Instance, ...]:
+    async with open_platform() as platform:
+        return await _alive(platform.ledger, workflow_id, structure)
+
+
+def _keep(source: DefinitionSource, definition: Definition) -> None:
+    """Keep the version under its digest, for the instances that will run it."""
+    name = f"{BY_DIGEST}{definition.digest}.yaml"
+    try:
+        source.read(name)
+    except DefinitionNotFoundError:
+        source.write(name, definition.text)
+
+
+def _publish_one(source: DefinitionSource, file: str, definition: Definition, *, force: bool) -> Published:
+    old = published_text(source, definition.workflow_id)
+    structure = structure_of(definition)
+    action: Action = "created" if old is None else "unchanged" if old == definition.text else "updated"
+    alive: tuple[Instance, ...] = ()
+    if action == "updated" and old is not None and _structure_of_text(old) != structure:
+        alive = asyncio.run(_affected(definition.workflow_id, structure))
+        if alive and not force:
+            action = "refused"
+    if action != "refused":
+        _keep(source, definition)
+    if action in ("created", "updated"):
+        source.write(f"{definition.workflow_id}.yaml", definition.text)
+    return Published(file=file, definition=definition, structure=structure, action=action, alive=alive)
+
+
+def _fate(instance: Instance) -> str:
+    """What another structure means for an instance."""
+    bound = instance.status == "running"
+    return "fails at its next node" if bound else "starts with the new structure"
+
+
+def _data(one: Published) -> dict[str, Any]:
+    return {
+        "file": one.file,
+        "workflow_id": one.definition.workflow_id,
+        "digest": one.definition.digest,
+        "structure_digest": one.structure,
+        "action": one.action,
+        "instances": [
+            {"instance_id": i.id, "correlation_id": i.correlation_id, "status": i.status, "consequence": _fate(i)}
+            for i in one.alive
+        ],
+    }
+
+
+def _show(done: Iterable[Published], place: str) -> None:
+    rows = [
+        (one.definition.workflow_id, one.file, one.definition.digest[:12], one.structure, coloured(one.action))
+        for one in done
+    ]
+    show(table("", ("workflow", "file", "digest", "structure", "done"), rows))
+    say(f"definitions are in {place}")
+
+
+def _show_alive(one: Published) -> None:
+    rows = [(i.id, i.correlation_id, coloured(i.status), _fate(i)) for i in one.alive]
+    title = f"instances of {one.definition.workflow_id} that are alive"
+    show(table(title, ("instance", "correlation id", "status", "with the new structure it"), rows))
+    if one.action == "refused":
+        complain(
+            f"{one.definition.workflow_id} is not published: its tasks differ from those that {len(one.alive)} live"
+            " instances run; wait for them, publish it under another workflow_id, or use --force"
+        )
+    else:
+        note(f"{one.definition.workflow_id} was published although {len(one.alive)} instances are alive (--force)")
+
+
+def _refuse_all(checked: Checked, *, as_json: bool) -> None:
+    if as_json:
+        problems = [problem_data(problem) for problem in checked.problems]
+        print_json({"ok": False, "definitions": [], "problems": problems})
+    else:
+        show_problems(checked.problems, checked.texts)
+        complain(f"nothing is published: {checked.count('error')} errors have to be mended first")
+    raise typer.Exit(1)
+
+
+def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
+    """Check all, publish all; leave with 1 if anything was refused."""
+    checked = check_paths(paths)
+    if checked.count("error"):
+        _refuse_all(checked, as_json=as_json)
+    source = definition_source(load_settings())
+    done = [
+        _publish_one(source, file, definition, force=force) for file, definition in checked.definitions.items()
+    ]
+    ok = all(one.action != "refused" for one in done)
+    if as_json:
+        problems = [problem_data(problem) for problem in checked.problems]
+        print_json({"ok": ok, "definitions": [_data(one) for one in done], "problems": problems})
+    else:
+        show_problems(checked.problems, checked.texts)
+        _show(done, source.describe())
+        for one in done:
+            if one.alive:
+                _show_alive(one)
+    if not ok:
+        raise typer.Exit(1)
