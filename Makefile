@@ -31,7 +31,7 @@ down: $(READY)  ## Stop the local stack
 test: $(READY)  ## All tests, on a real Airflow where they need one
 	$(BIN)/python -m pytest
 
-check: lint types  ## Lint and types; `make check test` is what CI runs
+check: lint types test  ## Everything that CI runs: ruff, mypy --strict, all tests
 
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .

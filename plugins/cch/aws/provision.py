@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
@@ -67,8 +69,36 @@ def _table(dynamodb: Any, name: str) -> None:
             raise
 
 
-if __name__ == "__main__":
+def upload_samples(settings: Settings, folder: Path) -> None:
+    """Put the sample ASN and delivery side by side into the event-data bucket, as a carrier's feed would.
+
+    :raises ServiceUnavailableError: AWS does not answer, or refuses.
+    """
+    bucket = settings.names.eventdata_bucket
+    with explained(bucket):
+        s3 = client("s3", settings)
+        for file in sorted(folder.glob("*.json")):
+            # A capability that knows no ASN answers with the delivery that it finds under deliveries/.
+            prefixes = ("samples", "deliveries") if file.name.startswith("delivery") else ("samples",)
+            for prefix in prefixes:
+                s3.put_object(
+                    Bucket=bucket, Key=f"{prefix}/{file.name}", Body=file.read_bytes(), ContentType="application/json"
+                )
+
+
+def main() -> None:
+    """Create the resources of the environment that the settings name."""
+    parser = argparse.ArgumentParser(description="Create the environment's resources")
+    parser.add_argument("--sample-data", type=Path, help="folder of sample files to upload")
+    arguments = parser.parse_args()
+    settings = load_settings()
     try:
-        provision(load_settings())
+        provision(settings)
+        if arguments.sample_data:
+            upload_samples(settings, arguments.sample_data)
     except CchError as problem:
         sys.exit(str(problem))
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ from cch.cli.definitions import register as register_definitions
 from cch.cli.instances import register as register_instances
 from cch.cli.ledger import register as register_ledger
 from cch.cli.output import complain, show_problems
+from cch.cli.stack import register as register_stack
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, SettingsError, WrongUseError
 
 if TYPE_CHECKING:
@@ -78,16 +79,7 @@ register_definitions(app)
 register_instances(app)
 register_ledger(app)
 
-
-def _register_stack() -> None:
-    try:
-        from cch.cli.stack import register as register_stack  # noqa: PLC0415
-    except ImportError:
-        return
-    register_stack(app)
-
-
-_register_stack()
+register_stack(app)
 
 
 def run() -> None:

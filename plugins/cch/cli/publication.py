@@ -158,9 +158,7 @@ def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
     if checked.count("error"):
         _refuse_all(checked, as_json=as_json)
     source = definition_source(load_settings())
-    done = [
-        _publish_one(source, file, definition, force=force) for file, definition in checked.definitions.items()
-    ]
+    done = [_publish_one(source, file, definition, force=force) for file, definition in checked.definitions.items()]
     ok = all(one.action != "refused" for one in done)
     if as_json:
         problems = [problem_data(problem) for problem in checked.problems]

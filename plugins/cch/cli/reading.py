@@ -49,7 +49,8 @@ def read_files(paths: Sequence[Path]) -> tuple[dict[str, str], list[Problem]]:
     problems: list[Problem] = []
     for file in (file for path in paths for file in _files(path)):
         try:
-            texts[str(file)] = file.read_bytes().decode("utf-8")
+            # The digest names the text: line ends must not depend on the machine it was saved on.
+            texts[str(file)] = file.read_bytes().decode("utf-8").replace("\r\n", "\n")
         except OSError as error:
             raise WrongUseError(f"{file} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:

@@ -57,7 +57,14 @@ def env(
         print(f"export {name}={shlex.quote(value)}")
 
 
+def demo(once: bool = typer.Option(False, "--once", help="Stop when the workflow has finished.")) -> None:
+    """Run the main job end to end on the local stack, and show it."""
+    from cch.stack.demo import Demo  # noqa: PLC0415
+
+    raise typer.Exit(Demo(once=once).show())
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (up, down, env):
+    for command in (demo, up, down, env):
         app.command()(command)

@@ -40,9 +40,7 @@ def check_paths(paths: Sequence[Path]) -> Checked:
     texts, unreadable = read_files(paths)
     definitions, problems = check_all(texts)
     files = sorted({*texts, *(problem.file for problem in unreadable)})
-    return Checked(
-        files=tuple(files), texts=texts, definitions=definitions, problems=(*unreadable, *problems)
-    )
+    return Checked(files=tuple(files), texts=texts, definitions=definitions, problems=(*unreadable, *problems))
 
 
 def _summary(checked: Checked) -> None:

@@ -120,7 +120,8 @@ class LocalStack:
 
     def _provision(self) -> None:
         """Create the resources, in a process of its own: it must not leave AWS settings in this one."""
-        self._run([sys.executable, "-m", "cch.aws.provision"], "resources")
+        samples = str(self.layout.root / "sample-data")
+        self._run([sys.executable, "-m", "cch.aws.provision", "--sample-data", samples], "resources")
 
     def _run(self, command: list[str], what: str) -> None:
         answer = subprocess.run(  # noqa: S603

@@ -1,0 +1,202 @@
+"""Instances as tables for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.text import Text
+
+from cch.cli.output import coloured, complain, duration, moment, say, show, table
+from cch.replies.envelope import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from cch.cli.watching import Watched
+    from cch.ledger.records import Instance, RequestRecord
+    from cch.runtime.progress import NodeProgress, Progress
+
+#: Longest reason in a table; the whole one is in the JSON form.
+_REASON = 200
+
+
+# --- for people -------------------------------------------------------------------------------------------------
+
+
+def request_note(request: RequestRecord) -> str:
+    """How a request stands, in a few words."""
+    if request.state == "open":
+        sent = f"sent {moment(request.sent_at, day=False)}" if request.sent_at else "not sent yet"
+        limit = f", until {moment(request.deadline)}" if request.deadline else ""
+        return f"{sent}{limit}"
+    after = duration((request.closed_at - (request.sent_at or request.created)) / 1000)
+    status = f"{request.reply_status} " if request.reply_status else ""
+    return f"{status}after {after}" + (f": {request.reason[:_REASON]}" if request.reason else "")
+
+
+def node_note(node: NodeProgress) -> str:
+    """What to know about a node beside its state."""
+    if node.request is not None:
+        attempt = f", attempt {node.request.attempt}" if node.request.attempt > 1 else ""
+        return f"for {node.request.source} since {moment(node.since, day=False)}{attempt}"
+    parts = [f"→ {node.edge}" if node.edge else "", node.reason[:_REASON]]
+    return " ".join(part for part in parts if part)
+
+
+def _nodes(progress: Progress, now: int) -> Table:
+    rows = []
+    for node in progress.nodes:
+        lasts = node.state in ("WAITING", "RUNNING")
+        seconds = max(0, now - node.since) / 1000 if lasts and node.since else node.seconds
+        visits = str(node.visits or "")
+        since = moment(node.since, day=False)
+        rows.append((node.name, node.type, coloured(node.state), visits, since, duration(seconds), node_note(node)))
+    return table("", ("node", "type", "state", "visit", "since", "for", ""), rows)
+
+
+def _requests(requests: Iterable[RequestRecord]) -> Table:
+    rows = [
+        (
+            r.node, r.source, str(r.attempt), coloured(r.state), moment(r.sent_at, day=False),
+            moment(r.closed_at, day=False), request_note(r),
+        )
+        for r in requests
+    ]  # fmt: skip
+    return table("requests", ("node", "capability", "attempt", "state", "sent", "closed", ""), rows)
+
+
+def _headline(progress: Progress, now: int) -> Text:
+    instance = progress.instance
+    key = "" if instance.correlation_id == instance.id else f" ({instance.correlation_id})"
+    line = Text.assemble((instance.workflow_id, "bold"), f"  {instance.id}{key}  ", coloured(instance.status))
+    return line.append(f"  {duration(progress.seconds(now))}")
+
+
+def detail(progress: Progress, now: int) -> RenderableType:
+    """One instance: nodes, requests, errors."""
+    parts: list[RenderableType] = [_headline(progress, now)]
+    parts.append(_nodes(progress, now) if progress.nodes else Text("its definition is not kept anywhere", "yellow"))
+    if progress.requests:
+        parts.append(_requests(progress.requests))
+    for error in progress.errors:
+        at = f" at {error['node']}" if error.get("node") else ""
+        parts.append(Text(f"{error.get('code')}{at}: {str(error.get('message'))[:_REASON]}", "red"))
+    return Group(*parts)
+
+
+def show_context(progress: Progress) -> None:
+    """The context as JSON, alone on stdout's last lines."""
+    say("context:")
+    say(json.dumps(progress.context, indent=2, ensure_ascii=False))
+
+
+def show_end(watched: Watched) -> None:
+    """How watching ended: the tables for the last time, the final context, and what went wrong."""
+    if watched.progress is not None:
+        show(detail(watched.progress, watched.started.at + round(watched.seconds * 1000)))
+        show_context(watched.progress)
+    if watched.reason:
+        complain(f"{watched.started.instance_id} {watched.status}: {watched.reason}")
+    elif watched.status == "failed" and watched.progress is not None:
+        reason = watched.progress.instance.reason or "no reason is recorded"
+        complain(f"{watched.started.instance_id} failed: {reason}")
+
+
+def instances_table(title: str, instances: Iterable[Instance], now: int) -> Table:
+    rows = [
+        (
+            i.id, i.workflow_id, "" if i.correlation_id == i.id else i.correlation_id, coloured(i.status),
+            moment(i.started), duration(max(0, (i.ended or now) - i.started) / 1000), i.reason[:_REASON],
+        )
+        for i in instances
+    ]  # fmt: skip
+    return table(title, ("instance", "workflow", "correlation id", "status", "started", "for", "reason"), rows)
+
+
+# --- for programs -----------------------------------------------------------------------------------------------
+
+
+def _time(milliseconds: int) -> str | None:
+    return iso(milliseconds) if milliseconds else None
+
+
+def request_data(request: RequestRecord) -> dict[str, Any]:
+    """A request as JSON; times are ISO 8601 or null, ``seconds`` from sending to closing."""
+    begun = request.sent_at or request.created
+    return {
+        "command_id": request.command_id,
+        "node": request.node,
+        "visit": request.visit,
+        "attempt": request.attempt,
+        "capability": request.source,
+        "state": request.state,
+        "created": _time(request.created),
+        "sent": _time(request.sent_at),
+        "deadline": _time(request.deadline),
+        "closed": _time(request.closed_at),
+        "seconds": (request.closed_at - begun) / 1000 if request.closed_at else None,
+        "reply_status": request.reply_status,
+        "answered_by": request.answered_by,
+        "reason": request.reason,
+    }
+
+
+def node_data(node: NodeProgress) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "type": node.type,
+        "title": node.title,
+        "state": node.state,
+        "visits": node.visits,
+        "since": _time(node.since),
+        "seconds": node.seconds,
+        "edge": node.edge,
+        "waits_for": node.request.source if node.request else None,
+        "reason": node.reason,
+    }
+
+
+def instance_data(instance: Instance) -> dict[str, Any]:
+    return {
+        "instance_id": instance.id,
+        "workflow_id": instance.workflow_id,
+        "correlation_id": instance.correlation_id,
+        "status": instance.status,
+        "started": _time(instance.started),
+        "ended": _time(instance.ended),
+        "reason": instance.reason,
+    }
+
+
+def _course(progress: Progress | None, seconds: float) -> dict[str, Any]:
+    return {
+        "visited": list(progress.visited) if progress else [],
+        "context": dict(progress.context) if progress else {},
+        "seconds": round(seconds, 3),
+        "requests": [request_data(request) for request in progress.requests] if progress else [],
+        "errors": [dict(error) for error in progress.errors] if progress else [],
+    }
+
+
+def detail_data(progress: Progress, now: int) -> dict[str, Any]:
+    """One instance as ``cch status --json`` shows it."""
+    nodes = [node_data(node) for node in progress.nodes]
+    return {**instance_data(progress.instance), **_course(progress, progress.seconds(now)), "nodes": nodes}
+
+
+def result_data(watched: Watched) -> dict[str, Any]:
+    """How a run ended, as ``cch run --json`` shows it."""
+    course = _course(watched.progress, watched.seconds)
+    if watched.reason:
+        course["errors"].append({"code": watched.status.upper(), "message": watched.reason, "node": ""})
+    return {
+        "instance_id": watched.started.instance_id,
+        "workflow_id": watched.started.workflow_id,
+        "status": watched.status,
+        **course,
+    }

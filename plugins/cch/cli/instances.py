@@ -1,0 +1,64 @@
+"""Commands about instances: ``run`` and ``status``."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+
+
+def run(
+    workflow: Annotated[str, typer.Argument(help="Id of a published workflow, or its definition file.")],
+    *,
+    context: Annotated[
+        str, typer.Option("--context", "-c", help="Initial context: a JSON object, @file, or @- for stdin.")
+    ] = "",
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            metavar="KEY=VALUE",
+            help="One value of the context: JSON, else text. Dots nest: shipment.id=7.",
+        ),
+    ] = None,
+    correlation_id: Annotated[str, typer.Option(help="Business key.  [default: the instance id]")] = "",
+    instance_id: Annotated[str, typer.Option(help="Id of the new instance.  [default: a random UUID]")] = "",
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Show progress until the end.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Watch no longer than this.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a workflow with a START_WORKFLOW command.
+
+    With --watch the exit code is 0 only if the instance has completed.
+    """
+    from cch.cli import starting  # noqa: PLC0415 - loads the platform
+
+    wish = starting.Wish(
+        workflow=workflow,
+        context=starting.read_context(context, values or []),
+        correlation_id=correlation_id,
+        instance_id=instance_id,
+    )
+    starting.run(wish, watching=watch, timeout=timeout, as_json=as_json)
+
+
+def status(
+    identifier: Annotated[str, typer.Argument(metavar="[ID]", help="Instance id or correlation id.")] = "",
+    workflow: Annotated[str, typer.Option("--workflow", "-w", help="Only instances of this workflow.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most instances to list.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show one instance in detail, or list instances, newest first."""
+    from cch.cli import standing  # noqa: PLC0415 - loads the platform
+
+    standing.status(identifier, workflow=workflow, limit=limit, as_json=as_json)
+
+
+def register(app: typer.Typer) -> None:
+    for command in (run, status):
+        app.command()(command)

@@ -1,0 +1,184 @@
+"""``cch run``: a context from the command line, checked, and sent as START_WORKFLOW."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cch.cli.drawing import load_file
+from cch.cli.instance_views import result_data, show_end
+from cch.cli.output import note, print_json, say
+from cch.cli.publication import published_text
+from cch.cli.reading import is_definition_path
+from cch.cli.watching import Started, Watched, display_for, watch
+from cch.errors import (
+    DefinitionNotFoundError,
+    MalformedMessageError,
+    ServiceUnavailableError,
+    WrongUseError,
+)
+from cch.graph.checks import load
+from cch.interpreter.context import merge, nested
+from cch.replies.envelope import parse_command, start_command
+from cch.runtime.admission import context_problems
+from cch.runtime.platform import definition_source, open_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cch.definition.model import Definition
+    from cch.runtime.platform import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person wants to start; empty ids are made up."""
+
+    workflow: str
+    context: Mapping[str, Any]
+    correlation_id: str = ""
+    instance_id: str = ""
+
+
+def read_context(text: str, values: Sequence[str]) -> dict[str, Any]:
+    """The context from ``--context`` with every ``--set`` laid over it, in their order.
+
+    :raises WrongUseError: not a JSON object, no such file, or a value without a key.
+    """
+    context = _object(text)
+    for value in values:
+        key, equals, raw = value.partition("=")
+        if not equals or not all(key.split(".")):
+            raise WrongUseError(f"--set {value!r}: write key=value, or outer.inner=value")
+        context = merge(context, nested(key, _value(raw)))
+    return context
+
+
+def _object(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    origin = "--context"
+    if text.startswith("@"):
+        origin = "stdin" if text == "@-" else text[1:]
+        try:
+            text = sys.stdin.read() if text == "@-" else Path(origin).read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WrongUseError(f"--context: {origin} cannot be read: {error}") from None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WrongUseError(f"{origin} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise WrongUseError(f'{origin} must be a JSON object, like {{"shipmentId": "S-1"}}')
+    return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _value(raw: str) -> Any:
+    """JSON where it is JSON; ``NaN`` and everything else is text."""
+    try:
+        return json.loads(raw, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return raw
+
+
+def _published(platform: Platform, name: str) -> Definition:
+    """The definition that a start would run.
+
+    :raises WrongUseError: a file was named whose content is not what is published.
+    """
+    source = definition_source(platform.settings)
+    local = load_file(Path(name)) if is_definition_path(name) or Path(name).is_file() else None
+    workflow_id = local.workflow_id if local else name
+    text = published_text(source, workflow_id)
+    if local is not None:
+        if text is None:
+            raise WrongUseError(f"{workflow_id} is not published: run `cch publish {name}` first")
+        if text != local.text:
+            raise WrongUseError(f"{name} differs from what is published: run `cch publish {name}` first")
+        return local
+    if text is None:
+        try:  # published by other means, under another file name
+            return platform.catalogue.current(workflow_id)
+        except DefinitionNotFoundError as error:
+            raise WrongUseError(f"{error}: run `cch publish` first, or check the id") from None
+    return load(text, f"{workflow_id}.yaml")
+
+
+def _start_message(platform: Platform, wish: Wish, definition: Definition) -> tuple[Started, str]:
+    """What is started, and the message that starts it.
+
+    :raises WrongUseError: the context lacks something, or the message would not be accepted.
+    """
+    problems = context_problems(definition, wish.context)
+    if problems:
+        hint = "add them with --set key=value or --context"
+        raise WrongUseError(f"cannot start {definition.workflow_id}: {'; '.join(problems)} ({hint})")
+    instance_id = wish.instance_id or str(uuid.uuid4())
+    started = Started(
+        instance_id=instance_id,
+        workflow_id=definition.workflow_id,
+        command_id=str(uuid.uuid4()),
+        at=platform.clock(),
+    )
+    body = start_command(
+        instance=instance_id,
+        command_id=started.command_id,
+        definition_uri=platform.catalogue.uri(definition.workflow_id),
+        context=wish.context,
+        correlation_id=wish.correlation_id or instance_id,
+        now=started.at,
+    )
+    try:
+        parse_command(body)
+    except MalformedMessageError as error:
+        raise WrongUseError(f"cannot start {definition.workflow_id}: {error.reason}") from None
+    return started, body
+
+
+async def _send(platform: Platform, wish: Wish) -> Started:
+    definition = await asyncio.to_thread(_published, platform, wish.workflow)
+    started, body = _start_message(platform, wish, definition)
+    if wish.instance_id and (known := await platform.ledger.instances.find(wish.instance_id)):
+        if known.workflow_id != definition.workflow_id:
+            raise WrongUseError(f"instance {known.id} exists already, of {known.workflow_id}: choose another id")
+        note(f"instance {known.id} exists already and is {known.status}: a repeated start changes nothing")
+    name = platform.settings.names.command_queue
+    queue = await platform.queues.find(name)
+    if queue is None:
+        raise ServiceUnavailableError(
+            f"there is no queue {name}: create the resources (`cch up`), or check CCH_ENV and CCH_OWNER"
+        )
+    await queue.send(body)
+    return started
+
+
+async def _run(wish: Wish, *, watching: bool, limit: float | None, as_json: bool) -> Watched:
+    async with open_platform() as platform:
+        started = await _send(platform, wish)
+        if not as_json:
+            say(f"instance {started.instance_id} of {started.workflow_id}")
+        if not watching:
+            return Watched(started=started, status="sent")
+        return await watch(platform, started, display_for(platform, quiet=as_json), limit)
+
+
+def run(wish: Wish, *, watching: bool, timeout: float | None, as_json: bool) -> None:
+    """Start, watch if wanted, and leave with 1 unless the instance has completed (or nobody watched)."""
+    watched = asyncio.run(_run(wish, watching=watching, limit=timeout, as_json=as_json))
+    if as_json:
+        print_json(result_data(watched))
+    elif watching:
+        show_end(watched)
+    if watched.status not in ("sent", "completed"):
+        raise typer.Exit(1)

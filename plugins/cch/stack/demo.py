@@ -1,0 +1,131 @@
+"""The demo: the main job, from nothing to the finished workflow, with everything real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cch.stack.layout import USER
+from cch.stack.local import LocalStack
+from cch.stack.processes import StackError
+
+WORKFLOW = "import_vn_memphis_v1"
+#: Seconds after which a demo that has not finished says so; it takes 10 on a laptop.
+_PATIENCE = 240
+
+
+class Demo:
+    """One showing. ``once``: stop when the workflow has finished, instead of keeping the UI up until Ctrl-C."""
+
+    def __init__(self, *, once: bool) -> None:
+        self._once = once
+        self._say = Console().print
+        self._stack = LocalStack.open()
+        self._begun = time.monotonic()
+
+    def show(self) -> int:
+        """Run it; the exit code: 0 only if the workflow completed."""
+        was_up = bool(self._stack.running())
+        signal.signal(signal.SIGTERM, _interrupt)
+        keep = False
+        try:
+            completed = self._run()
+            keep = was_up and self._once
+            if not self._once:
+                self._say("\nAirflow stays up for you to look around. Ctrl-C stops everything.")
+                _wait_for_interrupt()
+        except KeyboardInterrupt:
+            self._say("\nstopping …")
+            return 130 if self._once else 0
+        except StackError:
+            keep = was_up
+            raise
+        finally:
+            if not keep:
+                self._stack.stop()
+        return 0 if completed else 1
+
+    def _run(self) -> bool:
+        say = self._progress
+        self._stack.start(say, ("aws", "mock"))
+        self._cch("publish")
+        self._stack.start(say)
+        say("ready")
+        self._say(f"\n[b]START_WORKFLOW {WORKFLOW}[/b] through the command queue\n")
+        instance = str(uuid.uuid4())
+        arguments = [part for key, value in self._context().items() for part in ("--set", f"{key}={value}")]
+        self._cch(
+            "run", WORKFLOW, *arguments, "--instance-id", instance, "--correlation-id", self._sample("billOfLading.master"),
+            "--watch", "--timeout", str(_PATIENCE), shown=True,
+        )  # fmt: skip
+        result = self._result(instance)
+        target = self._stack.layout.root / "build" / "demo.json"
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        self._say(
+            f"\n[b]{result['status']}[/b], {result['seconds']:.1f} s after the command,"
+            f" {time.monotonic() - self._begun:.0f} s after the start of this demo\n"
+            f"Airflow: [b]{result['ui']}[/b]  user [b]{USER}[/b]  password [b]{self._stack.password}[/b]",
+            highlight=False,
+        )
+        return bool(result["status"] == "completed")
+
+    def _progress(self, line: str) -> None:
+        self._say(f"[dim]{time.monotonic() - self._begun:5.1f} s[/dim]  {line}", highlight=False)
+
+    def _sample(self, path: str) -> str:
+        value: Any = json.loads((self._stack.layout.root / "sample-data" / "asn-hcmc-memphis.json").read_text())
+        for part in path.split("."):
+            value = value[part]
+        return str(value)
+
+    def _context(self) -> Mapping[str, str]:
+        bucket = "cch-{CCH_ENV}-{CCH_OWNER}-eventdata-bucket".format(**self._stack.environment())
+        return {
+            "shipmentId": self._sample("shipmentId"),
+            "originCountry": self._sample("originCountry"),
+            "destinationCountry": self._sample("destinationCountry"),
+            "asnUri": f"s3://{bucket}/samples/asn-hcmc-memphis.json",
+        }
+
+    def _cch(self, *arguments: str, shown: bool = False) -> str:
+        """Run the command line as a person would, in its own process."""
+        command = [str(Path(sys.executable).with_name("cch")), *arguments]
+        environment = {**os.environ, **self._stack.environment()}
+        answer = subprocess.run(  # noqa: S603
+            command, env=environment, cwd=self._stack.layout.root, capture_output=not shown, text=True, check=False
+        )
+        if answer.returncode and not shown:
+            raise StackError(f"cch {' '.join(arguments)}:\n{answer.stdout}{answer.stderr}".strip())
+        return answer.stdout or ""
+
+    def _result(self, instance: str) -> dict[str, Any]:
+        status = json.loads(self._cch("status", instance, "--json"))
+        return {
+            "instance_id": instance,
+            "workflow_id": WORKFLOW,
+            "status": status["status"],
+            "visited": status["visited"],
+            "context": status["context"],
+            "seconds": status["seconds"],
+            "ui": f"{self._stack.layout.ui_url}/dags/{WORKFLOW}/runs/{instance}",
+        }
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _wait_for_interrupt() -> None:
+    while True:
+        time.sleep(3600)

@@ -1,0 +1,226 @@
+"""One real stack for the whole run: AWS's stand-in, the mock and Airflow as processes, on ports of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from cch.stack.layout import USER, environment
+from cch.stack.local import LocalStack
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Seconds that an instance may take on a busy machine with two cores.
+PATIENCE = 120.0
+
+
+def eventually(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """The first true value that ``look`` returns."""
+    until = time.monotonic() + patience
+    while True:
+        if value := look():
+            return value
+        if time.monotonic() > until:
+            pytest.fail(f"not within {patience:g} s: {what}")
+        time.sleep(0.3)
+
+
+@dataclass
+class Stack:
+    """What tests need of the running stack."""
+
+    local: LocalStack
+    variables: dict[str, str]
+
+    # --- programs ---
+
+    def cch(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the command line as a person would."""
+        command = [str(Path(sys.executable).with_name("cch")), *arguments]
+        return self.run(command, check=check)
+
+    def run(
+        self, command: list[str], *, check: bool = True, **extra: str
+    ) -> subprocess.CompletedProcess[str]:
+        answer = subprocess.run(
+            command, env={**os.environ, **self.variables, **extra}, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if check and answer.returncode:
+            pytest.fail(f"{command} exited {answer.returncode}\n{answer.stdout[-3000:]}\n{answer.stderr[-3000:]}")
+        return answer
+
+    def status(self, instance: str) -> dict[str, Any]:
+        """`cch status --json`, or {} while the instance is unknown."""
+        answer = self.cch("status", instance, "--json", check=False)
+        return json.loads(answer.stdout) if answer.returncode == 0 and answer.stdout.strip() else {}
+
+    def finished(self, instance: str, patience: float = PATIENCE) -> dict[str, Any]:
+        """The instance after its end."""
+
+        def look() -> dict[str, Any] | None:
+            status = self.status(instance)
+            return status if status.get("status") in ("completed", "failed", "cancelled") else None
+
+        found: dict[str, Any] = eventually(f"the end of {instance}", look, patience)
+        return found
+
+    # --- AWS ---
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def send(self, queue: str, body: Any) -> str:
+        """Send a message to a queue (name without prefix); its MessageId."""
+        sqs = self.client("sqs")
+        url = sqs.get_queue_url(QueueName=f"cch-dev-local-{queue}")["QueueUrl"]
+        text = body if isinstance(body, str) else json.dumps(body)
+        message_id: str = sqs.send_message(QueueUrl=url, MessageBody=text)["MessageId"]
+        return message_id
+
+    def start(self, workflow: str, context: dict[str, Any], instance: str = "", **command: Any) -> str:
+        """Send START_WORKFLOW."""
+        instance = instance or str(uuid.uuid4())
+        self.send("orchestrator-command-queue", start_message(workflow, context, instance, **command))
+        return instance
+
+    def item(self, pk: str, sk: str = "-") -> dict[str, Any]:
+        table = "cch-dev-local-workflow-state-table"
+        answer = self.client("dynamodb").get_item(
+            TableName=table, Key={"PK": {"S": pk}, "SK": {"S": sk}}, ConsistentRead=True
+        )
+        return {name: next(iter(value.values())) for name, value in answer.get("Item", {}).items()}
+
+    def fate(self, queue: str, message_id: str) -> dict[str, Any]:
+        """The message's item, once its fate is final."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.item(f"MSG#cch-dev-local-{queue}#{message_id}")
+            return found if found.get("fate") not in (None, "held", "claimed") else None
+
+        found: dict[str, Any] = eventually(f"the fate of {message_id}", look)
+        return found
+
+    # --- the mock ---
+
+    def mock(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.local.layout.mock_url}{path}", data=data, method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def requests(self, instance: str) -> list[dict[str, Any]]:
+        """What the mock received for an instance."""
+        found: list[dict[str, Any]] = self.mock("GET", f"/requests?instance={instance}&limit=1000")["requests"]
+        return found
+
+    def mock_scenario(self, instance: str, scenario: dict[str, Any]) -> None:
+        """Script the mock's answers for one instance."""
+        self.mock("PUT", f"/scenario?instance={instance}", scenario)
+
+    # --- Airflow ---
+
+    def token(self) -> str:
+        body = json.dumps({"username": USER, "password": self.local.password}).encode()
+        request = urllib.request.Request(
+            f"{self.local.layout.ui_url}/auth/token", data=body, headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            token: str = json.load(answer)["access_token"]
+        return token
+
+    def api(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Call Airflow's REST API; status and JSON."""
+        request = urllib.request.Request(
+            f"{self.local.layout.ui_url}/api/v2{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.token()}"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+    def run_state(self, workflow: str, run_id: str) -> str:
+        status, run = self.api("GET", f"/dags/{workflow}/dagRuns/{urllib.parse.quote(run_id)}")
+        return run["state"] if status == 200 else f"http {status}"
+
+    def task_states(self, workflow: str, run_id: str) -> dict[str, str]:
+        _, answer = self.api("GET", f"/dags/{workflow}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?limit=200")
+        return {ti["task_id"]: ti["state"] for ti in answer["task_instances"]}
+
+    def run_ended(self, workflow: str, run_id: str) -> str:
+        """The state of Airflow's run after its end."""
+        ended = ("success", "failed")
+        eventually(f"the end of run {run_id}", lambda: self.run_state(workflow, run_id) in ended)
+        return self.run_state(workflow, run_id)
+
+
+def start_message(workflow: str, context: dict[str, Any], instance: str, **command: Any) -> dict[str, Any]:
+    return {
+        "workflowInstanceId": instance,
+        "correlationId": command.pop("correlation_id", f"BOL-{instance[:8]}"),
+        "workflowDefinitionURI": f"s3://cch-dev-local-workflow-definitions-bucket/{workflow}.yaml",
+        "command": {
+            "type": "START_WORKFLOW",
+            "id": str(uuid.uuid4()),
+            "source": "tests",
+            "timestamp": "2026-01-05T08:00:00Z",
+            "payload": context,
+            **command,
+        },
+    }
+
+
+def reply_message(instance: str, capability: str, payload: Any, **command: Any) -> dict[str, Any]:
+    return {
+        "workflowInstanceId": instance,
+        "command": {
+            "type": "ASYNC_RESP",
+            "id": str(uuid.uuid4()),
+            "source": f"Capability:{capability}",
+            "timestamp": "2026-01-05T08:00:00Z",
+            "payload": payload,
+            **command,
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack, started once, with the sample definitions and data published."""
+    home = tmp_path_factory.mktemp("stack")
+    os.environ["CCH_HOME"] = str(home)
+    os.environ["CCH_PROJECT"] = str(ROOT)
+    local = LocalStack.open()
+    try:
+        local.start(lambda _line: None)
+        running = Stack(local, environment(local.layout))
+        running.cch("publish")
+        eventually("the DAGs", lambda: running.api("GET", "/dags/orchestra_fan_out_v1")[0] == 200)
+        yield running
+    finally:
+        local.stop()
+        del os.environ["CCH_HOME"]
+        del os.environ["CCH_PROJECT"]

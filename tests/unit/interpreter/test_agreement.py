@@ -1,0 +1,70 @@
+"""The rules of execution agree with Airflow's scheduler, whatever the definition and the order of tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+
+from airflow_rules import AirflowRun
+from cch.graph.build import build_graph
+from cch.graph.plan import plan_tasks
+from cch.graph.regions import Region, carriers
+from cch.interpreter.flow import TokenFlow
+from cch.interpreter.region import RegionRun
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scripted import ScriptedHost
+from strategies import Scenario, scenarios
+
+
+def run_as_one(scenario: Scenario, clock: object = None) -> TokenFlow:
+    """All nodes as a single region, as the simulator and the granularity ``workflow`` execute them."""
+    graph = build_graph(scenario.definition)
+    flow = TokenFlow(graph, carriers(plan_tasks(graph).regions), scenario.context)
+    everything = Region(head=graph.entry, kind="wait", nodes=tuple(graph.nodes))
+    asyncio.run(RegionRun(everything, flow, ScriptedHost(scenario.script, clock)).run())  # type: ignore[arg-type]
+    return flow
+
+
+def run_in_airflow(scenario: Scenario, seed: int, clock: object = None) -> AirflowRun:
+    """One task a region, in one of the orders that Airflow may choose."""
+    run = AirflowRun(plan_tasks(build_graph(scenario.definition)), scenario, random.Random(seed), clock)
+    asyncio.run(run.run())
+    return run
+
+
+def steps(flow: TokenFlow) -> dict[str, tuple[str, bool]]:
+    return {key: (outcome.label, outcome.failed) for key, outcome in flow.outcomes.items()}
+
+
+@given(scenario=scenarios(), seed=st.integers(0, 2**16))
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+def test_airflow_and_one_region_agree(scenario: Scenario, seed: int) -> None:
+    """Visits, edges, final context and status are the same in Airflow and in one region."""
+    one = run_as_one(scenario)
+    status = one.status()
+
+    run = run_in_airflow(scenario, seed)
+    flow = run.flow()
+
+    assert (flow.status(), steps(flow)) == (status, steps(one))
+    assert flow.final_context() == one.final_context()
+    assert run.unfinished == []
+    assert (run.state == "failed") == (status == "failed")
+
+
+@given(scenario=scenarios(shared=False), seed=st.integers(0, 2**16))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+def test_clocks_change_nothing_where_branches_write_their_own_keys(scenario: Scenario, seed: int) -> None:
+    """Stamps from a wall clock order patches, but never decide which nodes run."""
+    one = run_as_one(scenario, itertools.count(1000).__next__)
+    status = one.status()
+    run = run_in_airflow(scenario, seed, itertools.count(5000).__next__)
+    flow = run.flow()
+
+    assert (flow.status(), steps(flow)) == (status, steps(one))
+    timed = {"status", "_internalError", "_errorNode"}
+    assert {k: v for k, v in flow.final_context().items() if k not in timed} == {
+        k: v for k, v in one.final_context().items() if k not in timed
+    }

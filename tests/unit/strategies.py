@@ -1,0 +1,221 @@
+"""Random acyclic definitions with a script for their capabilities, for property tests on any host.
+
+Definitions are built backwards: every node points only to nodes that exist already, so no loop can be written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cch.definition.model import Definition
+from cch.graph.build import build_graph
+from cch.graph.checks import check
+from hypothesis import assume
+from hypothesis import strategies as st
+
+#: Values that conditions and outputs share, so that conditions often decide.
+VALUES: Sequence[Any] = ("x", "y", True, 1, None)
+SHARED_KEYS = ("a", "b", "nested.c")
+
+BehaviourKind = Literal["success", "error", "timeout", "unsendable", "raises", "missing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """What a capability does each time it is asked; ``pace`` orders answers that are under way together."""
+
+    kind: BehaviourKind = "success"
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    pace: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A definition, what its capabilities answer (by node), and the context it starts with."""
+
+    definition: Definition
+    script: Mapping[str, Behaviour]
+    context: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        shown = {name: f"{b.kind} {dict(b.payload)} pace {b.pace}" for name, b in self.script.items()}
+        return f"Scenario(\n{self.definition.text}\nscript={json.dumps(shown, indent=1)}\ncontext={self.context})"
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    head, _, rest = key.partition(".")
+    return {head: _nested(rest, value)} if rest else {head: value}
+
+
+class _Maker:
+    """Draws one definition. ``shared``: nodes write and read the same few keys, else each its own."""
+
+    def __init__(self, draw: st.DrawFn, *, shared: bool, wild: bool) -> None:
+        self.draw = draw
+        self.shared = shared
+        self.wild = wild
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self.script: dict[str, Behaviour] = {}
+        self.ends: list[str] = []
+
+    # --- small things ----------------------------------------------------------------------------------------
+
+    def pick(self, options: Sequence[Any]) -> Any:
+        return self.draw(st.sampled_from(options))
+
+    def maybe(self, one_in: int = 2) -> bool:
+        return self.draw(st.integers(0, one_in - 1)) == 0
+
+    def add(self, kind: str, **keys: Any) -> str:
+        name = f"{kind.split('_')[0]}{len(self.nodes)}"
+        self.nodes[name] = {"type": kind, **{key: value for key, value in keys.items() if value is not None}}
+        return name
+
+    def outputs(self, name: str) -> dict[str, Any]:
+        written = {f"k_{name}": self.pick(VALUES)}
+        if self.shared and self.maybe():
+            written |= _nested(self.pick(SHARED_KEYS), self.pick(VALUES))
+        return written
+
+    def elsewhere(self, near: Sequence[str]) -> str:
+        """A node that comes later: in wild definitions any, else one of ``near`` or an end."""
+        return self.pick(list(self.nodes) if self.wild and self.maybe() else [*near, *self.ends])
+
+    def failure(self, near: Sequence[str], one_in: int = 2) -> str | None:
+        return self.elsewhere(near) if self.maybe(one_in) else None
+
+    # --- nodes -----------------------------------------------------------------------------------------------
+
+    def step(self, after: str, depth: int) -> str:
+        """One node, or a fork with its join, that leads to ``after``."""
+        kinds = ["entry", "async", "async", "sync", "sync", "library", "condition", "condition", "set", "log"]
+        kind = self.pick([*kinds, "fork", "fork", "fork"] if depth else kinds)
+        match kind:
+            case "entry":
+                return self.add("entry", next=after)
+            case "async":
+                return self.request(after)
+            case "sync":
+                return self.call(after)
+            case "library":
+                return self.library(after)
+            case "condition":
+                return self.condition(after)
+            case "set":
+                return self.set_state(after)
+            case "log":
+                return self.add("log_error", default_error_code="E", default_message="m", on_success=after)
+            case _:
+                return self.fork(after, depth - 1)
+
+    def request(self, after: str) -> str:
+        name = self.add(
+            "async_request", capability_id="cap#it", on_response=after, on_failure=self.failure([after]), timeout="1m",
+            on_timeout=self.failure([after], 3),
+            error_reply=self.pick([None, None, "response", "failure"]),
+        )  # fmt: skip
+        kind = self.pick(["success", "success", "success", "error", "timeout", "unsendable"])
+        self.script[name] = Behaviour(kind=kind, payload=self.outputs(name), pace=self.draw(st.integers(0, 4)))
+        return name
+
+    def call(self, after: str | None) -> str:
+        near = [after] if after else []
+        name = self.add("sync_call", capability_id="fn", on_success=after, on_failure=self.failure(near))
+        self.nodes[name]["output_keys"] = [f"k_{name}"]
+        kind = self.pick(["success", "success", "success", "raises", "missing"])
+        self.script[name] = Behaviour(kind=kind, payload=self.outputs(name), pace=self.draw(st.integers(0, 4)))
+        return name
+
+    def library(self, after: str) -> str:
+        name = self.add(
+            "library_call", library_function_id="lib#it", parameters={}, on_success=after,
+            on_failure=self.failure([after]),
+        )  # fmt: skip
+        self.nodes[name] |= {"output_key": f"k_{name}", "parameters": {"node": name}}
+        kind = self.pick(["success", "success", "raises"])
+        self.script[name] = Behaviour(kind=kind, payload={"value": self.pick(VALUES)}, pace=self.draw(st.integers(0, 4)))
+        return name
+
+    def set_state(self, after: str | None) -> str:
+        name = self.add("set_state", on_success=after)
+        self.nodes[name]["static_outputs"] = self.outputs(name)
+        return name
+
+    def condition(self, after: str) -> str:
+        branches = {self.pick(["x", "y", "true", "1", "null"]): after}
+        for label in self.draw(st.lists(st.sampled_from(["x", "y", "true", "null", "_default"]), max_size=3)):
+            branches.setdefault(label, self.elsewhere([after]))
+        # The key is filled in when all nodes are known.
+        return self.add("condition", condition_on_key="?", branches=branches, on_failure=self.failure([after], 3))
+
+    def fork(self, after: str, depth: int) -> str:
+        """A fork with two or three branches, each closed in one of the ways the language has."""
+        join = self.add("join", on_success=after)
+        shared_end = self.add("end_branch") if self.maybe(3) else None
+        entries: list[str] = []
+        listed: list[str] = []
+        for _ in range(self.draw(st.integers(2, 3))):
+            close = self.pick(["direct", "end_branch", "open", *(["shared"] if shared_end else [])])
+            length = self.draw(st.integers(0, 2))
+            if close == "direct":
+                last = self.set_state(join) if self.maybe() else self.request(join)
+            elif close == "end_branch":
+                last = self.add("end_branch")
+            elif close == "shared":
+                assert shared_end
+                last = shared_end
+                length = max(1, length)
+            else:
+                last = self.call(None) if self.maybe() else self.set_state(None)
+            first = last
+            for _ in range(length):
+                first = self.step(first, depth)
+            entries.append(first)
+            listed.append(last if close == "end_branch" and self.maybe() else first)
+        self.nodes[join]["join_branches"] = list(dict.fromkeys(listed))
+        branches = list(dict.fromkeys(entries))
+        if self.wild and self.maybe(4):
+            branches.append(self.elsewhere([after]))
+        return self.add("fork", branches=list(dict.fromkeys(branches)))
+
+    # --- all of it -------------------------------------------------------------------------------------------
+
+    def build(self) -> Scenario:
+        self.ends = [self.add("end") for _ in range(self.draw(st.integers(1, 2)))]
+        if self.maybe():
+            self.ends.append(self.add("end", status="failed"))
+        first = self.ends[0]
+        for _ in range(self.draw(st.integers(1, 6))):
+            first = self.step(first, 2)
+        keys = [f"k_{name}" for name, node in self.nodes.items() if name in self.script or node["type"] == "set_state"]
+        if self.shared:
+            keys += [*SHARED_KEYS, "status", "_errorNode"]
+        for node in self.nodes.values():
+            if node["type"] == "condition":
+                node["condition_on_key"] = self.pick(keys or ["nothing"])
+        order = list(reversed(self.nodes))
+        if self.maybe(3):
+            order = list(self.draw(st.permutations(order)))
+        raw = {
+            "workflow_id": "random", "workflow_name": "Random", "entry_point": first,
+            "nodes": {name: self.nodes[name] for name in order},
+        }  # fmt: skip
+        definition, _ = check(json.dumps(raw, indent=1), "random.yaml")
+        assume(definition is not None)
+        assert definition is not None
+        assume(not build_graph(definition).cycles)
+        context = {"a": self.pick(VALUES)} if self.shared else {"start": 1}
+        return Scenario(definition=definition, script=self.script, context=context)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, *, shared: bool = True, wild: bool | None = None) -> Scenario:
+    """Definitions of all acyclic node types, with forks nested up to twice.
+
+    ``shared``: nodes write the same keys, so the result depends on the order of stamps. ``wild``: error routes and
+    conditions may lead into and out of branches; None draws it.
+    """
+    return _Maker(draw, shared=shared, wild=draw(st.booleans()) if wild is None else wild).build()
