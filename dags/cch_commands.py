@@ -12,7 +12,8 @@ with DAG(
     description="Starts workflows for commands that have arrived",
     schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("* * * * *", timezone="UTC"), assets=doorbell),
     catchup=False,
-    max_active_runs=1,
+    # Dispatching twice at the same time is harmless; a run whose worker was killed must not hold up the next ones.
+    max_active_runs=4,
     is_paused_upon_creation=False,
     tags=["cch"],
     default_args={"owner": "cch", "retries": 0},

@@ -32,17 +32,19 @@ class Behaviour:
     pace: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A definition, what its capabilities answer (by node), and the context it starts with."""
 
-    definition: Definition
-    script: Mapping[str, Behaviour]
-    context: Mapping[str, Any]
+    def __init__(self, definition: Definition, script: Mapping[str, Behaviour], context: Mapping[str, Any]) -> None:
+        self.definition = definition
+        self.script = script
+        self.context = context
 
     def __repr__(self) -> str:
-        shown = {name: f"{b.kind} {dict(b.payload)} pace {b.pace}" for name, b in self.script.items()}
-        return f"Scenario(\n{self.definition.text}\nscript={json.dumps(shown, indent=1)}\ncontext={self.context})"
+        nodes = json.loads(self.definition.text)["nodes"]
+        lines = [f"  {name}: {json.dumps(node)}" for name, node in nodes.items()]
+        lines += [f"  {name} -> {b.kind} {dict(b.payload)} pace {b.pace}" for name, b in self.script.items()]
+        return "\n".join([f"Scenario(entry {self.definition.entry_point}, context {self.context}", *lines, ")"])
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
@@ -208,7 +210,7 @@ class _Maker:
         assert definition is not None
         assume(not build_graph(definition).cycles)
         context = {"a": self.pick(VALUES)} if self.shared else {"start": 1}
-        return Scenario(definition=definition, script=self.script, context=context)
+        return Scenario(definition, self.script, context)
 
 
 @st.composite

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cch.cli.output import coloured, print_json, problem_data, say, show, show_problems, table
+from cch.cli.output import print_json, problem_data, say, show, show_problems, table
 from cch.cli.reading import read_files
 from cch.graph.checks import check_all
 
@@ -67,7 +67,7 @@ def validate(paths: Sequence[Path], *, as_json: bool, strict: bool) -> None:
     else:
         show_problems(checked.problems, checked.texts)
         _summary(checked)
-        files = len(checked.files)
-        say(coloured(f"{'good' if ok else 'not good'}: {files} files, {errors} errors, {warnings} warnings"))
+        verdict = "good" if ok else "not good"
+        say(f"{verdict}: files {len(checked.files)}, errors {errors}, warnings {warnings}")
     if not ok:
         raise typer.Exit(1)

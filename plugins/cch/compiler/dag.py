@@ -19,6 +19,8 @@ from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST
 
 #: Instances wait for weeks, and Airflow's limit of 16 active runs would hold back the 17th.
 _NO_LIMIT = 1_000_000
+#: Deaths of its worker that a calling task survives.
+_WORKER_DEATHS = 3
 _ANYTHING = ["string", "integer", "number", "boolean", "object", "array"]
 
 
@@ -63,6 +65,10 @@ def _operator(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -
     if task.kind == "marker":
         return MarkerOperator(shows=node.type, **common)
     region = plan.regions[task.node]
+    if region.kind == "call":
+        # For a worker that dies: the region then continues from its journal. A call that fails is not retried by
+        # Airflow (AirflowFailException); its attempts are the interpreter's.
+        common |= {"retries": _WORKER_DEATHS, "retry_delay": timedelta(seconds=5)}
     operator = CallOperator if region.kind == "call" else WaitOperator
     return operator(
         workflow_id=definition.workflow_id,

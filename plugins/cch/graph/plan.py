@@ -132,12 +132,22 @@ class _Planner:
             region = self.regions[head] if head else None
             if region and region.cyclic and name != head and name in self._loop(region):
                 continue
-            rule = ALL if isinstance(node, Join) else ANY
             kind: TaskKind = "region" if name == head else "marker"
+            rule = self._rule(name, region)
             self.task_of[name] = self._add(name, kind, name, node.title or name, rule)
         for region in self.regions.values():
             for name in self._loop(region):
                 self.task_of.setdefault(name, self.task_of[region.head])
+
+    def _rule(self, name: str, region: Region | None) -> Rule:
+        """A join's marker needs all branches, which one region has decided by the time any of them is settled.
+
+        A join whose branches several regions decide must not take ``all_success``: Airflow skips such a task with
+        the first skipped branch, and what lies behind would run while another branch is still under way. It waits
+        for all of them, and the region that evaluates it sees in the ledger whether they arrived.
+        """
+        carried = region is not None and name != region.head and not self._is_prefix(region, name)
+        return ALL if carried and isinstance(self.graph.nodes[name], Join) else ANY
 
     def _loop(self, region: Region) -> frozenset[str]:
         """The nodes of the region's loop; instant nodes carried behind it have markers as elsewhere."""

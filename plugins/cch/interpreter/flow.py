@@ -50,6 +50,7 @@ class TokenFlow:
         self._tokens: list[Token] = [Token(graph.entry, "", "")]
         self._stopped: set[str] = set()
         self._visits: dict[str, int] = {}
+        self._after_region: dict[str, frozenset[str]] = {}
         #: Context after each outcome; contexts share what a patch did not touch.
         self._after: dict[str, Mapping[str, Any]] = {}
 
@@ -75,11 +76,18 @@ class TokenFlow:
         for outcome in sorted(outcomes, key=lambda o: (o.stamp, o.node, o.visit)):
             self.apply(outcome)
 
+    def _region(self, node: str) -> str:
+        return self._carriers.get(node, node)
+
+    def _behind(self, head: str) -> frozenset[str]:
+        """Nodes that come after any node of the region."""
+        if head not in self._after_region:
+            inside = {name for name, carrier in self._carriers.items() if carrier == head} | {head}
+            self._after_region[head] = frozenset().union(*(self.graph.ahead[name] for name in inside))
+        return self._after_region[head]
+
     def _stop_behind(self, node: str) -> None:
-        head = self._carriers.get(node, node)
-        inside = {name for name, carrier in self._carriers.items() if carrier == head} | {node}
-        behind = frozenset().union(*(self.graph.ahead[name] for name in inside))
-        self._stopped |= behind
+        self._stopped |= self._behind(self._region(node))
         self._tokens = [token for token in self._tokens if token.target not in self._stopped]
 
     @property
@@ -95,11 +103,18 @@ class TokenFlow:
     def _arrived(self, name: str) -> list[Token]:
         return [token for token in self._tokens if token.target == name]
 
+    def _comes_first(self, other: str, name: str) -> bool:
+        """Whether ``name`` waits for a token at ``other``: it may still come here, or its region may still fail."""
+        if name in self.graph.ahead[other]:
+            return True
+        region = self._region(other)
+        return region != self._region(name) and name in self._behind(region)
+
     def ready(self) -> list[Ready]:
         """Nodes that may run now, in the order of the definition. Dead joins give up their tokens here."""
         while True:
             positions = self.positions
-            settled = [name for name in positions if not any(name in self.graph.ahead[other] for other in positions)]
+            settled = [name for name in positions if not any(self._comes_first(other, name) for other in positions)]
             dead = [name for name in settled if not self._complete(name)]
             if not dead:
                 break

@@ -176,6 +176,7 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(layout.ports["trigger_logs"]),
         # A short first run: look for new definitions and finished tasks often. Production keeps Airflow's defaults.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__TRIGGERER__CAPACITY": "10000",

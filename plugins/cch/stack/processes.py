@@ -59,6 +59,7 @@ class Processes:
 
     def pid(self, name: str) -> int | None:
         """The id of the running service, or None."""
+        _reap()
         try:
             known = json.loads(self._file(name).read_text())
         except (FileNotFoundError, ValueError):
@@ -82,6 +83,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        _children[process.pid] = process
         state = {"pid": process.pid, "started": _started_at(process.pid)}
         self._file(service.name).write_text(json.dumps(state))
         return True
@@ -129,10 +131,11 @@ class Processes:
         return True
 
 
+#: What this process started: an ended child stays in the process table until its parent has asked for it.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
 def _reap() -> None:
-    """Collect ended children, so that their groups disappear."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
+    for pid, child in tuple(_children.items()):
+        if child.poll() is not None:
+            del _children[pid]

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,30 @@ class OneDynamoAtATime:
             return list(self._app(environ, start_response))
 
 
+class CallCounter:
+    """Counts requests by operation; ``GET /cch/calls`` tells, ``DELETE /cch/calls`` begins anew."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self._app = app
+        self._counts: Counter[str] = Counter()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == "/cch/calls":
+            if environ["REQUEST_METHOD"] == "DELETE":
+                self._counts.clear()
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps(dict(self._counts)).encode()]
+        operation = str(environ.get("HTTP_X_AMZ_TARGET") or f"S3.{environ['REQUEST_METHOD']}")
+        self._counts[operation.split("_")[0] + "." + operation.rsplit(".", 1)[-1]] += 1
+        return self._app(environ, start_response)
+
+
 def create_app(functions: Path) -> WsgiApp:
     """The whole server as a WSGI application."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
 
-    return LambdaFunctions(OneDynamoAtATime(DomainDispatcherApplication(create_backend_app)), functions)
+    moto = OneDynamoAtATime(DomainDispatcherApplication(create_backend_app))
+    return CallCounter(LambdaFunctions(moto, functions))
 
 
 def main() -> None:

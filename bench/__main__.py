@@ -1,0 +1,58 @@
+"""Runs the measurements, prints tables, and writes build/bench.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.figures import Figures
+from bench.parsing import measure_parsing
+from bench.router import measure_router
+from bench.workflow import measure_workflow
+
+MEASUREMENTS: dict[str, Callable[[], Figures]] = {
+    "router": measure_router,
+    "parsing": measure_parsing,
+    "workflow": measure_workflow,
+}
+
+
+def _show(console: Console, name: str, figures: Figures) -> None:
+    table = Table("what", *figures.columns, title=f"{name}: {figures.title}", title_justify="left")
+    for label, values in figures.rows:
+        table.add_row(label, *(f"{value:,.4g}" if isinstance(value, float) else str(value) for value in values))
+    console.print(table)
+    for note in figures.notes:
+        console.print(f"  {note}", style="dim")
+
+
+def main() -> None:
+    """Measure what was asked for, or everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=sorted(MEASUREMENTS), help="may be repeated")
+    parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
+    arguments = parser.parse_args()
+    console = Console(width=max(Console().width, 110))
+    result: dict[str, object] = {
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    }
+    for name in arguments.only or MEASUREMENTS:
+        begun = time.monotonic()
+        figures = MEASUREMENTS[name]()
+        _show(console, name, figures)
+        result[name] = {**figures.as_json(), "took_seconds": round(time.monotonic() - begun, 1)}
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+    console.print(f"written: {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The classic way, by hand: one SqsPublish and one deferrable SqsSensor a request.
+
+Flattered: each node has a reply queue of its own and takes any reply, so that no poller hides another's message;
+a correct version would have to filter, and would lose replies to visibility timeouts. It polls every second instead
+of every minute (the operator's default).
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+
+from airflow.providers.amazon.aws.operators.sqs import SqsPublishOperator
+from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
+from airflow.providers.amazon.aws.triggers.sqs import SqsSensorTrigger
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import BranchPythonOperator, PythonOperator
+from airflow.sdk import DAG
+from airflow.sdk.bases.operator import chain
+
+
+
+class QuickSqsSensor(SqsSensor):
+    """Polls every second; the operator itself offers no way to change its trigger's 60 s."""
+
+    def execute(self, context):
+        trigger = SqsSensorTrigger(
+            sqs_queue=self.sqs_queue, max_messages=1, wait_time_seconds=1, waiter_delay=1, aws_conn_id=self.aws_conn_id
+        )
+        self.defer(trigger=trigger, method_name="execute_complete")
+
+
+_QUEUES = f"{os.environ.get('AWS_ENDPOINT_URL', '')}/123456789012/cch-dev-local"
+
+
+def _body(capability: str, reply_queue: str) -> str:
+    header = {
+        "workflowInstanceId": "{{ run_id }}",
+        "correlationId": "{{ run_id }}",
+        "commandId": f"{{{{ run_id }}}}-{reply_queue}",
+        "replyToQueueUrl": f"{_QUEUES}-{reply_queue}",
+        "source": "classic",
+        "timestamp": datetime(2026, 1, 5, tzinfo=UTC).isoformat(),
+    }
+    return json.dumps({"header": header, "body": {"capability_id": capability, "context": {}}})
+
+
+def _ask(number: int) -> tuple[SqsPublishOperator, QuickSqsSensor]:
+    queue = f"bench-replies-{number}"
+    publish = SqsPublishOperator(
+        task_id=f"publish_{number}",
+        sqs_queue=f"{_QUEUES}-capability-import-request-queue",
+        message_content=_body("import#enrichment", queue),
+    )
+    wait = QuickSqsSensor(task_id=f"wait_{number}", sqs_queue=f"{_QUEUES}-{queue}", deferrable=True)
+    return publish, wait
+
+
+with DAG("bench_classic", schedule=None, max_active_runs=1000, max_active_tasks=1000, is_paused_upon_creation=False):
+    chain(
+        *_ask(1),
+        BranchPythonOperator(task_id="condition", python_callable=lambda: "set_state"),
+        PythonOperator(task_id="set_state", python_callable=lambda: {"stage": "enriched"}),
+        *_ask(2),
+        EmptyOperator(task_id="end"),
+    )

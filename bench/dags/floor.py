@@ -1,0 +1,8 @@
+"""Airflow's floor: a chain of EmptyOperators as long as the measured workflow."""
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+from airflow.sdk.bases.operator import chain
+
+with DAG("bench_floor", schedule=None, max_active_runs=1000, max_active_tasks=1000, is_paused_upon_creation=False):
+    chain(*(EmptyOperator(task_id=f"n{number}") for number in range(5)))

@@ -1,0 +1,137 @@
+"""``cch publish``."""
+
+from __future__ import annotations
+
+import json
+
+from cli_office import ENRICH
+
+from cch.definition.reader import digest_of
+
+#: Another text with the same tasks, and one with other tasks.
+OTHER_TEXT = ENRICH.replace("Enrich a shipment", "Enrich any shipment")
+OTHER_TASKS = ENRICH.replace("  Report:", "  Unseen:\n    type: end\n  Report:").replace(
+    "    on_success: Done\n  Unseen", "    on_success: Unseen\n  Unseen"
+)
+
+
+def test_a_first_publication_writes_the_definition_and_its_version(office, cch):
+    """The text is under the workflow's id, whatever the file is called, and under its digest."""
+    (office.published / "enrich_v1.yaml").unlink()
+    office.write("my-file.yaml")
+
+    result = cch("publish")
+
+    assert result.exit_code == 0, result.stderr
+    assert "created" in result.stdout
+    assert (office.published / "enrich_v1.yaml").read_text() == ENRICH
+    assert (office.published / "by-digest" / f"{digest_of(ENRICH)}.yaml").read_text() == ENRICH
+
+
+def test_publishing_again_changes_nothing(office, cch):
+    """The same text is reported as unchanged; another one as updated."""
+    path = office.write("enrich.yaml")
+
+    again = json.loads(cch("publish", "--json").stdout)
+    path.write_text(OTHER_TEXT)
+    other = json.loads(cch("publish", "--json").stdout)
+
+    assert again["definitions"][0]["action"] == "unchanged"
+    assert other["definitions"][0]["action"] == "updated"
+    assert other["ok"] is True
+
+
+def test_one_error_refuses_all(office, cch):
+    """Nothing is written when one of the definitions has an error."""
+    good = ENRICH.replace("enrich_v1", "other_v1")
+    office.write("good.yaml", good)
+    office.write("bad.yaml", ENRICH.replace("type: end", "type: ent"))
+
+    result = cch("publish")
+
+    assert result.exit_code == 1
+    assert "CCH-D023" in result.stderr
+    assert "nothing is published: 1 errors" in result.stderr
+    assert not (office.published / "other_v1.yaml").exists()
+
+
+def test_one_error_refuses_all_in_json_too(office, cch):
+    """The JSON form has the problems and no definitions."""
+    office.write("bad.yaml", "workflow_id: x")
+
+    result = cch("publish", "--json")
+
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (found["ok"], found["definitions"]) == (False, [])
+    assert found["problems"]
+
+
+def test_another_structure_is_refused_while_instances_run(office, cch):
+    """The running instance is named, and what is published stays."""
+    del office.answers["import#enrichment"]
+    office.start("run-1", until="waiting", correlation_id="BL-7")
+    office.write("enrich.yaml", OTHER_TASKS)
+
+    result = cch("publish")
+
+    assert result.exit_code == 1
+    assert "run-1" in result.stdout
+    assert "BL-7" in result.stdout
+    assert "fails at its next node" in result.stdout
+    assert "--force" in result.stderr
+    assert (office.published / "enrich_v1.yaml").read_text() == ENRICH
+
+
+def test_force_publishes_and_says_whom_it_concerns(office, cch):
+    """With --force the new structure is published; the instances that will fail are listed."""
+    del office.answers["import#enrichment"]
+    office.start("run-1", until="waiting")
+    office.write("enrich.yaml", OTHER_TASKS)
+
+    result = cch("publish", "--force", "--json")
+
+    (one,) = json.loads(result.stdout)["definitions"]
+    assert result.exit_code == 0
+    assert one["action"] == "updated"
+    assert [(i["instance_id"], i["consequence"]) for i in one["instances"]] == [("run-1", "fails at its next node")]
+    assert (office.published / "enrich_v1.yaml").read_text() == OTHER_TASKS
+
+
+def test_the_old_structure_may_come_back(office, cch):
+    """Publishing what the running instances run is what saves them: it is never refused."""
+    del office.answers["import#enrichment"]
+    office.start("run-1", until="waiting")
+    office.publish("enrich_v1.yaml", OTHER_TASKS)
+    office.write("enrich.yaml")
+
+    result = cch("publish", "--json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["definitions"][0]["action"] == "updated"
+
+
+def test_the_same_structure_may_change_under_running_instances(office, cch):
+    """Only tasks and edges count: a new title needs no --force."""
+    del office.answers["import#enrichment"]
+    office.start("run-1", until="waiting")
+    office.write("enrich.yaml", OTHER_TEXT)
+
+    assert cch("publish").exit_code == 0
+
+
+def test_ended_instances_hold_nobody_up(office, cch):
+    """Another structure is published when every instance has ended."""
+    office.start("run-1")
+    office.write("enrich.yaml", OTHER_TASKS)
+
+    assert cch("publish").exit_code == 0
+
+
+def test_line_ends_do_not_change_the_digest(office, cch):
+    """A file saved with Windows' line ends is the same version."""
+    office.write("enrich.yaml").write_bytes(ENRICH.replace("\n", "\r\n").encode())
+
+    result = cch("publish", "--json")
+
+    assert json.loads(result.stdout)["definitions"][0]["action"] == "unchanged"

@@ -1,0 +1,95 @@
+"""``cch status``."""
+
+from __future__ import annotations
+
+import json
+
+
+def test_an_instance_in_detail(office, cch):
+    """By its id: nodes with states, requests with times, and the context."""
+    office.start("run-1", correlation_id="BL-1")
+
+    result = cch("status", "run-1")
+
+    assert result.exit_code == 0
+    assert "enrich_v1  run-1 (BL-1)  completed" in result.stdout
+    assert "SUCCEEDED" in result.stdout
+    assert "SKIPPED" in result.stdout
+    assert "answered" in result.stdout
+    assert '"uri": "s3://bucket/enriched.json"' in result.stdout
+
+
+def test_a_waiting_instance_says_for_whom(office, cch):
+    """The open request is shown with its capability and since when."""
+    del office.answers["import#enrichment"]
+    office.start("run-1", until="waiting")
+
+    found = json.loads(cch("status", "run-1", "--json").stdout)
+
+    (node,) = [node for node in found["nodes"] if node["state"] == "WAITING"]
+    assert (node["name"], node["waits_for"]) == ("Enrich", "import#enrichment")
+    assert node["since"] == found["requests"][0]["created"]
+    assert found["ended"] is None
+
+
+def test_a_correlation_id_finds_one_or_lists_several(office, cch):
+    """One instance is shown in detail, several as a table."""
+    office.start("run-1", correlation_id="BL-1")
+    one = cch("status", "BL-1", "--json")
+    office.start("run-2", correlation_id="BL-1")
+    several = cch("status", "BL-1", "--json")
+    text = cch("status", "BL-1")
+
+    assert json.loads(one.stdout)["instance_id"] == "run-1"
+    assert [i["instance_id"] for i in json.loads(several.stdout)["instances"]] == ["run-2", "run-1"]
+    assert "run-1" in text.stdout
+    assert "run-2" in text.stdout
+
+
+def test_an_unknown_id_is_wrong_use(office, cch):
+    """One sentence, exit code 2."""
+    result = cch("status", "nobody")
+
+    assert result.exit_code == 2
+    assert result.stderr == "cch: there is no instance with the id or correlation id 'nobody'\n"
+
+
+def test_without_an_id_the_newest_instances_are_listed(office, cch):
+    """Of all published workflows, newest first, whatever their status; --workflow and --limit choose."""
+    office.start("run-1")
+    del office.answers["import#enrichment"]
+    office.start("run-2", until="waiting")
+
+    everything = json.loads(cch("status", "--json").stdout)["instances"]
+    newest = json.loads(cch("status", "--json", "--limit", "1").stdout)["instances"]
+    other = cch("status", "--workflow", "other_v1")
+
+    assert [(i["instance_id"], i["status"]) for i in everything] == [("run-2", "running"), ("run-1", "completed")]
+    assert [i["instance_id"] for i in newest] == ["run-2"]
+    assert (other.exit_code, other.stdout) == (0, "no instances of other_v1 yet\n")
+
+
+def test_a_lost_definition_still_shows_what_is_known(office, cch, tmp_path):
+    """Without the definition there are no node states, but requests and context are there."""
+    office.start("run-1")
+    for path in (tmp_path / "published", tmp_path / "cache"):
+        for file in sorted(path.rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+
+    result = cch("status", "run-1", "--json")
+
+    found = json.loads(result.stdout)
+    assert found["nodes"] == []
+    assert found["visited"] == ["Enrich", "Mark"]
+    assert found["context"]["marked"] is True
+
+
+def test_the_platforms_own_keys_stay_inside(office, cch):
+    """Context keys that begin with _ are left out; the reason is among the errors."""
+    office.answers["import#enrichment"] = ("ERROR", {})
+    office.start("run-1")
+
+    found = json.loads(cch("status", "run-1", "--json").stdout)
+
+    assert not [key for key in found["context"] if key.startswith("_")]
+    assert "import#enrichment answered ERROR" in found["errors"][0]["message"]
