@@ -127,7 +127,11 @@ def _prepare(stack: LocalStack) -> None:
 def measure_workflow() -> Figures:
     """nodes/s with 20 runs together, and the time of one run alone."""
     bundles = [
-        {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(path)}}
+        {
+            "name": name,
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(path)},
+        }
         for name, path in (("dags-folder", ROOT / "dags"), ("bench", ROOT / "bench" / "dags"))
     ]
     with tempfile.TemporaryDirectory() as home:
@@ -148,7 +152,9 @@ def measure_workflow() -> Figures:
             for name in ("CCH_HOME", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"):
                 del os.environ[name]
     ours, classic = measured["ours"][0][0], measured["classic"][0][0]
-    detail = ", ".join(f"{name} {number / (NODES * TOGETHER):.2f}" for name, number in measured["ours"][1].most_common())
+    detail = ", ".join(
+        f"{name} {number / (NODES * TOGETHER):.2f}" for name, number in measured["ours"][1].most_common()
+    )
     return Figures(
         title=f"async → condition → set_state → async → end, {TOGETHER} runs together, SQLite, LocalExecutor",
         columns=("nodes/s", "all runs s", "one run s", "AWS calls a node", "failed runs"),

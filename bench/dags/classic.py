@@ -18,7 +18,6 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import chain
 
 
-
 class QuickSqsSensor(SqsSensor):
     """Polls every second; the operator itself offers no way to change its trigger's 60 s."""
 

@@ -116,7 +116,7 @@ class Office:
     # --- the triggerer, the dispatcher, the workers and the capabilities, in one ----------------------------------
 
     async def _work(self, platform: Platform) -> None:
-        platform.router.start()
+        platform.router.start(wait=0.02)
         names = platform.settings.names
         commands = await platform.queues.find(names.command_queue)
         requests = await platform.queues.find(names.fallback_queue)

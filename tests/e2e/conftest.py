@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Stack:
 
     local: LocalStack
     variables: dict[str, str]
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     # --- programs ---
 
@@ -52,11 +53,14 @@ class Stack:
         command = [str(Path(sys.executable).with_name("cch")), *arguments]
         return self.run(command, check=check)
 
-    def run(
-        self, command: list[str], *, check: bool = True, **extra: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, command: list[str], *, check: bool = True, **extra: str) -> subprocess.CompletedProcess[str]:
         answer = subprocess.run(
-            command, env={**os.environ, **self.variables, **extra}, cwd=ROOT, capture_output=True, text=True, check=False
+            command,
+            env={**os.environ, **self.variables, **extra},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if check and answer.returncode:
             pytest.fail(f"{command} exited {answer.returncode}\n{answer.stdout[-3000:]}\n{answer.stderr[-3000:]}")
@@ -70,16 +74,21 @@ class Stack:
     def finished(self, instance: str, patience: float = PATIENCE) -> dict[str, Any]:
         """The instance after its end."""
 
-        def look() -> dict[str, Any] | None:
-            status = self.status(instance)
-            return status if status.get("status") in ("completed", "failed", "cancelled") else None
-
-        found: dict[str, Any] = eventually(f"the end of {instance}", look, patience)
-        return found
+        ended = ("completed", "failed", "cancelled")
+        # One look costs a process of its own: ask the table until there is something to look at.
+        eventually(
+            f"the end of {instance}", lambda: self.item(f"INST#{instance}", "META").get("status") in ended, patience
+        )
+        return self.status(instance)
 
     # --- AWS ---
 
     def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._new_client(service)
+        return self._clients[service]
+
+    def _new_client(self, service: str) -> Any:
         return boto3.client(
             service,
             endpoint_url=self.variables["AWS_ENDPOINT_URL"],

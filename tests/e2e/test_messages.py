@@ -31,9 +31,7 @@ def test_a_repeated_reply_is_a_duplicate(stack: Stack) -> None:
     done = stack.finished(instance)
     (request,) = stack.requests(instance)
 
-    echoed = stack.send(
-        REPLIES, reply_message(instance, "import#enrichment", {"x": 1}, inReplyTo=request["commandId"])
-    )
+    echoed = stack.send(REPLIES, reply_message(instance, "import#enrichment", {"x": 1}, inReplyTo=request["commandId"]))
     plain = stack.send(REPLIES, reply_message(instance, "import#enrichment", {"x": 1}))
 
     assert stack.fate(REPLIES, echoed)["fate"] == "duplicate"
@@ -110,9 +108,7 @@ def test_poison_replies_harm_nobody(stack: Stack) -> None:
 
     bad = [stack.send(REPLIES, body) for body in (depth, surrogate, "[]", '"text"', "NaN", '{"command": null}')]
     big = {"import_enrichment_uri": "s3://b/k", "number": 2**70, "null\u0000key": ["\U0001f4a9", -0.0, 1e308]}
-    good = stack.send(
-        REPLIES, reply_message(instance, "import#enrichment", big, inReplyTo=request["commandId"])
-    )
+    good = stack.send(REPLIES, reply_message(instance, "import#enrichment", big, inReplyTo=request["commandId"]))
 
     assert [stack.fate(REPLIES, message)["fate"] for message in bad] == ["malformed"] * 6
     assert stack.fate(REPLIES, good)["fate"] == "matched"
@@ -125,9 +121,7 @@ def test_poison_replies_harm_nobody(stack: Stack) -> None:
 def test_replies_to_nobody_are_orphans(stack: Stack) -> None:
     """A reply for an unknown instance, or to a request that never was, is kept for a person."""
     unknown = stack.send(REPLIES, reply_message(str(uuid.uuid4()), "import#enrichment", {}))
-    never = stack.send(
-        REPLIES, reply_message(str(uuid.uuid4()), "import#enrichment", {}, inReplyTo=str(uuid.uuid4()))
-    )
+    never = stack.send(REPLIES, reply_message(str(uuid.uuid4()), "import#enrichment", {}, inReplyTo=str(uuid.uuid4())))
 
     assert stack.fate(REPLIES, unknown)["fate"] == "orphan"
     assert stack.fate(REPLIES, never)["fate"] == "orphan"

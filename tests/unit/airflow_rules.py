@@ -10,14 +10,14 @@ import random
 from dataclasses import dataclass, field
 from typing import Literal
 
+from scripted import ScriptedHost
+from strategies import Scenario
+
 from cch.graph.plan import Plan
 from cch.graph.regions import carriers
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import RegionRun
-
-from scripted import ScriptedHost
-from strategies import Scenario
 
 State = Literal["running", "success", "failed", "skipped", "upstream_failed"]
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from strategies import Behaviour
+
 from cch.errors import CapabilityError
 from cch.interpreter.host import Answer, Call, Request
 from cch.interpreter.outcome import Outcome
-
-from strategies import Behaviour
 
 
 class ManualClock:

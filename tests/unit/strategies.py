@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hypothesis import assume
+from hypothesis import strategies as st
+
 from cch.definition.model import Definition
 from cch.graph.build import build_graph
 from cch.graph.checks import check
-from hypothesis import assume
-from hypothesis import strategies as st
 
 #: Values that conditions and outputs share, so that conditions often decide.
 VALUES: Sequence[Any] = ("x", "y", True, 1, None)
@@ -72,7 +73,7 @@ class _Maker:
         return self.draw(st.integers(0, one_in - 1)) == 0
 
     def add(self, kind: str, **keys: Any) -> str:
-        name = f"{kind.split('_')[0]}{len(self.nodes)}"
+        name = f"{kind.split('_', maxsplit=1)[0]}{len(self.nodes)}"
         self.nodes[name] = {"type": kind, **{key: value for key, value in keys.items() if value is not None}}
         return name
 
@@ -185,6 +186,13 @@ class _Maker:
 
     # --- all of it -------------------------------------------------------------------------------------------
 
+    def useless_ways(self) -> None:
+        """An ``on_failure`` where nothing fails: allowed, and never taken."""
+        names = list(self.nodes)
+        for index, (name, node) in enumerate(self.nodes.items()):
+            if index and node["type"] in ("fork", "join", "end", "end_branch", "set_state", "entry") and self.maybe(8):
+                node["on_failure"] = self.pick(names[:index])
+
     def build(self) -> Scenario:
         self.ends = [self.add("end") for _ in range(self.draw(st.integers(1, 2)))]
         if self.maybe():
@@ -192,6 +200,8 @@ class _Maker:
         first = self.ends[0]
         for _ in range(self.draw(st.integers(1, 6))):
             first = self.step(first, 2)
+        if self.wild:
+            self.useless_ways()
         keys = [f"k_{name}" for name, node in self.nodes.items() if name in self.script or node["type"] == "set_state"]
         if self.shared:
             keys += [*SHARED_KEYS, "status", "_errorNode"]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cch.definition.model import Definition
 from cch.definition.reader import digest_of, read_checked
@@ -54,10 +55,20 @@ def _write(path: Path, text: str) -> None:
 
 
 def _read(path: Path) -> str | None:
+    """A file's text; None if it is not there or was damaged."""
     try:
         return path.read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return None
+
+
+def _read_json(path: Path, *keys: str) -> dict[str, Any] | None:
+    """A JSON object with these keys; None if it is not there or was damaged."""
+    try:
+        value = json.loads(_read(path) or "")
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and all(key in value for key in keys) else None
 
 
 class Catalogue:
@@ -117,7 +128,7 @@ class Catalogue:
         :raises DefinitionNotFoundError: it is neither cached nor kept.
         """
         cached = _read(self._cache / "by-digest" / digest)
-        if cached is None:
+        if cached is None or digest_of(cached) != digest:
             try:
                 answer = self._source.read(f"{BY_DIGEST}{digest}.yaml")
                 assert not isinstance(answer, NotModified)
@@ -162,19 +173,17 @@ class Catalogue:
 
     def _stamps(self) -> dict[str, str]:
         path = self._cache / "listing.json"
-        cached = _read(path)
-        if cached is not None:
-            listing = json.loads(cached)
-            if 0 <= self._clock() - listing["at"] < self._refresh:
-                stamps: dict[str, str] = listing["stamps"]
-                return stamps
+        listing = _read_json(path, "at", "stamps")
+        if listing and 0 <= self._clock() - listing["at"] < self._refresh:
+            known: dict[str, str] = listing["stamps"]
+            return known
         stamps = self._source.stamps()
         _write(path, json.dumps({"at": self._clock(), "stamps": stamps}, sort_keys=True))
         return stamps
 
     def _cached_stamps(self) -> dict[str, str]:
-        listing = json.loads(_read(self._cache / "listing.json") or '{"stamps": {}}')
-        stamps: dict[str, str] = listing["stamps"]
+        listing = _read_json(self._cache / "listing.json", "stamps")
+        stamps: dict[str, str] = listing["stamps"] if listing else {}
         return stamps
 
     # --- one file --------------------------------------------------------------------------------------------
@@ -182,8 +191,7 @@ class Catalogue:
     def _text(self, file: str, stamp: str = "") -> str:
         """The file's text; with ``stamp`` from the cache if that has it, else by a conditional read."""
         path = self._cache / "objects" / _safe(file)
-        raw = _read(path)
-        cached = json.loads(raw) if raw else None
+        cached = _read_json(path, "stamp", "text", "at")
         if cached and (cached["stamp"] == stamp or 0 <= self._clock() - cached["at"] < self._refresh * (not stamp)):
             return str(cached["text"])
         try:
@@ -212,7 +220,7 @@ class Catalogue:
             self._remember_good(file, definition)
             return Entry(file=file, workflow_id=definition.workflow_id, definition=definition)
         last = _read(self._cache / "last-good" / _safe(file))
-        if last is not None:
+        if last is not None and _read(self._cache / "good" / digest_of(last)) is not None:
             old = read_checked(last, file)
             return Entry(file=file, workflow_id=old.workflow_id, definition=old, problems=problems)
         return Entry(file=file, workflow_id=_stem(file), definition=None, problems=problems)

@@ -20,6 +20,11 @@ MAX_DEPTH = 50
 #: Most values after aliases are expanded; stops "billion laughs" documents.
 MAX_VALUES = 200_000
 
+#: More brackets or dashes than this (all brackets; dashes in one line), and the depth is measured first.
+_MANY = 100
+#: What sources put where bytes were no UTF-8; taken as it is, it would end up in a context.
+_UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _scalars = yaml.constructor.SafeConstructor()
 _TAG = "tag:yaml.org,2002:"
@@ -142,22 +147,26 @@ class _Builder:
         match node.tag.removeprefix(_TAG):
             case "null":
                 return None
-            case "bool":
-                return _scalars.construct_yaml_bool(node)
-            case "int":
-                return _scalars.construct_yaml_int(node)
-            case "float":
-                value = _scalars.construct_yaml_float(node)
-                if math.isfinite(value):
-                    return value
-                self.report(node, "CCH-D004", f"{node.value} is no JSON number", "quote it if it is text")
-                return None
+            case "bool" | "int" | "float" as kind:
+                return self._constructed(node, kind)
             case "str" | "timestamp" | "value":
                 # A date stays the text that was written: contexts are JSON, which has no dates.
                 return str(node.value)
             case other:
                 self.report(node, "CCH-D004", f"tag {other!r} is not allowed", "remove the tag")
                 return None
+
+    def _constructed(self, node: yaml.Node, kind: str) -> Any:
+        """A boolean or number. YAML's own patterns let through what is none (``0x_``), and a tag anything."""
+        try:
+            value = getattr(_scalars, f"construct_yaml_{kind}")(node)
+        except (ValueError, KeyError, OverflowError):
+            value = math.nan
+        if isinstance(value, float) and not math.isfinite(value):
+            what = "boolean" if kind == "bool" else "number"
+            self.report(node, "CCH-D004", f"{node.value:.60} is no JSON {what}", "quote it if it is text")
+            return None
+        return value
 
 
 def _numbered_lines(text: str, line: int) -> str:
@@ -173,6 +182,33 @@ def snippet(text: str, problem: Problem) -> Iterator[str]:
         yield " " * (problem.column - 1) + "^"
 
 
+def _may_be_deep(text: str) -> bool:
+    """Whether ``text`` could nest thousands of levels; few definitions have to be looked at twice."""
+    brackets = text.count("[") + text.count("{")
+    return brackets > _MANY or any(
+        line.count("-") + line.count("?") > _MANY for line in text.splitlines() if len(line) > _MANY
+    )
+
+
+def _refuse_depth(text: str, file: str) -> None:
+    """Measure the depth before libyaml's composer sees the text: it recurses in C, and 40,000 levels end the process.
+
+    :raises DefinitionError: more than :data:`MAX_DEPTH` levels.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH + 1:
+                message, hint = f"nested more than {MAX_DEPTH} levels deep", "write it flatter"
+                mark: Any = event.start_mark
+                line, column = mark.line + 1, mark.column + 1
+                problem = Problem(code="CCH-D003", message=message, hint=hint, file=file, line=line, column=column)
+                raise DefinitionError([problem])
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def read_document(text: str, file: str = "") -> Document:
     """Parse one YAML document.
 
@@ -182,7 +218,15 @@ def read_document(text: str, file: str = "") -> Document:
         message = f"larger than {MAX_BYTES // 1024} KiB"
         hint = "split it into several workflows"
         raise DefinitionError([Problem(code="CCH-D003", message=message, hint=hint, file=file, line=1, column=1)])
+    if (at := text.find(_UNDECODABLE)) >= 0:
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        message, hint = "not UTF-8 text", "save the file as UTF-8"
+        raise DefinitionError(
+            [Problem(code="CCH-D001", message=message, hint=hint, file=file, line=line, column=column)]
+        )
     try:
+        if _may_be_deep(text):
+            _refuse_depth(text, file)
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -60,8 +60,10 @@ def written_ways(node: Node) -> list[tuple[str, str]]:
             ways = [("item", node.branch_entry_node)]
         case EventWait():
             ways = [("on_event", node.on_event), ("on_timeout", node.on_timeout)]
-        case EndBranch() | End():
+        case EndBranch():
             pass
+        case End():
+            return []  # nothing comes after an end, whatever its on_failure says
         case _:
             assert_never(node)
     return [(label, target) for label, target in (*ways, ("on_failure", node.on_failure)) if target is not None]

@@ -10,6 +10,9 @@ import networkx as nx
 
 from cch.definition.model import Definition, Fork, Join, Node
 
+#: Label with which a fork ends: all its branches at once.
+FORKED = "branches"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Edge:
@@ -63,18 +66,24 @@ class Graph:
         return self._incoming[name]
 
     def chosen(self, name: str, label: str) -> tuple[Edge, ...]:
-        """The edges that receive a token when ``name`` ends with ``label``; a fork's go together."""
-        edges = self._outgoing[name]
-        if isinstance(self.nodes[name], Fork):
-            return edges
+        """The edges that receive a token when ``name`` ends with ``label``; a fork's branches go together."""
+        node, edges = self.nodes[name], self._outgoing[name]
+        if isinstance(node, Fork) and label == FORKED:
+            return tuple(edge for edge in edges if edge.target in node.branches)
         return tuple(edge for edge in edges if edge.label == label)
 
     def targets(self, name: str) -> frozenset[str]:
         return frozenset(edge.target for edge in self._outgoing[name])
 
     def chooses(self, name: str) -> bool:
-        """Whether ``name`` decides between ways, so that one of its targets may go without a token."""
-        return len(self.targets(name)) > 1 and not isinstance(self.nodes[name], Fork)
+        """Whether ``name`` may end without failing the instance, and one of its targets go without a token."""
+        node = self.nodes[name]
+        branches = set(node.branches) if isinstance(node, Fork) else set()
+        ends = {edge.label: {edge.target} for edge in self._outgoing[name] if edge.target not in branches}
+        ends |= {FORKED: branches} if branches else {}
+        if not ends.keys() - {"on_failure", "on_timeout"}:
+            ends["success"] = set()  # its success leads nowhere: it is an end, or nothing follows it
+        return len({frozenset(targets) for targets in ends.values()}) > 1
 
     @functools.cached_property
     def digraph(self) -> nx.DiGraph[str]:

@@ -3,7 +3,8 @@
 Tokens move along chosen edges. A node is ready when at least one token waits at it and no other token can still
 come to it without closing a loop; a join also needs a token from each of its branches, else its tokens end there.
 A failure that nobody handles stops everything behind the region that failed: Airflow does the same with the
-tasks behind a failed one, so both agree whatever the timing.
+tasks behind a failed one. So nothing behind a region begins before the region has no token left, also where one
+task executes several regions; then all hosts agree whatever the timing.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from cch.definition.model import (
 )
 from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
 from cch.graph.build import BRANCH_END
-from cch.graph.model import Graph
+from cch.graph.model import FORKED, Graph
 from cch.interpreter.context import MISSING, as_text, lookup, nested, selected
 from cch.interpreter.host import Answer, Call, Host, Request
 
@@ -102,7 +102,7 @@ def evaluate(node: Node, visit: Visit) -> Result:
         case Condition():
             return _condition(node, visit)
         case Fork():
-            return Result(label="branches")
+            return Result(label=FORKED)
         case Join():
             return Result(label="on_success")
         case EndBranch():

@@ -65,7 +65,8 @@ class Demo:
         instance = str(uuid.uuid4())
         arguments = [part for key, value in self._context().items() for part in ("--set", f"{key}={value}")]
         self._cch(
-            "run", WORKFLOW, *arguments, "--instance-id", instance, "--correlation-id", self._sample("billOfLading.master"),
+            "run", WORKFLOW, *arguments, "--instance-id", instance,
+            "--correlation-id", self._sample("billOfLading.master"),
             "--watch", "--timeout", str(_PATIENCE), shown=True,
         )  # fmt: skip
         result = self._result(instance)

@@ -96,7 +96,7 @@ class CallCounter:
             start_response("200 OK", [("Content-Type", "application/json")])
             return [json.dumps(dict(self._counts)).encode()]
         operation = str(environ.get("HTTP_X_AMZ_TARGET") or f"S3.{environ['REQUEST_METHOD']}")
-        self._counts[operation.split("_")[0] + "." + operation.rsplit(".", 1)[-1]] += 1
+        self._counts[operation.split("_", maxsplit=1)[0] + "." + operation.rsplit(".", 1)[-1]] += 1
         return self._app(environ, start_response)
 
 

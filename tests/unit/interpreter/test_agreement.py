@@ -7,15 +7,16 @@ import itertools
 import random
 
 from airflow_rules import AirflowRun
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scripted import ScriptedHost
+from strategies import Scenario, scenarios
+
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
 from cch.graph.regions import Region, carriers
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.region import RegionRun
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from scripted import ScriptedHost
-from strategies import Scenario, scenarios
 
 
 def run_as_one(scenario: Scenario, clock: object = None) -> TokenFlow:

@@ -1,0 +1,87 @@
+"""Definitions as DAGs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from airflow.serialization.serialized_objects import DagSerialization
+
+from cch.compiler.dag import compile_workflow
+from cch.definition.model import Definition
+from cch.graph.build import build_graph
+from cch.graph.checks import load
+from cch.graph.plan import plan_tasks
+from cch.operators.marker import GateOperator, MarkerOperator
+from cch.operators.region import CallOperator, WaitOperator
+from cch.runtime.execution import CONF_DIGEST
+
+SAMPLES = sorted((Path(__file__).resolve().parents[2] / "workflow-definitions").glob("*.yaml"))
+
+
+def read(path: Path) -> Definition:
+    return load(path.read_text(), path.name)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_dag_has_exactly_the_planned_tasks_and_edges(path: Path) -> None:
+    """The compiler adds nothing to the plan and leaves nothing out."""
+    definition = read(path)
+    plan = plan_tasks(build_graph(definition))
+
+    dag = compile_workflow(definition)
+
+    assert set(dag.task_ids) == set(plan.tasks)
+    edges = {(task.task_id, after) for task in dag.tasks for after in task.downstream_task_ids}
+    assert edges == set(plan.edges)
+    dag.validate()
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_serialisation_round_trip(path: Path) -> None:
+    """What the scheduler sees has the same tasks, starts waits from their triggers, and is the same each time."""
+    first = DagSerialization.serialize_dag(compile_workflow(read(path)))
+    second = DagSerialization.serialize_dag(compile_workflow(read(path)))
+
+    restored = DagSerialization.deserialize_dag(first)
+
+    assert first == second
+    original = compile_workflow(read(path))
+    for task in original.tasks:
+        seen = restored.get_task(task.task_id)
+        assert seen.start_from_trigger == isinstance(task, WaitOperator)
+        assert seen.inherits_from_skipmixin == isinstance(task, CallOperator)
+        assert seen.inherits_from_empty_operator == isinstance(task, (MarkerOperator, GateOperator))
+        assert seen.downstream_task_ids == task.downstream_task_ids
+        assert seen.trigger_rule == task.trigger_rule.value
+        if isinstance(task, WaitOperator):
+            kwargs = seen.start_trigger_args.trigger_kwargs
+            kwargs = kwargs.get("__var", kwargs)
+            assert kwargs["region"] == task.region
+
+
+def test_form_asks_for_the_initial_context() -> None:
+    """Required keys become Params without a default; the digest is a hidden constant."""
+    definition = read(next(path for path in SAMPLES if path.stem == "import_vn_memphis_v1"))
+
+    params = compile_workflow(definition).params
+
+    assert {"shipmentId", "originCountry", "destinationCountry"} <= set(params)
+    with pytest.raises(Exception, match="shipmentId|originCountry|destinationCountry"):
+        params.validate()
+    assert params.get_param(CONF_DIGEST).schema["const"] == definition.digest
+
+
+def test_a_task_is_parsed_without_params() -> None:
+    """Airflow would otherwise check a running instance's conf against today's definition."""
+    definition = read(SAMPLES[0])
+
+    assert not compile_workflow(definition, for_task=True).params
+
+
+def test_many_instances_may_wait_at_the_same_time() -> None:
+    """Airflow's default of 16 active runs would hold back the 17th."""
+    dag = compile_workflow(read(SAMPLES[0]))
+
+    assert dag.max_active_runs >= 100_000
+    assert dag.max_active_tasks >= 100_000
