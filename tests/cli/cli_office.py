@@ -97,10 +97,14 @@ class Office:
         settings = load_settings()
         names = settings.names
         self.published.mkdir(exist_ok=True)
+        queues = MemoryQueues()
+        for name in (names.command_queue, names.reply_queue, names.fallback_queue):
+            # New queues for every command's event loop, but never the same message id twice.
+            queues.make(name)._numbers = self._numbers
         platform = Platform(
             settings=settings,
             ledger=self.ledger,
-            queues=MemoryQueues(names.command_queue, names.reply_queue, names.fallback_queue),
+            queues=queues,
             catalogue=Catalogue(FolderSource(self.published), settings.cache_path, check, 0.0),
             read_object=lambda uri: uri,
         )

@@ -58,10 +58,7 @@ def test_unreachable_services_are_one_sentence(tmp_path, arguments):
     """Nothing answers: one sentence that says where, exit code 1, no traceback, and no Airflow loaded."""
     code, out, said, loaded = program(*arguments, cwd=tmp_path, **UNREACHABLE)
 
-    if arguments == ["status"]:  # an outage of S3 alone is survived by the cache: nothing is published in it
-        assert (code, out) == (0, "no instances yet\n")
-    else:
-        assert (code, out) == (1, "")
+    assert (code, out) == (1, "")
     assert "nothing answers at http://127.0.0.1:1" in said
     assert "Traceback" not in said
     assert said.count("\n") == 0

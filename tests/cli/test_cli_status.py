@@ -80,7 +80,7 @@ def test_a_lost_definition_still_shows_what_is_known(office, cch, tmp_path):
 
     found = json.loads(result.stdout)
     assert found["nodes"] == []
-    assert found["visited"] == ["Enrich", "Mark"]
+    assert found["visited"] == ["Enrich", "Mark", "Done"]
     assert found["context"]["marked"] is True
 
 

@@ -126,8 +126,8 @@ def binding(capability_id: str, settings: Settings) -> Binding:
         known = ", ".join(sorted(_capabilities))
         raise CapabilityNotBoundError(
             f"nothing is bound to capability {capability_id!r} (known: {known}): register a function with"
-            " @sync_capability and name its module in CCH_CAPABILITY_MODULES, or bind a Lambda function or an address in"
-            " CCH_CAPABILITY_BINDINGS"
+            " @sync_capability and name its module in CCH_CAPABILITY_MODULES, or bind a Lambda function or an address"
+            " in CCH_CAPABILITY_BINDINGS"
         ) from None
 
 

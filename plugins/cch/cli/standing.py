@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cch.cli.instance_views import detail, detail_data, instance_data, instances_table, show_context
 from cch.cli.output import note, print_json, say, show
-from cch.errors import WrongUseError
+from cch.errors import ServiceUnavailableError, WrongUseError
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import open_platform
 
@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 
 async def _of_workflows(platform: Platform, workflow: str, limit: int) -> list[Instance]:
-    """The newest instances of one workflow, or of all published ones."""
+    """The newest instances of one workflow, or of all published ones.
+
+    :raises ServiceUnavailableError: nobody can tell which workflows there are.
+    """
     if workflow:
         ids = [workflow]
     else:
         snapshot = await asyncio.to_thread(platform.catalogue.snapshot)
+        if snapshot.outage and not snapshot.entries:
+            raise ServiceUnavailableError(snapshot.outage)
         if snapshot.outage:
             note(f"the list of workflows may be old: {snapshot.outage}")
         ids = [entry.workflow_id for entry in snapshot.entries]

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,11 @@ class Catalogue:
             except CchError as error:
                 problem = Problem(code=error.code, message=str(error), file=file)
                 entries.append(Entry(file=file, workflow_id=_stem(file), definition=None, problems=(problem,)))
-        return Snapshot(entries=_without_twins(entries), outage=outage)
+        served = _without_twins(entries)
+        for entry in served:
+            if entry.definition is not None:
+                self._remember({self._cache / "index" / _safe(entry.workflow_id): entry.file})
+        return Snapshot(entries=served, outage=outage)
 
     def _stamps(self) -> dict[str, str]:
         path = self._cache / "listing.json"
@@ -226,12 +230,15 @@ class Catalogue:
         return Entry(file=file, workflow_id=_stem(file), definition=None, problems=problems)
 
     def _remember_good(self, file: str, definition: Definition) -> None:
-        remembered = {
-            self._cache / "last-good" / _safe(file): definition.text,
-            self._cache / "index" / _safe(definition.workflow_id): file,
-            self._cache / "by-digest" / definition.digest: definition.text,
-            self._cache / "good" / definition.digest: "",
-        }
+        self._remember(
+            {
+                self._cache / "last-good" / _safe(file): definition.text,
+                self._cache / "by-digest" / definition.digest: definition.text,
+                self._cache / "good" / definition.digest: "",
+            }
+        )
+
+    def _remember(self, remembered: Mapping[Path, str]) -> None:
         for path, text in remembered.items():
             if _read(path) != text:
                 _write(path, text)

@@ -76,4 +76,6 @@ def schema_problems(document: Document) -> list[Problem]:
         for error in _validator().iter_errors(document.data)
         for path, code, message, hint in _describe(error)
     ]
-    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column, problem.code))
+    # A schema and the one it refers to may say the same with different hints: the first is enough.
+    said = {(p.line, p.column, p.code, p.message): p for p in reversed(problems)}
+    return sorted(reversed(said.values()), key=lambda problem: (problem.line, problem.column, problem.code))

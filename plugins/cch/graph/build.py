@@ -30,6 +30,8 @@ from cch.graph.model import Edge, Graph
 
 #: Label of the implied edge that closes a branch.
 BRANCH_END = "end_of_branch"
+#: Label of the edge from a map_fork to the first node of its body.
+MAP_ITEM = "item"
 #: Label of the implied edge from a map_fork to the join named after it.
 ALL_ITEMS = "all_items"
 
@@ -57,7 +59,7 @@ def written_ways(node: Node) -> list[tuple[str, str]]:
         case Fork():
             ways = [(branch, branch) for branch in node.branches]
         case MapFork():
-            ways = [("item", node.branch_entry_node)]
+            ways = [(MAP_ITEM, node.branch_entry_node)]
         case EventWait():
             ways = [("on_event", node.on_event), ("on_timeout", node.on_timeout)]
         case EndBranch():
@@ -93,7 +95,11 @@ def _branches(nodes: Mapping[str, Node], edges: Iterable[Edge]) -> list[_Branch]
     walk: nx.DiGraph[str] = nx.DiGraph()
     walk.add_nodes_from(nodes)
     # A map's body is a scope of its own: its ends close the map, not a branch around it.
-    walk.add_edges_from((edge.source, edge.target) for edge in edges if not isinstance(nodes[edge.source], MapFork))
+    walk.add_edges_from(
+        (edge.source, edge.target)
+        for edge in edges
+        if not (isinstance(nodes[edge.source], MapFork) and edge.label == MAP_ITEM)
+    )
     found = []
     for join, node in nodes.items():
         if not isinstance(node, Join):
@@ -132,7 +138,13 @@ def build_graph(definition: Definition) -> Graph:
         if target in nodes
     ]
     branches = _branches(nodes, written)
-    edges = tuple(dict.fromkeys([*written, *_implied_edges(nodes, branches)]))
+    implied = _implied_edges(nodes, branches)
+    # What closes an inner branch makes the way through its join visible to the branch around it: once a level.
+    for _ in nodes:
+        branches = _branches(nodes, [*written, *implied])
+        if implied == (implied := _implied_edges(nodes, branches)):
+            break
+    edges = tuple(dict.fromkeys([*written, *implied]))
     arrivals: dict[str, dict[str, frozenset[str]]] = {}
     for branch in branches:
         closing = {edge.source for edge in edges if edge.target == branch.join and edge.source in branch.body}

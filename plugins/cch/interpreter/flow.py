@@ -21,6 +21,10 @@ from cch.interpreter.outcome import Outcome
 Status = Literal["running", "completed", "failed"]
 
 
+def _order(outcome: Outcome) -> tuple[int, str, int]:
+    return outcome.stamp, outcome.node, outcome.visit
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """Waits at ``target``; came from the outcome ``source`` ("" for the start)."""
@@ -54,6 +58,8 @@ class TokenFlow:
         self._after_region: dict[str, frozenset[str]] = {}
         #: Context after each outcome; contexts share what a patch did not touch.
         self._after: dict[str, Mapping[str, Any]] = {}
+        #: Latest reply on the way to each outcome, itself included.
+        self._reply_at: dict[str, Outcome] = {}
 
     def apply(self, outcome: Outcome) -> None:
         """Take in one committed visit; one that is known already changes nothing."""
@@ -62,6 +68,11 @@ class TokenFlow:
         self.outcomes[outcome.id] = outcome
         known = tuple(parent for parent in outcome.parents if parent in self.outcomes)
         self._after[outcome.id] = merge(self.context(known), outcome.patch)
+        replies = [reply for parent in known if (reply := self._reply_at.get(parent))]
+        if outcome.cause.get("kind") == "reply":
+            replies.append(outcome)
+        if replies:
+            self._reply_at[outcome.id] = max(replies, key=_order)
         self._visits[outcome.node] = max(outcome.visit, self._visits.get(outcome.node, 0))
         taken = set(outcome.parents) or {""}
         self._tokens = [t for t in self._tokens if t.target != outcome.node or t.source not in taken]
@@ -74,7 +85,7 @@ class TokenFlow:
 
     def apply_all(self, outcomes: Iterable[Outcome]) -> None:
         """Apply outcomes after sorting them by stamp, which parents always precede."""
-        for outcome in sorted(outcomes, key=lambda o: (o.stamp, o.node, o.visit)):
+        for outcome in sorted(outcomes, key=_order):
             self.apply(outcome)
 
     def _region(self, node: str) -> str:
@@ -143,7 +154,7 @@ class TokenFlow:
             if key not in seen and key in self.outcomes:
                 seen[key] = self.outcomes[key]
                 todo.extend(seen[key].parents)
-        return sorted(seen.values(), key=lambda o: (o.stamp, o.node, o.visit))
+        return sorted(seen.values(), key=_order)
 
     def context(self, parents: tuple[str, ...]) -> Mapping[str, Any]:
         """What a node that takes tokens from these outcomes sees."""
@@ -155,6 +166,11 @@ class TokenFlow:
         for outcome in self.past(parents):
             seen = merge(seen, outcome.patch)
         return seen
+
+    def last_reply(self, parents: Iterable[str]) -> Mapping[str, Any] | None:
+        """Payload (with ``status``) of the latest reply on the way to a node with these parents."""
+        replies = [reply for parent in parents if (reply := self._reply_at.get(parent))]
+        return max(replies, key=_order).patch if replies else None
 
     def stamp(self, parents: Iterable[str], now: int) -> int:
         """The stamp of an outcome with these parents: later than each of them, whatever the clocks say."""
@@ -184,13 +200,13 @@ class TokenFlow:
     def final_context(self) -> dict[str, Any]:
         """All patches by stamp: what the instance has come to know."""
         result = dict(self.initial)
-        for outcome in sorted(self.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit)):
+        for outcome in sorted(self.outcomes.values(), key=_order):
             result = merge(result, outcome.patch)
         return result
 
     def visited(self) -> list[str]:
         """Nodes in the order of commit, one entry a visit."""
-        return [o.node for o in sorted(self.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit))]
+        return [o.node for o in sorted(self.outcomes.values(), key=_order)]
 
     def taken(self, head: str) -> list[Edge]:
         """Edges that the outcomes of one region chose."""

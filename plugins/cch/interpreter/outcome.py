@@ -36,7 +36,8 @@ class Outcome:
         return f"{self.node}#{self.visit}"
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value not in ((), "", {}, False)}
+        always = ("node", "visit", "stamp", "started")
+        return {key: value for key, value in asdict(self).items() if key in always or value not in ((), "", {}, False)}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Outcome:

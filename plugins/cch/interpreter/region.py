@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from cch.graph.regions import Region
 from cch.interpreter.flow import Ready, TokenFlow
 from cch.interpreter.host import Host
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.visit import Result, Visit, evaluate, failure, is_instant, perform
-
-
-def _last_reply(flow: TokenFlow, parents: tuple[str, ...]) -> Mapping[str, Any] | None:
-    replies = [outcome for outcome in flow.past(parents) if outcome.cause.get("kind") == "reply"]
-    return replies[-1].patch if replies else None
 
 
 class RegionRun:
@@ -74,7 +67,7 @@ class RegionRun:
             number=ready.visit,
             context=self._flow.context(ready.parents),
             now=now,
-            last_reply=_last_reply(self._flow, ready.parents),
+            last_reply=self._flow.last_reply(ready.parents),
         )
 
     def _too_often(self, ready: Ready) -> Result | None:

@@ -1,0 +1,121 @@
+"""Random definitions on Airflow itself: its scheduling rules, its trigger rules, its skips, and our ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+UNIT = Path(__file__).resolve().parents[1] / "unit"
+if str(UNIT) not in sys.path:
+    sys.path.insert(0, str(UNIT))
+
+from scripted import ScriptedHost  # noqa: E402
+from strategies import Scenario, scenarios  # noqa: E402
+
+from cch.compiler.factory import workflow_dags  # noqa: E402
+from cch.graph.build import build_graph  # noqa: E402
+from cch.graph.plan import plan_tasks  # noqa: E402
+from cch.graph.regions import Region, carriers  # noqa: E402
+from cch.interpreter.flow import TokenFlow  # noqa: E402
+from cch.interpreter.host import Answer, Call, Request  # noqa: E402
+from cch.interpreter.region import RegionRun  # noqa: E402
+from cch.ledger.ledger import Ledger  # noqa: E402
+from cch.ledger.records import instance_id_of_run  # noqa: E402
+from cch.runtime import execution  # noqa: E402
+from cch.runtime.host import LedgerHost  # noqa: E402
+from cch.runtime.platform import Platform, open_catalogue, use_opener  # noqa: E402
+from cch.settings import load_settings  # noqa: E402
+from cch.testing.memory_queue import MemoryQueues  # noqa: E402
+from cch.testing.memory_store import MemoryBlobs, MemoryStore  # noqa: E402
+
+
+def scripted_host(script: Mapping[str, Any]) -> type[LedgerHost]:
+    """The host of real runs, whose capabilities answer as the script says."""
+
+    class Scripted(LedgerHost):
+        async def request(self, request: Request) -> Answer:
+            return await ScriptedHost(script, self.now).request(request)
+
+        async def call(self, call: Call) -> Mapping[str, Any]:
+            return await ScriptedHost(script).call(call)
+
+        async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+            return await ScriptedHost(script).library(function_id, parameters, context)
+
+    return Scripted
+
+
+def as_one_region(scenario: Scenario) -> TokenFlow:
+    """The same definition without Airflow: all nodes in one region."""
+    graph = build_graph(scenario.definition)
+    flow = TokenFlow(graph, carriers(plan_tasks(graph).regions), scenario.context)
+    everything = Region(head=graph.entry, kind="wait", nodes=tuple(graph.nodes))
+    asyncio.run(RegionRun(everything, flow, ScriptedHost(scenario.script)).run())
+    return flow
+
+
+def on_airflow(scenario: Scenario, definitions: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TokenFlow, str]:
+    """Run it with ``DAG.test()``; what the ledger then says, and the state of Airflow's run."""
+    (definitions / "random.yaml").write_text(scenario.definition.text)
+    ledger = Ledger(MemoryStore(), MemoryBlobs())
+
+    @asynccontextmanager
+    async def memory_platform() -> AsyncIterator[Platform]:
+        config = load_settings()
+        yield Platform(
+            settings=config,
+            ledger=ledger,
+            queues=MemoryQueues(config.names.reply_queue),
+            catalogue=open_catalogue(config),
+            read_object=lambda uri: uri,
+        )
+
+    previous = use_opener(memory_platform)
+    monkeypatch.setattr(execution, "LedgerHost", scripted_host(scenario.script))
+    try:
+        (dag,) = [dag for dag in workflow_dags() if dag.dag_id == "random"]
+        run = dag.test(run_conf=dict(scenario.context))
+    finally:
+        use_opener(previous)
+    view = asyncio.run(ledger.instances.view(instance_id_of_run("random", run.run_id)))
+    assert view is not None
+    plan = plan_tasks(build_graph(scenario.definition))
+    flow = TokenFlow(plan.graph, carriers(plan.regions), view.instance.context)
+    flow.apply_all(outcome for exit_ in view.exits for outcome in exit_.outcomes)
+    assert view.instance.status == flow.status()
+    return flow, str(run.state.value if hasattr(run.state, "value") else run.state)
+
+
+def steps(flow: TokenFlow) -> dict[str, tuple[str, bool]]:
+    return {key: (outcome.label, outcome.failed) for key, outcome in flow.outcomes.items()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_airflow_agrees_with_the_interpreter(
+    airflow_database: None, definitions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow visits the same nodes by the same edges, comes to the same context, and fails when the instance does."""
+
+    @given(scenario=scenarios(shared=False))
+    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    def check(scenario: Scenario) -> None:
+        one = as_one_region(scenario)
+        status = one.status()
+
+        flow, state = on_airflow(scenario, definitions, monkeypatch)
+
+        assert (flow.status(), steps(flow)) == (status, steps(one))
+        timed = {"status", "_internalError", "_errorNode"}
+        assert {k: v for k, v in flow.final_context().items() if k not in timed} == {
+            k: v for k, v in one.final_context().items() if k not in timed
+        }
+        assert state == ("failed" if status == "failed" else "success")
+
+    check()
