@@ -7,10 +7,12 @@ import functools
 import json
 
 import pytest
+from cli_office import reply_to
 
 from cch.ledger.audit import audit
 from cch.ledger.records import MessageRecord
 from cch.ledger.store import Change
+from cch.replies.queue import Received
 from cch.runtime.inspection import Inspector
 
 
@@ -188,6 +190,19 @@ def test_a_pointer_that_forgot_to_close(office, findings, doctor):
     ((where, what),) = findings()
     assert where.startswith("BOX#run-1#- / REQ#import#enrichment#")
     assert "is open, but it is answered" in what
+
+
+def test_a_redelivered_reply_closes_the_pointer_that_was_forgotten(office, findings, doctor):
+    """The router died between the message's fate and the pointer: SQS delivers again, and the box is right."""
+    office.start("run-1")
+    doctor("BOX#run-1", "REQ#", state="open")
+    _, queue, message_id = reply_message(office).split("#")
+    body = reply_to(office.sent[0], "SUCCESS", {})
+    again = Received(queue=queue, message_id=message_id, receipt="r", body=body, sent=1)
+
+    office.do(lambda platform: platform.router.handle([again]))
+
+    assert findings() == []
 
 
 @pytest.mark.parametrize("fate", ["held", "claimed"])

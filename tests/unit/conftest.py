@@ -1,17 +1,112 @@
-"""What the unit tests share: modules beside this file are importable, and Hypothesis is reproducible."""
+"""What the unit tests share: modules beside this file are importable, Hypothesis is reproducible, AWS is moto's."""
 
 from __future__ import annotations
 
+import itertools
+import logging
 import sys
+import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import Phase, settings
 
 HERE = Path(__file__).parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from cch.ledger.ledger import Ledger
+    from cch.ledger.store import ItemStore
+
 settings.register_profile(
     "cch", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate, Phase.shrink)
 )
 settings.load_profile("cch")
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def aws_url() -> Iterator[str]:
+    """The address of our AWS stand-in, served from a thread of this process."""
+    from cch.testing.aws_server import create_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_request(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    functions = HERE.parents[1] / "lambda-functions"
+    server = make_server("127.0.0.1", 0, create_app(functions), threaded=True, request_handler=Quiet)
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    server.block_on_close = False  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture
+async def aws_client(aws_url: str) -> AsyncIterator[Any]:
+    """Makes aiobotocore clients that are closed with the test."""
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    session = get_session()
+    async with AsyncExitStack() as stack:
+
+        async def make(service: str) -> Any:
+            return await stack.enter_async_context(
+                session.create_client(
+                    service, endpoint_url=aws_url, region_name="us-east-1", aws_access_key_id="test",
+                    aws_secret_access_key="test", config=AioConfig(retries={"mode": "standard", "max_attempts": 3}),
+                )
+            )  # fmt: skip
+
+        yield make
+
+
+@pytest.fixture
+async def dynamo_client(aws_client: Any) -> Any:
+    return await aws_client("dynamodb")
+
+
+@pytest.fixture
+async def dynamo_table(dynamo_client: Any) -> str:
+    """A table of the ledger's form that no other test uses."""
+    from cch.aws.tables import table_specification
+
+    name = f"table-{next(_numbers)}"
+    await dynamo_client.create_table(**table_specification(name))
+    return name
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def store(request: pytest.FixtureRequest) -> ItemStore:
+    """Both implementations of a table: whatever holds for one holds for the other."""
+    if request.param == "memory":
+        from cch.testing.memory_store import MemoryStore
+
+        return MemoryStore()
+    from cch.aws.tables import DynamoStore
+
+    return DynamoStore(request.getfixturevalue("dynamo_client"), request.getfixturevalue("dynamo_table"))
+
+
+@pytest.fixture
+def ledger(store: ItemStore) -> Ledger:
+    """The ledger on either table."""
+    from cch.ledger.ledger import Ledger
+    from cch.testing.memory_store import MemoryBlobs
+
+    return Ledger(store, MemoryBlobs())

@@ -79,7 +79,9 @@ def explained(what: str) -> Iterator[None]:
             ' (local stack: run `cch up`, then eval "$(cch env)")'
         ) from None
     except botocore.exceptions.NoRegionError:
-        raise ServiceUnavailableError(f"{what}: no AWS region: set AWS_DEFAULT_REGION") from None
+        raise ServiceUnavailableError(
+            f'{what}: no AWS region: set AWS_DEFAULT_REGION (local stack: run `cch up`, then eval "$(cch env)")'
+        ) from None
     except botocore.exceptions.EndpointConnectionError as error:
         raise ServiceUnavailableError(
             f"{what}: nothing answers at {error.kwargs.get('endpoint_url')}: is the stack up (`cch up`)?"

@@ -39,7 +39,8 @@ def _show(result: Audit) -> None:
         for kind in ("messages", "requests", "instances")
         for name, number in getattr(result, kind).items()
     ]
-    show(table("", ("", "fate, state or status", "number", ""), rows))
+    if rows:
+        show(table("", ("", "fate, state or status", "number", ""), rows))
     if result.findings:
         findings = [(finding.what, finding.where, finding.mend) for finding in result.findings]
         show(table(f"{len(findings)} findings", ("what", "where", "how to mend"), findings))

@@ -120,6 +120,8 @@ class Router:
     async def _again(self, known: MessageRecord) -> Settled:
         """Redelivered after its fate was stored: whoever it answered may not have been woken."""
         request = await self._ledger.requests.get(known.claimed_for) if known.claimed_for else None
+        if request is not None and known.fate == "matched":
+            await self._ledger.requests.point_closed(request, known.command_id)
         if known.kind == "START_WORKFLOW" and known.fate == "matched":
             instance = await self._ledger.instances.find(known.instance)
             if instance is not None and instance.status == "pending":

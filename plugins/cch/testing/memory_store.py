@@ -76,8 +76,9 @@ class MemoryStore:
     async def listed(self, index: str, value: str, *, limit: int = 100, newest: bool = True) -> list[Item]:
         self.calls += 1
         selects, sorts = INDEXES[index]
-        found = [item for part in self._partitions.values() for item in part.values() if item.get(selects) == value]
-        return [dict(item) for item in sorted(found, key=lambda i: str(i.get(sorts, "")), reverse=newest)[:limit]]
+        items = (item for part in self._partitions.values() for item in part.values())
+        found = [item for item in items if item.get(selects) == value and sorts in item]
+        return [dict(item) for item in sorted(found, key=lambda item: item[sorts], reverse=newest)[:limit]]
 
     async def scan(self, prefix: str) -> list[Item]:
         self.calls += 1
