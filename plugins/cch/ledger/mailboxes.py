@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cch.ledger.store import NEW, Change, ConditionFailedError, ItemStore
+from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, ItemStore, When
 
 _INBOX = "INBOX#START"
 #: A wake nobody fetched has lost its reader; it may go after a day (seconds).
@@ -74,8 +74,12 @@ class Mailboxes:
         ]
 
     async def postpone(self, start: PendingStart, due: int, reason: str) -> None:
+        """Try the start again later, unless another dispatcher has taken it out meanwhile."""
         change = Change(set={"due": due, "attempts": start.attempts + 1, "reason": reason[:300]})
-        await self._store.update((_INBOX, start.instance), change)
+        try:
+            await self._store.update((_INBOX, start.instance), change, When.all(Equals("since", start.since)))
+        except ConditionFailedError:
+            pass
 
     async def remove_start(self, instance: str) -> None:
         await self._store.delete((_INBOX, instance))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cch.errors import RejectedMessageError
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
 from cch.ledger.records import Fate, MessageRecord, RequestRecord
@@ -33,7 +34,12 @@ class Correlator:
         self._ledger = ledger
 
     async def reply(self, command: Command, record: MessageRecord, now: int) -> Settled:
-        """Find the request, close it with this reply, and store the message's fate."""
+        """Find the request, close it with this reply, and store the message's fate.
+
+        :raises RejectedMessageError: it echoes the request of another instance.
+        """
+        if record.claimed_for:  # somebody died between claiming it and storing its fate
+            return await self._close(record.claimed_for, command, record, now)
         if command.in_reply_to:
             return await self._echoed(command, record, now)
         return await self._by_source(command, record, now)
@@ -48,8 +54,9 @@ class Correlator:
         if request is None:
             return await self._settle(record, "orphan", f"no request {command.in_reply_to[:80]}", None)
         if request.instance != command.instance:
-            reason = f"request {request.command_id} belongs to another instance than {command.instance}"
-            return await self._settle(record, "rejected", reason, None)
+            raise RejectedMessageError(
+                f"request {request.command_id} belongs to another instance than {command.instance}"
+            )
         return await self._close(request.command_id, command, record, now)
 
     async def _close(self, command_id: str, command: Command, record: MessageRecord, now: int) -> Settled:
@@ -60,9 +67,9 @@ class Correlator:
         if request is None:
             return await self._settle(record, "orphan", f"no request {command_id}", None)
         if mine:
-            settled = await self._settle(replace(record, claimed_for=command_id), "matched", "", request)
+            # The pointer before the fate: nobody looks again at a message whose fate is final.
             await self._ledger.requests.point_closed(request, command.id)
-            return settled
+            return await self._settle(replace(record, claimed_for=command_id), "matched", "", request)
         if request.state == "answered":
             return await self._settle(record, "duplicate", f"request {command_id} was answered before", request)
         return await self._settle(record, "late", f"request {command_id} had {request.state} before", request)

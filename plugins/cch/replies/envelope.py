@@ -19,6 +19,10 @@ _ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
 #: Deepest payload: DynamoDB and msgpack users down the line give up soon after.
 MAX_DEPTH = 100
 _PREFIX = "Capability:"
+#: Longest text that becomes part of a key (characters): DynamoDB's sort keys hold 1,024 bytes, a character up to 4.
+_MOST_IN_KEY = 200
+#: Longest other text (characters).
+_MOST = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +88,14 @@ def parse_json(body: str) -> Any:
     return value
 
 
-def _text(raw: Mapping[str, Any], key: str, where: str, *, required: bool = True) -> str:
+def _text(raw: Mapping[str, Any], key: str, where: str, *, required: bool = True, most: int = _MOST) -> str:
     value = raw.get(key)
     if value is None and not required:
         return ""
     if not isinstance(value, str) or (required and not value):
         raise MalformedMessageError(f"{where}{key} must be text" + ("" if key in raw else " and is missing"))
-    if len(value) > 2000:
-        raise MalformedMessageError(f"{where}{key} is longer than 2000 characters")
+    if len(value) > most:
+        raise MalformedMessageError(f"{where}{key} is longer than {most} characters")
     return value
 
 
@@ -132,20 +136,20 @@ def parse_command(body: str) -> Command:
         raise MalformedMessageError(f"command.status is {status[:60]!r}: use SUCCESS or ERROR")
     hint = _object(command, "routingHint", "command.", required=False)
     branch = hint.get("branchKey")
-    in_reply_to = command.get("inReplyTo") or command.get("in_reply_to") or ""
-    if not isinstance(in_reply_to, str):
-        raise MalformedMessageError("command.inReplyTo must be text")
+    if branch is not None and not (isinstance(branch, str | int | float) and len(str(branch)) <= _MOST_IN_KEY):
+        raise MalformedMessageError(f"command.routingHint.branchKey must be text of at most {_MOST_IN_KEY} characters")
+    replied = "inReplyTo" if command.get("inReplyTo") else "in_reply_to"
     return Command(
         kind=kind,  # type: ignore[arg-type]  # checked above
         instance=instance,
         id=_text(command, "id", "command."),
-        source=_text(command, "source", "command.").removeprefix(_PREFIX),
+        source=_text(command, "source", "command.", most=_MOST_IN_KEY).removeprefix(_PREFIX),
         timestamp=timestamp,
         payload=_object(command, "payload", "command."),
-        correlation_id=_text(raw, "correlationId", "", required=False) or instance,
+        correlation_id=_text(raw, "correlationId", "", required=False, most=_MOST_IN_KEY) or instance,
         definition_uri=_text(raw, "workflowDefinitionURI", "", required=kind == "START_WORKFLOW"),
         status=status,
-        in_reply_to=in_reply_to,
+        in_reply_to=_text(command, replied, "command.", required=False, most=_MOST_IN_KEY),
         branch="" if branch is None else str(branch),
         source_event=_object(raw, "sourceEvent", "", required=False),
     )

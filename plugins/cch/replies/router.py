@@ -77,14 +77,22 @@ class Router:
     async def handle(self, batch: Sequence[Received]) -> list[tuple[Received, Stored]]:
         """Bring each message to its end; those that are not returned must stay in the queue.
 
-        :raises CchError: the ledger does not answer; nothing may be deleted then.
+        A message that cannot be handled now holds up no other one.
+
+        :raises Exception: no message could be handled, because the ledger does not answer; or no wake could be left.
         """
         known = await self._ledger.messages.get_many(sorted({message.key for message in batch}))
         done: list[tuple[Received, Stored]] = []
         wakes: dict[str, set[str]] = {}
         rings = False
+        failed: Exception | None = None
         for message in batch:
-            settled, kind = await self._one(message, known.get(message.key))
+            try:
+                settled, kind = await self._one(message, known.get(message.key))
+            except Exception as error:  # noqa: BLE001 - it stays in the queue and comes again
+                failed = error
+                log.warning("message not handled yet", extra={"cch_message": message.key, "cch_error": str(error)})
+                continue
             if settled.request is not None:
                 self._note_owners(settled.request, wakes)
             rings |= kind == "START_WORKFLOW" and settled.fate == "matched"
@@ -95,6 +103,8 @@ class Router:
         if rings:
             for ring in tuple(self._doorbells):
                 ring()
+        if failed is not None and not done:
+            raise failed
         return done
 
     async def _one(self, message: Received, known: MessageRecord | None) -> tuple[Settled, str]:
@@ -112,6 +122,8 @@ class Router:
         )  # fmt: skip
         if known is not None and known.fate in FINAL:
             return await self._again(known), command.kind
+        if known is not None:
+            record = replace(record, claimed_for=known.claimed_for)
         try:
             return await self._dispatch(command, record), command.kind
         except RejectedMessageError as error:

@@ -116,6 +116,9 @@ class LedgerHost:
                     body = body if new else self._body(request, command_id, record.created, reply_to)
                     record = await self._send(record, body)
                 record = await self._wait(record, woken)
+            elif record.state != "answered":
+                # Whoever closed it may have died before its box knew; an answered one is the router's.
+                await platform.ledger.requests.point_closed(record)
             return _answer(record)
 
     def _body(self, request: Request, command_id: str, created: int, reply_to: str) -> str:

@@ -279,7 +279,9 @@ def test_derived_ids_never_change() -> None:
     """They are stored: what was sent yesterday must have the same id today."""
     key = RegionKey(instance="i", region="A", scope="m[1]")
 
-    assert instance_id_of_run("w", "manual__1") == "13ecf1ba-61b1-5b2b-8ad0-f9dcbe1e4e5a" or True
+    assert instance_id_of_run("w", "manual__1") == "eab1a653-7028-5c13-af86-d90f4ade297c"
+    assert key.command_id(0, "A", 1, 1) == "fd0e7d5e-3368-5a0e-9d6a-19768c835e31"
+    assert scope_id("m[1]") == "3c68483eaa71e47a"
     assert key.partition == f"RGN#i#{scope_id('m[1]')}#A"
     assert RegionKey(instance="i", region="A").partition == "RGN#i#-#A"
     ids = {
@@ -502,6 +504,16 @@ async def test_a_start_is_in_the_inbox_once(ledger: Ledger) -> None:
 
     assert (start.since, start.due, start.attempts) == (1000, 1000, 0)
     assert (postponed.since, postponed.due, postponed.attempts, len(postponed.reason)) == (1000, 5000, 1, 300)
+    assert await ledger.mailboxes.starts() == []
+
+
+async def test_postponing_a_start_that_is_gone_makes_no_half_start(ledger: Ledger) -> None:
+    """Two dispatchers overlap: one starts the run while the other gives up for now."""
+    await ledger.mailboxes.enqueue_start("i", "w", 1000)
+    (start,) = await ledger.mailboxes.starts()
+    await ledger.mailboxes.remove_start("i")
+    await ledger.mailboxes.postpone(start, 5000, "later")
+
     assert await ledger.mailboxes.starts() == []
 
 
