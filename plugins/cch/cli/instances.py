@@ -59,6 +59,29 @@ def status(
     standing.status(identifier, workflow=workflow, limit=limit, as_json=as_json)
 
 
+def event(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="Instance id or correlation id.")],
+    *,
+    payload: Annotated[
+        str, typer.Option("--payload", "-p", help="The event's data: a JSON object, @file, or @- for stdin.")
+    ] = "",
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="One value of the payload: JSON, else text. Dots nest."),
+    ] = None,
+    branch: Annotated[str, typer.Option(help="Branch key of the map item that waits.")] = "",
+    status: Annotated[str, typer.Option(help="SUCCESS or ERROR; merged into the context as status.")] = "",
+    event_id: Annotated[str, typer.Option(help="Id of the event; the same id takes effect once.  [default: new]")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send an event to an instance that waits for one, or will."""
+    from cch.cli import events, starting  # noqa: PLC0415 - loads the platform
+
+    data = starting.read_context(payload, values or [])
+    wish = events.EventWish(identifier=identifier, payload=data, branch=branch, status=status, event_id=event_id)
+    events.send(wish, as_json=as_json)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (run, status):
+    for command in (run, status, event):
         app.command()(command)

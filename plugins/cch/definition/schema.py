@@ -76,6 +76,7 @@ def schema_problems(document: Document) -> list[Problem]:
         for error in _validator().iter_errors(document.data)
         for path, code, message, hint in _describe(error)
     ]
-    # A schema and the one it refers to may say the same with different hints: the first is enough.
-    said = {(p.line, p.column, p.code, p.message): p for p in reversed(problems)}
-    return sorted(reversed(said.values()), key=lambda problem: (problem.line, problem.column, problem.code))
+    said: dict[tuple[int, int, str, str], Problem] = {}
+    for problem in problems:  # a schema and the one it refers to may say the same, with another hint
+        said.setdefault((problem.line, problem.column, problem.code, problem.message), problem)
+    return sorted(said.values(), key=lambda problem: (problem.line, problem.column, problem.code))

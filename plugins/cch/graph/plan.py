@@ -70,7 +70,9 @@ class Plan:
     def followed(self, head: str, taken: Collection[Edge], fired: Collection[str]) -> list[str]:
         """Of the tasks right after region ``head``, those its outcomes chose; Airflow skips the others."""
         inside = set(self.regions[head].nodes)
-        reached = {self.arrival[edge] for edge in taken if edge.target not in inside or edge.target in fired} | {
+        # Ways inside a loop lead to no other task.
+        ways = [edge for edge in taken if edge in self.arrival]
+        reached = {self.arrival[edge] for edge in ways if edge.target not in inside or edge.target in fired} | {
             self.task_of[name] for name in fired if name in inside
         }
         return [task_id for task_id in self.downstream(self.task_of[head]) if task_id in reached]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cch.definition.model import End, Join
+from cch.definition.model import End, Join, ScheduledRequest
 from cch.graph.model import Edge, Graph
 from cch.interpreter.context import merge
 from cch.interpreter.outcome import Outcome
@@ -115,9 +115,17 @@ class TokenFlow:
     def _arrived(self, name: str) -> list[Token]:
         return [token for token in self._tokens if token.target == name]
 
+    def _still_ahead(self, name: str) -> frozenset[str]:
+        """Where the tokens at ``name`` may still come to. One that the node kept for itself has gone on already."""
+        waits_for_its_date = isinstance(self.graph.nodes[name], ScheduledRequest)
+        if not waits_for_its_date or any(token.source_node != name for token in self._arrived(name)):
+            return self.graph.ahead[name]
+        ways = [edge.target for edge in self.graph.outgoing(name) if edge.label != "on_success"]
+        return frozenset(ways).union(*(self.graph.ahead[target] for target in ways))
+
     def _comes_first(self, other: str, name: str) -> bool:
         """Whether ``name`` waits for a token at ``other``: it may still come here, or its region may still fail."""
-        if name in self.graph.ahead[other]:
+        if name in self._still_ahead(other):
             return True
         region = self._region(other)
         return region != self._region(name) and name in self._behind(region)

@@ -39,6 +39,26 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """What a visit waits for; ``event_key`` "" takes any event. ``timeout`` in seconds; None waits for ever."""
+
+    node: str
+    visit: int
+    event_key: str
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventAnswer:
+    """How the wait ended; ``status`` is "" if the event brought none, ``message`` names it."""
+
+    kind: Literal["event", "timeout"]
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    status: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One synchronous call. ``last_reply`` is the payload of the latest reply on the way here, if there was one.
 
@@ -79,6 +99,10 @@ class Host(Protocol):
 
     async def request(self, request: Request) -> Answer:
         """Send the request, if it was not sent, and wait for its end."""
+        ...
+
+    async def wait_event(self, query: EventQuery) -> EventAnswer:
+        """Wait for an event, also one that came before the wait."""
         ...
 
     async def call(self, call: Call) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from cch.definition.model import ScheduledRequest
 from cch.graph.regions import Region
 from cch.interpreter.flow import Ready, TokenFlow
 from cch.interpreter.host import Host
@@ -68,6 +69,8 @@ class RegionRun:
             context=self._flow.context(ready.parents),
             now=now,
             last_reply=self._flow.last_reply(ready.parents),
+            again=any(self._flow.outcomes[parent].node == ready.node for parent in ready.parents)
+            and isinstance(self._flow.graph.nodes[ready.node], ScheduledRequest),
         )
 
     def _too_often(self, ready: Ready) -> Result | None:
@@ -113,7 +116,7 @@ class RegionRun:
             started=started,
             parents=ready.parents,
             label=result.label,
-            targets=tuple(dict.fromkeys(edge.target for edge in edges)),
+            targets=tuple(dict.fromkeys([*(edge.target for edge in edges), *([ready.node] if result.again else [])])),
             patch=result.patch,
             failed=result.failed,
             cause=result.cause,

@@ -21,6 +21,7 @@ from cch.definition.model import (
     LogError,
     MapFork,
     Node,
+    Requesting,
     Retry,
     ScheduledRequest,
     SetState,
@@ -30,7 +31,7 @@ from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, Miss
 from cch.graph.build import BRANCH_END
 from cch.graph.model import FORKED, Graph
 from cch.interpreter.context import MISSING, as_text, lookup, nested, selected
-from cch.interpreter.host import Answer, Call, Host, Request
+from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
 
 #: Error code under which ``retry.on`` names a timeout.
 TIMEOUT_CODE = "TIMEOUT"
@@ -45,17 +46,23 @@ class Result:
     failed: bool = False
     cause: Mapping[str, Any] = field(default_factory=lambda: {"kind": "instant"})
     errors: tuple[Mapping[str, Any], ...] = ()
+    #: The node keeps a token for itself: it has something left to do, later.
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Where and when: ``now`` in ms, ``last_reply`` as in :class:`~cch.interpreter.host.Call`."""
+    """Where and when: ``now`` in ms, ``last_reply`` as in :class:`~cch.interpreter.host.Call`.
+
+    ``again``: the token that the node kept for itself at an earlier visit.
+    """
 
     graph: Graph
     number: int
     context: Mapping[str, Any]
     now: int
     last_reply: Mapping[str, Any] | None = None
+    again: bool = False
 
 
 def is_instant(node: Node) -> bool:
@@ -145,12 +152,14 @@ async def perform(node: Node, visit: Visit, host: Host) -> Result:
     match node:
         case AsyncRequest():
             return await _request(node, visit, host)
+        case ScheduledRequest():
+            return await _scheduled(node, visit, host) if visit.again else _schedule(node, visit)
+        case EventWait():
+            return await _event(node, visit, host)
         case SyncCall():
             return await _attempts(node, visit, host, _sync_call)
         case LibraryCall():
             return await _attempts(node, visit, host, _library_call)
-        case ScheduledRequest() | EventWait():
-            raise GraphError(f"{node.type} {node.name!r} is not executed by this version")
         case _:
             raise GraphError(f"{node.name!r} does not wait or call")
 
@@ -162,7 +171,46 @@ def _codes(payload: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(m["code"]) for m in messages if isinstance(m, Mapping) and m.get("code") is not None)
 
 
-async def _request(node: AsyncRequest, visit: Visit, host: Host) -> Result:
+def _date(node: ScheduledRequest, context: Mapping[str, Any]) -> int | None:
+    """The date at which to send, in ms; None if the context has none that can be read."""
+    value = lookup(context, node.date_context_key)
+    try:
+        date = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _schedule(node: ScheduledRequest, visit: Visit) -> Result:
+    """Go on at once; the node keeps a token for the date."""
+    date = _date(node, visit.context)
+    if date is None:
+        found = as_text(lookup(visit.context, node.date_context_key))
+        return failure(visit.graph, node, f"{node.date_context_key} is {found[:80]!r}, not an ISO 8601 date")
+    cause = {"kind": "schedule", "at": _iso(date)}
+    return Result(label="on_success", patch=node.on_schedule_set, cause=cause, again=True)
+
+
+async def _scheduled(node: ScheduledRequest, visit: Visit, host: Host) -> Result:
+    date = _date(node, visit.context)
+    if date is not None and date > host.now():
+        host.note("waiting for the date", node=node.name, at=_iso(date))
+        await host.sleep_until(date)
+    return await _request(node, visit, host)
+
+
+async def _event(node: EventWait, visit: Visit, host: Host) -> Result:
+    query = EventQuery(node=node.name, visit=visit.number, event_key=node.event_key or "", timeout=node.timeout)
+    answer = await host.wait_event(query)
+    if answer.kind == "timeout":
+        wanted = f"no event with {node.event_key!r}" if node.event_key else "no event"
+        reason = f"{wanted} came within {node.timeout:g} s"
+        return failure(visit.graph, node, reason, label="on_timeout", cause={"kind": "timeout"})
+    patch = {**answer.payload, **({"status": answer.status} if answer.status else {})}
+    return Result(label="on_event", patch=patch, cause={"kind": "event", "message": answer.message})
+
+
+async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
     attempt = host.first_attempt(node.name, visit.number)
     tries = 0
     while True:
@@ -193,7 +241,7 @@ def _again(answer: Answer, retry: Retry, tries: int) -> bool:
     return retry.covers(codes)
 
 
-def _error_goes_on(node: AsyncRequest, graph: Graph) -> bool:
+def _error_goes_on(node: Requesting, graph: Graph) -> bool:
     """Whether an ERROR reply goes ``on_response``, where the author's condition decides."""
     if node.error_reply is not None:
         return node.error_reply == "response"
@@ -201,7 +249,7 @@ def _error_goes_on(node: AsyncRequest, graph: Graph) -> bool:
     return node.on_failure is None or (isinstance(after, Condition) and after.condition_on_key == "status")
 
 
-def _answered(node: AsyncRequest, visit: Visit, answer: Answer, attempt: int) -> Result:
+def _answered(node: Requesting, visit: Visit, answer: Answer, attempt: int) -> Result:
     cause = {"kind": answer.kind, "command_id": answer.command_id, "attempt": attempt}
     match answer.kind:
         case "timeout":

@@ -9,6 +9,7 @@ from cch.ledger.messages import Messages
 from cch.ledger.payloads import Payloads
 from cch.ledger.requests import Requests
 from cch.ledger.store import BlobStore, ItemStore
+from cch.ledger.waits import Waits
 
 _DAY = 86_400
 
@@ -23,4 +24,5 @@ class Ledger:
         self.journal = Journal(store, payloads)
         self.requests = Requests(store, payloads)
         self.messages = Messages(store, payloads)
+        self.waits = Waits(store)
         self.mailboxes = Mailboxes(store)

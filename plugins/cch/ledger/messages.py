@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cch.ledger.payloads import Payloads
+from cch.ledger.payloads import Payloads, sha256
 from cch.ledger.records import FINAL, Fate, MessageRecord
 from cch.ledger.requests import box_of
-from cch.ledger.store import NEW, Absent, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 _TEXTS = ("fate", "kind", "reason", "instance", "source", "branch", "command_id", "claimed_for")
 #: Fates that a person may have to look at.
@@ -29,6 +29,15 @@ class Held:
 
     key: str
     pointer: str
+
+
+#: Attribute with the wait that took an event whatever its keys.
+_ANY = "consumed_by"
+
+
+def _consumer(event_key: str) -> str:
+    """Attribute with the wait that took an event for this key."""
+    return f"consumed_{sha256(event_key)[:12]}" if event_key else _ANY
 
 
 def message_key(queue: str, message_id: str) -> str:
@@ -63,8 +72,8 @@ class Messages:
             pass
         return Stored(record.key)
 
-    async def hold(self, record: MessageRecord) -> MessageRecord:
-        """Store a reply that nobody asked for yet, and let its box know."""
+    async def hold(self, record: MessageRecord, source: str = "") -> MessageRecord:
+        """Store a reply or event that nobody waits for yet, and let its box know (under ``source``)."""
         held = replace(record, fate="held")
         try:
             await self._store.put(await self._item(held), NEW)
@@ -76,7 +85,7 @@ class Messages:
                 {
                     "PK": box_of(record.instance, record.branch),
                     "SK": f"HELD#{record.received:015d}#{record.key}",
-                    "source": record.source,
+                    "source": source or record.source,
                 }
             )
         return held
@@ -102,6 +111,49 @@ class Messages:
 
     async def unhold(self, instance: str, branch: str, pointer: str) -> None:
         await self._store.delete((box_of(instance, branch), pointer))
+
+    async def first_of(self, record: MessageRecord) -> str:
+        """Key of the first message that brought this event: the sender's id tells a repeated one."""
+        key = (box_of(record.instance, record.branch), f"EID#{record.source}#{record.command_id}")
+        try:
+            await self._store.put({"PK": key[0], "SK": key[1], "message": record.key}, NEW)
+        except ConditionFailedError as failed:
+            assert failed.item is not None
+            return str(failed.item["message"])
+        return record.key
+
+    async def consume(self, key: str, wait: str, event_key: str) -> bool:
+        """Let a wait have an event, unless another wait has it; an event serves one wait for each event key."""
+        mine = _consumer(event_key)
+        free = (Absent(mine), Absent(_ANY)) if event_key else (Absent(_ANY), Equals("fate", "held"))
+        try:
+            await self._store.update((key, "-"), Change(set={mine: wait}), When((free, (Equals(mine, wait),))))
+        except ConditionFailedError:
+            return False
+        return True
+
+    async def release(self, key: str, wait: str, event_key: str) -> None:
+        """Give an event back: its wait had timed out before."""
+        mine = _consumer(event_key)
+        try:
+            await self._store.update((key, "-"), Change(remove=(mine,)), When.all(Equals(mine, wait)))
+        except ConditionFailedError:
+            pass  # it was never this wait's
+
+    async def end_hold(self, key: str, fate: Fate, reason: str = "") -> None:
+        """The final fate of a held message, whose body stays."""
+        change = {"fate": fate, **({"reason": reason} if reason else {})}
+        if fate in _UNMATCHED:
+            change["open_fate"] = fate
+        try:
+            await self._store.update((key, "-"), Change(set=change), When.all(Equals("fate", "held")))
+        except ConditionFailedError:
+            pass  # it has one
+
+    async def all_held(self, instance: str, branch: str = "") -> list[Held]:
+        """Everything that is held for an instance, whatever its source."""
+        items = await self._store.query(box_of(instance, branch), "HELD#")
+        return [Held(key=item["SK"].split("#", 2)[2], pointer=item["SK"]) for item in items]
 
     async def unmatched(self, fate: Fate, limit: int = 100) -> list[MessageRecord]:
         """Messages of a fate that a person may look at, newest first (eventually consistent)."""

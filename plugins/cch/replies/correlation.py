@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from cch.errors import RejectedMessageError
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
 from cch.ledger.records import Fate, MessageRecord, RequestRecord
+from cch.ledger.waits import WaitRecord
 from cch.replies.envelope import Command, parse_command
 
 
@@ -20,6 +21,14 @@ class Settled:
     stored: Stored | None
     fate: Fate
     request: RequestRecord | None = None
+    waits: tuple[WaitRecord, ...] = ()
+
+    def owners(self) -> Iterator[tuple[str, str]]:
+        """(router, id of request or wait) of everybody who must look again."""
+        if self.request is not None:
+            yield from ((owner, self.request.command_id) for owner in self.request.owners)
+        for wait in self.waits:
+            yield from ((owner, wait.id) for owner in wait.owners)
 
 
 def reply_patch(command: Command) -> tuple[str, Mapping[str, Any]]:

@@ -167,6 +167,24 @@ def iso(milliseconds: int) -> str:
     return text.replace("+00:00", "Z")
 
 
+def event_command(
+    *, instance: str, command_id: str, payload: Mapping[str, Any], branch: str, status: str, now: int
+) -> str:
+    """The body of an EVENT_WAIT_RESP, as ``cch event`` sends it."""
+    command: dict[str, Any] = {
+        "type": "EVENT_WAIT_RESP",
+        "id": command_id,
+        "source": "cch",
+        "timestamp": iso(now),
+        "payload": dict(payload),
+    }
+    if branch:
+        command["routingHint"] = {"branchKey": branch}
+    if status:
+        command["status"] = status
+    return json.dumps({"workflowInstanceId": instance, "command": command})
+
+
 def start_command(
     *, instance: str, command_id: str, definition_uri: str, context: Mapping[str, Any], correlation_id: str, now: int
 ) -> str:

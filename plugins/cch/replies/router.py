@@ -17,10 +17,11 @@ from typing import Any
 from cch.errors import CchError, MalformedMessageError, RejectedMessageError
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
-from cch.ledger.records import FINAL, MessageRecord, RequestRecord
+from cch.ledger.records import FINAL, MessageRecord
 from cch.names import Names
 from cch.replies.correlation import Correlator, Settled
 from cch.replies.envelope import Command, parse_command
+from cch.replies.events import Events
 from cch.replies.queue import BATCH, LONGEST_WAIT, MessageQueue, Queues, Received
 from cch.replies.starts import Admission, Starter
 from cch.replies.waiters import Waiters
@@ -62,6 +63,7 @@ class Router:
         self._consumers = consumers
         self._mailbox_seconds = mailbox_seconds
         self.correlator = Correlator(ledger)
+        self.events = Events(ledger)
         self._starter = Starter(ledger, admission)
         self._doorbells: set[Callable[[], None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,8 +95,8 @@ class Router:
                 failed = error
                 log.warning("message not handled yet", extra={"cch_message": message.key, "cch_error": str(error)})
                 continue
-            if settled.request is not None:
-                self._note_owners(settled.request, wakes)
+            for owner, waiter in settled.owners():
+                wakes.setdefault(owner, set()).add(waiter)
             rings |= kind == "START_WORKFLOW" and settled.fate == "matched"
             if settled.stored is not None:
                 done.append((message, settled.stored))
@@ -148,7 +150,7 @@ class Router:
             case "ASYNC_RESP":
                 return await self.correlator.reply(command, record, now)
             case "EVENT_WAIT_RESP":
-                raise RejectedMessageError("EVENT_WAIT_RESP: this version has no event_wait nodes")
+                return await self.events.event(command, record)
 
     async def _refuse(self, message: Received, record: MessageRecord) -> Settled:
         """Forward to the queue of rejected messages with the reason, then store; at least once, never not."""
@@ -167,10 +169,6 @@ class Router:
         body = message.body.encode("utf-8", "replace").decode("utf-8")
         stored = await self._ledger.messages.settle(replace(record, body=body))
         return Settled(stored=stored, fate=record.fate)
-
-    def _note_owners(self, request: RequestRecord, wakes: dict[str, set[str]]) -> None:
-        for owner in request.owners:
-            wakes.setdefault(owner, set()).add(request.command_id)
 
     async def _wake(self, wakes: dict[str, set[str]]) -> None:
         for owner, command_ids in wakes.items():

@@ -149,6 +149,8 @@ class Dispatcher:
         what = "is gone" if state == "missing" else f"ended as {state}"
         reason = f"Airflow's run {instance.run_id} {what} before every node was done"
         ended = await self._platform.ledger.instances.end(instance.id, "failed", self._platform.clock(), reason)
+        if ended:
+            await self._platform.router.events.sweep(instance.id)
         for request in await self._platform.ledger.requests.of_instance(instance.id) if ended else ():
             if request.state == "open":
                 mine, closed = await self._platform.ledger.requests.close(

@@ -241,4 +241,5 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     status = flow.status()
     if status != "running":
         reason = str(flow.failures[0].patch.get("_internalError", "")) if flow.failures else ""
-        await platform.ledger.instances.end(instance_id, status, platform.clock(), reason)
+        if await platform.ledger.instances.end(instance_id, status, platform.clock(), reason):
+            await platform.router.events.sweep(instance_id)

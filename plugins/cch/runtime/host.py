@@ -11,10 +11,12 @@ from typing import Any
 from cch.capabilities.calls import run_call
 from cch.capabilities.registry import find_library
 from cch.errors import CapabilityError, CchError, ServiceUnavailableError
-from cch.interpreter.host import Answer, Call, OvertakenError, Request
+from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, OvertakenError, Request
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
+from cch.ledger.waits import WaitRecord
+from cch.replies.envelope import parse_command
 from cch.replies.outgoing import capability_queue, request_body
 from cch.replies.queue import MAX_BODY
 from cch.runtime.platform import Platform
@@ -42,7 +44,7 @@ class Try:
 class LedgerHost:
     """:class:`~cch.interpreter.host.Host` for one try of one region."""
 
-    def __init__(self, platform: Platform, instance: Instance, attempt: Try, next_entry: int) -> None:
+    def __init__(self, platform: Platform, instance: Instance, attempt: Try, next_entry: int, branch: str = "") -> None:
         self.instance_id = instance.id
         self.correlation_id = instance.correlation_id
         self.workflow_id = instance.workflow_id
@@ -50,6 +52,7 @@ class LedgerHost:
         self._platform = platform
         self._try = attempt
         self._next_entry = next_entry
+        self._branch = branch
 
     def now(self) -> int:
         return self._platform.clock()
@@ -94,6 +97,54 @@ class LedgerHost:
             "%s %s", event, shown, extra={"cch_instance": self.instance_id, **{f"cch_{k}": v for k, v in facts.items()}}
         )
 
+    # --- events ---------------------------------------------------------------------------------------------
+
+    async def wait_event(self, query: EventQuery) -> EventAnswer:
+        platform = self._platform
+        platform.router.start(_SHORT_POLL)
+        wait_id = self._try.key.command_id(self._try.generation, query.node, query.visit, 0)
+        with platform.router.waiters.registered(wait_id) as woken:
+            created = self.now()
+            wait = WaitRecord(
+                id=wait_id,
+                instance=self.instance_id,
+                branch=self._branch,
+                node=query.node,
+                event_key=query.event_key,
+                state="open",
+                created=created,
+                deadline=0 if query.timeout is None else created + round(query.timeout * 1000),
+                task_instance=self._try.task_instance,
+            )
+            wait = await platform.ledger.waits.open(wait, platform.router.id)
+            self.note("waiting for an event", node=query.node, event_key=query.event_key)
+            while wait.state == "open":
+                wait = await self._next_event(wait, woken)
+        if wait.state != "event":
+            return EventAnswer(kind="timeout")
+        record = await platform.ledger.messages.get(wait.message)
+        assert record is not None
+        command = parse_command(record.body)
+        return EventAnswer(kind="event", payload=command.payload, status=command.status, message=wait.message)
+
+    async def _next_event(self, wait: WaitRecord, woken: asyncio.Event) -> WaitRecord:
+        """Take an event that is there, else wait to be woken, or for the time to be up."""
+        woken.clear()
+        try:
+            wait = await self._platform.router.events.take(wait, self.now())
+            if wait.state != "open":
+                return wait
+            seconds = None if not wait.deadline else max(0.0, (wait.deadline - self.now()) / 1000)
+            try:
+                await asyncio.wait_for(woken.wait(), seconds)
+            except TimeoutError:
+                if await self._time_is_up(wait.deadline):
+                    return await self._platform.ledger.waits.close(wait, "timed_out", self.now())
+        except ServiceUnavailableError as error:
+            self.note("cannot read the ledger yet", error=str(error))
+            await asyncio.sleep(1.0)
+        return wait
+
     # --- requests --------------------------------------------------------------------------------------------
 
     async def request(self, request: Request) -> Answer:
@@ -131,7 +182,7 @@ class LedgerHost:
             request_key=f"{self.instance_id}/{request.node}/{request.visit}",
             reply_to=reply_to,
             created=created,
-            branch="",
+            branch=self._branch,
             capability_id=request.capability_id,
             output_keys=request.request_output_keys,
             context=request.context,
@@ -147,7 +198,7 @@ class LedgerHost:
             visit=request.visit,
             attempt=request.attempt,
             source=request.capability_id,
-            branch="",
+            branch=self._branch,
             state="open",
             created=created,
             deadline=0 if request.timeout is None else created + round(request.timeout * 1000),
@@ -209,7 +260,7 @@ class LedgerHost:
             try:
                 await asyncio.wait_for(woken.wait(), seconds)
             except TimeoutError:
-                if await self._time_is_up(record):
+                if await self._time_is_up(record.deadline):
                     return await self._close(record, "timed_out")
                 continue
             woken.clear()
@@ -224,10 +275,10 @@ class LedgerHost:
             record = found
         return record
 
-    async def _time_is_up(self, record: RequestRecord) -> bool:
+    async def _time_is_up(self, deadline: int) -> bool:
         """Whether the store's clock agrees; a wrong local clock must not end a request."""
         server = await self._platform.ledger.store.server_time()
-        if server is None or abs(server - self.now()) <= _CLOCK_TOLERANCE or server >= record.deadline:
+        if server is None or abs(server - self.now()) <= _CLOCK_TOLERANCE or server >= deadline:
             return True
         log.warning(
             "this machine's clock is wrong: not timing out yet", extra={"cch_clock_difference_ms": self.now() - server}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -157,7 +158,7 @@ async def test_absence_is_believed_only_for_a_while(aws_client: Any, monkeypatch
     sqs = await aws_client("sqs")
     queues = SqsQueues(sqs)
     clock = [1000.0]
-    monkeypatch.setattr("cch.aws.queues.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("cch.aws.queues.time", SimpleNamespace(monotonic=lambda: clock[0]))
     name = f"later-{next(_numbers)}"
     before = await queues.find(name)
     await sqs.create_queue(QueueName=name)

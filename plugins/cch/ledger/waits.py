@@ -1,0 +1,85 @@
+"""Waits for events: like a request, one item decides between event and timeout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cch.ledger.requests import box_of
+from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
+
+WaitState = Literal["open", "event", "timed_out", "superseded"]
+_OPEN = When.all(Equals("state", "open"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitRecord:
+    """One visit's wait. ``message`` is the key of the event that ended it; times in ms, 0 for none."""
+
+    id: str
+    instance: str
+    branch: str
+    node: str
+    event_key: str
+    state: WaitState
+    created: int
+    deadline: int
+    task_instance: str
+    owners: frozenset[str] = frozenset()
+    message: str = ""
+    closed_at: int = 0
+
+
+_TEXTS = ("node", "event_key", "state", "task_instance", "message")
+_NUMBERS = ("created", "deadline", "closed_at")
+
+
+class Waits:
+    """``BOX#<instance>#<branch>`` / ``EVT#<wait id>``."""
+
+    def __init__(self, store: ItemStore) -> None:
+        self._store = store
+
+    def _record(self, item: Item) -> WaitRecord:
+        values: dict[str, Any] = {name: item.get(name, "") for name in _TEXTS}
+        values |= {name: item.get(name, 0) for name in _NUMBERS}
+        _, instance, branch = item["PK"].split("#", 2)
+        return WaitRecord(
+            id=item["SK"].removeprefix("EVT#"),
+            instance=instance,
+            branch="" if branch == "-" else branch,
+            owners=frozenset(item.get("owners", ())),
+            **values,
+        )
+
+    async def open(self, record: WaitRecord, owner: str) -> WaitRecord:
+        """Put the wait, or become an owner of the one that is there; the wait as stored."""
+        key = (box_of(record.instance, record.branch), f"EVT#{record.id}")
+        item: Item = {"PK": key[0], "SK": key[1], "owners": frozenset({owner})}
+        for name in (*_TEXTS, *_NUMBERS):
+            if (value := getattr(record, name)) not in ("", 0):
+                item[name] = value
+        try:
+            await self._store.put(item, NEW)
+        except ConditionFailedError:
+            try:
+                return self._record(await self._store.update(key, Change(add={"owners": owner}), _OPEN))
+            except ConditionFailedError as closed:
+                assert closed.item is not None
+                return self._record(closed.item)
+        return self._record(item)
+
+    async def close(self, record: WaitRecord, state: WaitState, now: int, message: str = "") -> WaitRecord:
+        """Close the wait unless it is closed; the wait as it is then."""
+        change: dict[str, Any] = {"state": state, "closed_at": now, **({"message": message} if message else {})}
+        key = (box_of(record.instance, record.branch), f"EVT#{record.id}")
+        try:
+            return self._record(await self._store.update(key, Change(set=change), _OPEN))
+        except ConditionFailedError as closed:
+            assert closed.item is not None
+            return self._record(closed.item)
+
+    async def of_box(self, instance: str, branch: str) -> list[WaitRecord]:
+        """Every wait of an instance's branch, oldest first."""
+        items = await self._store.query(box_of(instance, branch), "EVT#")
+        return sorted((self._record(item) for item in items), key=lambda wait: wait.created)

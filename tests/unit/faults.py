@@ -1,0 +1,67 @@
+"""A table that fails at a chosen call, before or after it has done its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cch.errors import ServiceUnavailableError
+from cch.testing.memory_store import MemoryStore
+
+_OPERATIONS = ("get", "get_many", "put", "update", "delete", "query", "listed", "scan")
+
+
+class Died(ServiceUnavailableError):
+    """The process is gone: nothing it would have done afterwards happens."""
+
+
+class FragileStore(MemoryStore):
+    """Counts its calls; call number ``dies_at`` raises, after its work was done if ``lost``.
+
+    ``broken`` makes every call fail, as an outage does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.dies_at = 0
+        self.lost = False
+        self.broken = False
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in _OPERATIONS:
+            return found
+
+        async def counted(*args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            if self.broken or (self.count == self.dies_at and not self.lost):
+                raise Died("the table does not answer")
+            answer = await found(*args, **kwargs)
+            if self.count == self.dies_at:
+                raise Died("the answer was lost")
+            return answer
+
+        return counted
+
+    def arm(self, at: int, *, lost: bool) -> None:
+        """Die at the ``at``-th call from now."""
+        self.count, self.dies_at, self.lost = 0, at, lost
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        self.broken = True
+        try:
+            yield
+        finally:
+            self.broken = False
+
+    def content(self, *ignored: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """All items by key, without those of partitions that begin with one of ``ignored``."""
+        return {
+            (pk, sk): dict(item)
+            for pk, partition in sorted(self._partitions.items())
+            for sk, item in sorted(partition.items())
+            if not pk.startswith(ignored or ("\0",))
+        }

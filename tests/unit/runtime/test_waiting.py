@@ -1,0 +1,350 @@
+"""Loops, events and schedules on the host of real runs, with ledger and queues in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cch.definition.catalogue import Catalogue
+from cch.definition.source import FolderSource
+from cch.graph.build import build_graph
+from cch.graph.checks import check
+from cch.graph.plan import plan_tasks
+from cch.ledger.audit import audit
+from cch.ledger.ledger import Ledger
+from cch.ledger.records import Instance, InstanceView
+from cch.replies.envelope import event_command
+from cch.runtime.execution import CONF_INSTANCE, RegionEnd, RegionTask, execute_region
+from cch.runtime.platform import Platform
+from cch.settings import Settings
+from cch.testing.memory_queue import MemoryQueues
+from cch.testing.memory_store import MemoryBlobs, MemoryStore
+
+HUMAN_LOOP = """
+workflow_id: human_loop
+workflow_name: Enrich until it works
+entry_point: Enrich
+nodes:
+  Enrich: {type: async_request, capability_id: import#enrich, on_response: Check, on_failure: Failed}
+  Check: {type: condition, condition_on_key: status, branches: {SUCCESS: Done, ERROR: Ask}}
+  Ask: {type: event_wait, event_key: messages, on_success: Clear, timeout: 1h, on_timeout: Failed}
+  Clear: {type: set_state, static_outputs: {status: null}, on_success: Enrich}
+  Failed: {type: end, status: failed}
+  Done: {type: end}
+"""
+SCHEDULED = """
+workflow_id: scheduled
+workflow_name: File before discharge
+entry_point: File
+nodes:
+  File:
+    type: scheduled_request
+    capability_id: declaration#file
+    schedule_parameters: {date_context_key: dates.file}
+    on_schedule_set: {filing: SCHEDULED}
+    on_success: Scheduled
+    on_response: Done
+    on_failure: Failed
+  Scheduled: {type: end}
+  Failed: {type: end, status: failed}
+  Done: {type: end}
+"""
+
+
+@dataclass
+class World:
+    """One instance of one definition, executed by hand."""
+
+    platform: Platform
+    text: str
+    context: dict[str, Any] = field(default_factory=dict)
+    instance: str = field(default_factory=lambda: str(uuid.uuid4()))
+    answers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    async def create(self) -> None:
+        definition, problems = check(self.text, "d.yaml")
+        assert definition is not None, problems
+        self.definition = definition
+        self.plan = plan_tasks(build_graph(definition))
+        await self.platform.ledger.instances.create(
+            Instance(
+                id=self.instance, workflow_id=definition.workflow_id, run_id=self.instance, correlation_id="c",
+                status="pending", started=1, context=self.context, start_message="m",
+            )
+        )  # fmt: skip
+
+    async def execute(self, region: str, task_instance: str = "t1") -> RegionEnd:
+        task = RegionTask(
+            workflow_id=self.definition.workflow_id, region=region, run_id=self.instance,
+            task_instance=task_instance, definition_digest=self.definition.digest,
+            structure_digest=self.plan.structure_digest, conf={CONF_INSTANCE: self.instance},
+        )  # fmt: skip
+        return await execute_region(task, self.platform)
+
+    async def event(self, payload: dict[str, Any], event_id: str = "", status: str = "") -> None:
+        queue = await self.platform.queues.find(self.platform.settings.names.command_queue)
+        assert queue is not None
+        await queue.send(
+            event_command(
+                instance=self.instance, command_id=event_id or str(uuid.uuid4()), payload=payload, branch="",
+                status=status, now=1,
+            )
+        )  # fmt: skip
+
+    async def view(self) -> InstanceView:
+        view = await self.platform.ledger.instances.view(self.instance)
+        assert view is not None
+        return view
+
+    async def visited(self) -> list[str]:
+        outcomes = [o for exit_ in (await self.view()).exits for o in exit_.outcomes]
+        return [o.node for o in sorted(outcomes, key=lambda o: o.stamp)]
+
+    async def fates(self) -> list[str]:
+        items = await self.platform.ledger.store.scan("MSG#")
+        return sorted(item["fate"] for item in items if item["kind"] == "EVENT_WAIT_RESP")
+
+
+async def eventually(look: Callable[[], Any]) -> None:
+    for _ in range(2000):
+        found = look()
+        if await found if asyncio.iscoroutine(found) else found:
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("it never happened")
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+    settings = Settings(cache_folder=str(tmp_path / "cache"), mailbox_seconds=0.01)
+    names = settings.names
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    for text, name in ((HUMAN_LOOP, "human_loop"), (SCHEDULED, "scheduled")):
+        (folder / f"{name}.yaml").write_text(text)
+    opened = Platform(
+        settings=settings,
+        ledger=Ledger(MemoryStore(), MemoryBlobs()),
+        queues=MemoryQueues(names.command_queue, names.reply_queue, names.fallback_queue),
+        catalogue=Catalogue(FolderSource(folder), settings.cache_path, check, 0.0),
+        read_object=lambda uri: uri,
+    )
+    opened.router.start(0.05)
+    opened.router.attach_doorbell(lambda: None)
+    yield opened
+    opened.router.detach_doorbell(lambda: None)
+    await opened.router.stop()
+
+
+async def answer(world: World) -> None:
+    """A capability that gives the world's answers in order; the last one repeats."""
+    platform = world.platform
+    requests = await platform.queues.find(platform.settings.names.fallback_queue)
+    replies = await platform.queues.find(platform.settings.names.reply_queue)
+    assert requests is not None
+    assert replies is not None
+    while True:
+        for received in await requests.receive(0.05):
+            header = json.loads(received.body)["header"]
+            status, payload = world.answers.pop(0) if len(world.answers) > 1 else world.answers[0]
+            command = {
+                "type": "ASYNC_RESP", "id": str(uuid.uuid4()), "source": "Capability:x", "status": status,
+                "timestamp": "2026-01-05T08:00:00Z", "payload": payload, "inReplyTo": header["commandId"],
+            }  # fmt: skip
+            await replies.send(json.dumps({"workflowInstanceId": world.instance, "command": command}))
+        await asyncio.sleep(0)
+
+
+async def with_answers(world: World, work: Any) -> Any:
+    capability = asyncio.create_task(answer(world))
+    try:
+        return await asyncio.wait_for(work, 20)
+    finally:
+        capability.cancel()
+
+
+ERROR = ("ERROR", {"messages": [{"code": "HITL"}]})
+SUCCESS = ("SUCCESS", {"enriched": "e-1"})
+CORRECTION = {"messages": [], "corrected": True}
+
+
+async def test_a_loop_turns_until_a_person_has_mended_it(platform: Platform) -> None:
+    """An ERROR reply asks a person, his event clears the status, and the request is sent anew; all in one task."""
+    world = World(platform, HUMAN_LOOP, answers=[ERROR, SUCCESS])
+    await world.create()
+    run = asyncio.create_task(with_answers(world, world.execute("Enrich")))
+    await eventually(lambda: _waits(world))
+
+    await world.event(CORRECTION)
+
+    end = await run
+    assert end.state == "success"
+    assert await world.visited() == ["Enrich", "Check", "Ask", "Clear", "Enrich", "Check", "Done"]
+    assert (await world.view()).instance.status == "completed"
+    assert await world.fates() == ["matched"]
+    assert (await audit(platform.ledger, _plan_of(world), pause=0.0)).findings == ()
+
+
+async def _waits(world: World) -> bool:
+    return any(w.state == "open" for w in await world.platform.ledger.waits.of_box(world.instance, ""))
+
+
+def _plan_of(world: World) -> Any:
+    async def plan(_instance: Instance) -> Any:
+        return world.plan
+
+    return plan
+
+
+async def test_an_event_that_comes_early_is_used(platform: Platform) -> None:
+    """The person was faster than the workflow: the event is kept and taken when the node waits."""
+    world = World(platform, HUMAN_LOOP, answers=[ERROR, SUCCESS])
+    await world.create()
+    await world.event(CORRECTION)
+    await eventually(lambda: _held(world, 1))
+
+    await with_answers(world, world.execute("Enrich"))
+
+    assert (await world.view()).instance.status == "completed"
+    assert await world.fates() == ["matched"]
+
+
+async def _held(world: World, count: int) -> bool:
+    return len(await world.platform.ledger.messages.all_held(world.instance)) == count
+
+
+async def test_an_event_without_the_key_is_not_taken(platform: Platform) -> None:
+    """It waits for another wait, and is late when the instance ends without one."""
+    world = World(platform, HUMAN_LOOP, answers=[ERROR, SUCCESS])
+    await world.create()
+    await world.event({"other": 1})
+    await eventually(lambda: _held(world, 1))
+    await world.event(CORRECTION)
+
+    await with_answers(world, world.execute("Enrich"))
+
+    assert await world.fates() == ["late", "matched"]
+
+
+async def test_a_repeated_event_is_a_duplicate(platform: Platform) -> None:
+    """The sender's id decides: the second round of the loop waits for an event of its own."""
+    world = World(platform, HUMAN_LOOP, answers=[ERROR, ERROR, SUCCESS])
+    await world.create()
+    await world.event(CORRECTION, "e-1")
+    await world.event(CORRECTION, "e-1")
+    run = asyncio.create_task(with_answers(world, world.execute("Enrich")))
+    await eventually(lambda: _has_fates(world, ["duplicate", "matched"]))
+    assert not run.done()
+
+    await world.event(CORRECTION, "e-2")
+
+    await run
+    assert await world.fates() == ["duplicate", "matched", "matched"]
+    assert (await world.visited()).count("Ask") == 2
+
+
+async def _has_fates(world: World, fates: list[str]) -> bool:
+    return await world.fates() == fates
+
+
+async def test_events_for_nobody(platform: Platform) -> None:
+    """An unknown instance's event is an orphan, an ended one's late."""
+    world = World(platform, HUMAN_LOOP, answers=[SUCCESS])
+    await world.event({"messages": []})
+    await eventually(lambda: _has_fates(world, ["orphan"]))
+    await world.create()
+    await with_answers(world, world.execute("Enrich"))
+
+    await world.event({"messages": []})
+
+    await eventually(lambda: _has_fates(world, ["late", "orphan"]))
+
+
+async def test_a_wait_times_out(platform: Platform) -> None:
+    """After the hour the node goes on_timeout, and an event that comes then is late."""
+    now = [1_000_000]
+    platform.clock = lambda: now[0]  # type: ignore[method-assign]
+    world = World(platform, HUMAN_LOOP.replace("timeout: 1h", "timeout: 10ms"), answers=[ERROR])
+    (platform.catalogue._source._folder / "human_loop.yaml").write_text(world.text)  # type: ignore[attr-defined]
+    await world.create()
+    run = asyncio.create_task(with_answers(world, world.execute("Enrich")))
+    await eventually(lambda: _waits(world))
+    now[0] += 3_600_000
+
+    await run
+
+    assert "Failed" not in await world.visited()
+    end = await world.execute("Failed", "t2")
+    assert end.state == "failed"
+    assert (await world.view()).instance.status == "failed"
+
+
+@pytest.mark.parametrize("entry", range(4))
+async def test_a_killed_loop_continues_where_it_was(platform: Platform, entry: int) -> None:
+    """Whatever commit the process dies at, the same task goes on from the journal and asks nothing twice."""
+    world = World(platform, HUMAN_LOOP, answers=[ERROR, SUCCESS])
+    await world.create()
+    await world.event(CORRECTION)
+    journal = platform.ledger.journal
+    plain, calls = journal.append, 0
+
+    async def dies(*arguments: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == entry + 1:
+            raise asyncio.CancelledError
+        return await plain(*arguments)
+
+    journal.append = dies  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await with_answers(world, world.execute("Enrich"))
+    journal.append = plain  # type: ignore[method-assign]
+
+    end = await with_answers(world, world.execute("Enrich"))
+
+    assert end.state == "success"
+    assert await world.visited() == ["Enrich", "Check", "Ask", "Clear", "Enrich", "Check", "Done"]
+    requests = await platform.ledger.requests.of_instance(world.instance)
+    assert len(requests) == 2
+    assert await world.fates() == ["matched"]
+
+
+async def test_a_scheduled_request_goes_on_at_once_and_sends_at_its_date(platform: Platform) -> None:
+    """The workflow knows at once that it is scheduled; the request leaves when the date has come, not before."""
+    world = World(platform, SCHEDULED, context={"dates": {"file": "1970-01-01T00:16:40.200Z"}}, answers=[SUCCESS])
+    now = [1_000_000]
+    platform.clock = lambda: now[0]  # type: ignore[method-assign]
+    await world.create()
+    run = asyncio.create_task(with_answers(world, world.execute("File")))
+    await asyncio.sleep(0.05)
+    assert await platform.ledger.requests.of_instance(world.instance) == []
+    now[0] += 300
+
+    end = await run
+
+    assert end.state == "success"
+    assert await world.visited() == ["File", "Scheduled", "File", "Done"]
+    context = (await world.view()).exits[0].outcomes[0].patch
+    assert context == {"filing": "SCHEDULED"}
+    (request,) = await platform.ledger.requests.of_instance(world.instance)
+    assert request.created >= 1_000_200
+
+
+@pytest.mark.parametrize("date", ["tomorrow", 7, None])
+async def test_a_date_that_is_none_fails_the_node(platform: Platform, date: Any) -> None:
+    """The reason names the key and what is there."""
+    world = World(platform, SCHEDULED, context={"dates": {"file": date}}, answers=[SUCCESS])
+    await world.create()
+
+    await with_answers(world, world.execute("File"))
+
+    (exit_,) = (await world.view()).exits
+    assert exit_.outcomes[0].label == "on_failure"
+    assert "dates.file" in exit_.outcomes[0].patch["_internalError"]
