@@ -94,9 +94,7 @@ class AirflowRun:
                 verdicts.append("skipped")
         elif found and skipped == len(found):
             verdicts.append("skipped")
-        for parent in self._parents[task]:
-            if parent in self.followed and task not in self.followed[parent]:
-                verdicts.append("skipped")
+        verdicts.extend("skipped" for p in self._parents[task] if task not in self.followed.get(p, (task,)))
         return verdicts or (["ready"] if done == len(found) else [])
 
     async def _settle(self, task: str) -> None:

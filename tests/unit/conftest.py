@@ -34,8 +34,9 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def aws_url() -> Iterator[str]:
     """The address of our AWS stand-in, served from a thread of this process."""
-    from cch.testing.aws_server import create_app
     from werkzeug.serving import WSGIRequestHandler, make_server
+
+    from cch.testing.aws_server import create_app
 
     class Quiet(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"

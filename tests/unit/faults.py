@@ -12,18 +12,20 @@ from cch.testing.memory_store import MemoryStore
 _OPERATIONS = ("get", "get_many", "put", "update", "delete", "query", "listed", "scan")
 
 
-class Died(ServiceUnavailableError):
+class Died(Exception):  # noqa: N818 - what happened to the process, not an error of its own
     """The process is gone: nothing it would have done afterwards happens."""
 
 
 class FragileStore(MemoryStore):
     """Counts its calls; call number ``dies_at`` raises, after its work was done if ``lost``.
 
-    ``broken`` makes every call fail, as an outage does.
+    ``broken`` makes every call fail, as an outage does. ``shared`` is another view of the same items.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: MemoryStore | None = None) -> None:
         super().__init__()
+        if shared is not None:
+            self._partitions = shared._partitions
         self.count = 0
         self.dies_at = 0
         self.lost = False
@@ -36,11 +38,13 @@ class FragileStore(MemoryStore):
 
         async def counted(*args: Any, **kwargs: Any) -> Any:
             self.count += 1
-            if self.broken or (self.count == self.dies_at and not self.lost):
-                raise Died("the table does not answer")
+            if self.broken:
+                raise ServiceUnavailableError("the table does not answer")
+            if self.count == self.dies_at and not self.lost:
+                raise Died("before the call")
             answer = await found(*args, **kwargs)
             if self.count == self.dies_at:
-                raise Died("the answer was lost")
+                raise Died("after the call")
             return answer
 
         return counted

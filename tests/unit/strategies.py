@@ -139,7 +139,9 @@ class _Maker:
         )  # fmt: skip
         self.nodes[name] |= {"output_key": f"k_{name}", "parameters": {"node": name}}
         kind = self.pick(["success", "success", "raises"])
-        self.script[name] = Behaviour(kind=kind, payload={"value": self.pick(VALUES)}, pace=self.draw(st.integers(0, 4)))
+        self.script[name] = Behaviour(
+            kind=kind, payload={"value": self.pick(VALUES)}, pace=self.draw(st.integers(0, 4))
+        )
         return name
 
     def set_state(self, after: str | None) -> str:
@@ -189,7 +191,7 @@ class _Maker:
     def useless_ways(self) -> None:
         """An ``on_failure`` where nothing fails: allowed, and never taken."""
         names = list(self.nodes)
-        for index, (name, node) in enumerate(self.nodes.items()):
+        for index, (_name, node) in enumerate(self.nodes.items()):
             if index and node["type"] in ("fork", "join", "end", "end_branch", "set_state", "entry") and self.maybe(8):
                 node["on_failure"] = self.pick(names[:index])
 

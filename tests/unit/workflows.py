@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
+
 from cch.definition.reader import read_definition
 from cch.graph.build import build_graph
 from cch.graph.model import Graph

@@ -23,6 +23,7 @@ from cch.definition.model import (
 )
 from cch.graph.model import Graph
 from cch.graph.regions import carriers, plan_regions
+from cch.graph.scopes import root_scope
 
 
 def _shape(node: Node) -> tuple[str, str]:
@@ -63,7 +64,7 @@ def mermaid(graph: Graph) -> str:
 
 def as_data(graph: Graph) -> dict[str, Any]:
     """Nodes, edges and regions as JSON values."""
-    regions = plan_regions(graph)
+    regions = plan_regions(root_scope(graph))
     carrier = carriers(regions)
     return {
         "workflow_id": graph.definition.workflow_id,

@@ -20,6 +20,7 @@ from typing import Literal
 from cch.definition.model import Join
 from cch.graph.model import Edge, Graph
 from cch.graph.regions import Region, carriers, plan_regions
+from cch.graph.scopes import root_scope
 
 TaskKind = Literal["region", "marker", "gate"]
 #: Names of Airflow's trigger rules.
@@ -95,8 +96,8 @@ class _TaskIds:
 
 class _Planner:
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.regions = plan_regions(graph)
+        self.graph = root_scope(graph)
+        self.regions = plan_regions(self.graph)
         self.carrier = carriers(self.regions)
         self.ids = _TaskIds()
         self.tasks: dict[str, PlannedTask] = {}

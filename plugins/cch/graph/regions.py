@@ -23,6 +23,7 @@ from cch.definition.model import (
     Join,
     LibraryCall,
     LogError,
+    MapFork,
     Node,
     ScheduledRequest,
     SetState,
@@ -53,7 +54,7 @@ class _Draft:
 
 
 def waits(node: Node) -> bool:
-    return isinstance(node, AsyncRequest | ScheduledRequest | EventWait)
+    return isinstance(node, AsyncRequest | ScheduledRequest | EventWait | MapFork)
 
 
 def calls(node: Node) -> bool:

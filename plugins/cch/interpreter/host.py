@@ -126,6 +126,10 @@ class Host(Protocol):
         """
         ...
 
+    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[Host, Sequence[Outcome]]:
+        """The scope of one item of a map: a host that speaks for it, and what was committed for it before."""
+        ...
+
     def note(self, event: str, **facts: Any) -> None:
         """Tell people, in the task's log. No payloads."""
         ...

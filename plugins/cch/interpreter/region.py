@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from cch.definition.model import ScheduledRequest
+from cch.definition.model import MapFork, ScheduledRequest
 from cch.graph.regions import Region
 from cch.interpreter.flow import Ready, TokenFlow
 from cch.interpreter.host import Host
@@ -71,7 +71,12 @@ class RegionRun:
             last_reply=self._flow.last_reply(ready.parents),
             again=any(self._flow.outcomes[parent].node == ready.node for parent in ready.parents)
             and isinstance(self._flow.graph.nodes[ready.node], ScheduledRequest),
+            failed_items=self._failed_items(ready),
         )
+
+    def _failed_items(self, ready: Ready) -> dict[str, str]:
+        causes = [self._flow.outcomes[parent].cause for parent in ready.parents]
+        return {key: why for cause in causes if cause["kind"] == "map" for key, why in cause["failed"].items()}
 
     def _too_often(self, ready: Ready) -> Result | None:
         node = self._flow.graph.nodes[ready.node]
@@ -96,7 +101,14 @@ class RegionRun:
 
     async def _perform(self, ready: Ready, now: int) -> Result:
         node = self._flow.graph.nodes[ready.node]
-        return self._too_often(ready) or await perform(node, self._visit(ready, now), self._host)
+        if (failed := self._too_often(ready)) is not None:
+            return failed
+        visit = self._visit(ready, now)
+        if isinstance(node, MapFork):
+            from cch.interpreter.mapping import run_map  # noqa: PLC0415 - a map's items are regions again
+
+            return await run_map(node, visit, self._host)
+        return await perform(node, visit, self._host)
 
     async def _next_turn(self) -> list[Outcome]:
         await asyncio.wait([task for _, _, task in self._running.values()], return_when=asyncio.FIRST_COMPLETED)

@@ -54,7 +54,8 @@ class Result:
 class Visit:
     """Where and when: ``now`` in ms, ``last_reply`` as in :class:`~cch.interpreter.host.Call`.
 
-    ``again``: the token that the node kept for itself at an earlier visit.
+    ``again``: the token that the node kept for itself at an earlier visit. ``failed_items``: branch key → reason, of
+    the maps that a join waited for.
     """
 
     graph: Graph
@@ -63,11 +64,13 @@ class Visit:
     now: int
     last_reply: Mapping[str, Any] | None = None
     again: bool = False
+    failed_items: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_instant(node: Node) -> bool:
     """Whether the node needs neither time nor anybody else."""
-    return not isinstance(node, AsyncRequest | ScheduledRequest | EventWait | SyncCall | LibraryCall)
+    effects = AsyncRequest | ScheduledRequest | EventWait | SyncCall | LibraryCall | MapFork
+    return not isinstance(node, effects)
 
 
 def failure(
@@ -97,7 +100,7 @@ def _iso(now: int) -> str:
 def evaluate(node: Node, visit: Visit) -> Result:
     """Run an instant node.
 
-    :raises GraphError: the node is not instant, or its region is not supported by this version.
+    :raises GraphError: the node is not instant.
     """
     match node:
         case Entry():
@@ -111,14 +114,12 @@ def evaluate(node: Node, visit: Visit) -> Result:
         case Fork():
             return Result(label=FORKED)
         case Join():
-            return Result(label="on_success")
+            return _join(node, visit)
         case EndBranch():
             return Result(label=BRANCH_END)
         case End():
             return Result(failed=node.status == "failed")
-        case MapFork():
-            raise GraphError(f"map_fork {node.name!r} is not executed by this version")
-        case AsyncRequest() | ScheduledRequest() | EventWait() | SyncCall() | LibraryCall():
+        case AsyncRequest() | ScheduledRequest() | EventWait() | SyncCall() | LibraryCall() | MapFork():
             raise GraphError(f"{node.name!r} is no instant node")
         case _:
             assert_never(node)
@@ -134,6 +135,17 @@ def _log_error(node: LogError, visit: Visit) -> Result:
     return Result(label="on_success", errors=(error,))
 
 
+def _join(node: Join, visit: Visit) -> Result:
+    if visit.failed_items:
+        named = "; ".join(f"{key}: {reason}" for key, reason in list(visit.failed_items.items())[:5])
+        return failure(visit.graph, node, f"{len(visit.failed_items)} items failed: {named}")
+    if node.destination is None:
+        return Result(label="on_success")
+    maps = [branch for name in node.join_branches if isinstance(branch := visit.graph.nodes[name], MapFork)]
+    results = [item for each in maps for item in lookup(visit.context, each.input_list_key) or ()]
+    return Result(label="on_success", patch=nested(node.destination, results))
+
+
 def _condition(node: Condition, visit: Visit) -> Result:
     text = as_text(lookup(visit.context, node.condition_on_key))
     for branch in (text, "_default"):
@@ -147,7 +159,7 @@ def _condition(node: Condition, visit: Visit) -> Result:
 async def perform(node: Node, visit: Visit, host: Host) -> Result:
     """Run a node that waits or calls.
 
-    :raises GraphError: the node is instant, or its kind is not supported by this version.
+    :raises GraphError: the node is instant, or a map (see :mod:`cch.interpreter.mapping`).
     """
     match node:
         case AsyncRequest():

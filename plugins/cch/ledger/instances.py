@@ -9,7 +9,7 @@ from typing import Any
 from cch.errors import LedgerError
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import Payloads, dump
-from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView
+from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, RegionKey, scope_id
 from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 _FIELDS = (
@@ -191,6 +191,24 @@ class Instances:
             )
         except ConditionFailedError:
             pass  # it ended meanwhile
+
+    async def put_scope(self, key: RegionKey, node: str, index: int, branch: str) -> None:
+        """Note an item of a map, for people and for sweeping up: ``MAP#<instance>`` / ``<scope>``."""
+        await self._store.put(
+            {
+                "PK": f"MAP#{key.instance}",
+                "SK": scope_id(key.scope),
+                "path": key.scope[:1000],
+                "node": node,
+                "index": index,
+                "branch": branch,
+                "region": key.region,
+            }
+        )
+
+    async def branches(self, instance_id: str) -> list[str]:
+        """The branch keys that an instance's maps have used."""
+        return sorted({item["branch"] for item in await self._store.query(f"MAP#{instance_id}")})
 
     async def by_correlation(self, correlation_id: str) -> list[Instance]:
         """Instances of a business key, newest first (eventually consistent)."""

@@ -122,8 +122,8 @@ class Correlator:
             return await self._by_source(command, record, now)
         return Settled(stored=Stored(record.key), fate="held")
 
-    async def take_held(self, request: RequestRecord, now: int) -> None:
-        """Let replies that came before ``request`` was made answer it."""
+    async def take_held(self, request: RequestRecord, now: int) -> bool:
+        """Let replies that came before ``request`` was made answer it; whether one did, and nobody was woken."""
         for held in await self._ledger.messages.held(request.instance, request.branch, request.source):
             record = await self._ledger.messages.get(held.key)
             if record is not None and record.fate in ("held", "claimed"):
@@ -131,5 +131,6 @@ class Correlator:
                 settled = await self._claim(request.command_id, command, record, now)
                 if settled.fate == "matched":
                     await self._ledger.messages.unhold(request.instance, request.branch, held.pointer)
-                    return
+                    return True
             await self._ledger.messages.unhold(request.instance, request.branch, held.pointer)
+        return False

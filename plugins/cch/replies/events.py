@@ -49,9 +49,10 @@ class Events:
 
     async def sweep(self, instance: str) -> None:
         """What is still held for an instance that has ended came too late."""
-        for held in await self._ledger.messages.all_held(instance):
-            await self._ledger.messages.end_hold(held.key, "late", f"instance {instance} has ended")
-            await self._ledger.messages.unhold(instance, "", held.pointer)
+        for branch in ("", *await self._ledger.instances.branches(instance)):
+            for held in await self._ledger.messages.all_held(instance, branch):
+                await self._ledger.messages.end_hold(held.key, "late", f"instance {instance} has ended")
+                await self._ledger.messages.unhold(instance, branch, held.pointer)
 
     async def take(self, wait: WaitRecord, now: int) -> WaitRecord:
         """Let the oldest event that fits end the wait; the wait as it is then."""

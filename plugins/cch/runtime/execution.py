@@ -16,11 +16,11 @@ from cch.graph.plan import Plan, plan_tasks
 from cch.graph.regions import carriers
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
-from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import RegionRun
-from cch.ledger.records import Exit, Instance, InstanceView, JournalEntry, RegionKey, instance_id_of_run
+from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
 from cch.runtime.admission import context_problems
 from cch.runtime.host import LedgerHost, Try
+from cch.runtime.journaling import enter
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -126,61 +126,6 @@ def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:
         )
 
 
-@dataclass(slots=True)
-class _Journal:
-    """What the journal says so far."""
-
-    entries: int = 0
-    generation: int = 0
-    task_instance: str = ""
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def take(self, entry: JournalEntry) -> None:
-        self.entries += 1
-        if entry.kind == "try":
-            self.task_instance = entry.task_instance
-            self.generation = entry.generation
-            if entry.mode == "fresh":
-                self.outcomes, self.dropped = {}, {}
-            for outcome_id, attempt in entry.dropped.items():
-                self.outcomes.pop(outcome_id, None)
-                self.dropped[outcome_id] = attempt
-        else:
-            self.outcomes.update({outcome.id: outcome for outcome in entry.outcomes})
-
-    def next_try(self, task_instance: str, last_exit: Exit | None) -> JournalEntry:
-        """How a newer task instance begins: continue after a failure, anew after a success."""
-        if not self.entries:
-            return JournalEntry(kind="try", mode="first", task_instance=task_instance, generation=0)
-        failed = [outcome for outcome in self.outcomes.values() if outcome.failed]
-        if last_exit is not None and not failed:
-            return JournalEntry(kind="try", mode="fresh", task_instance=task_instance, generation=self.generation + 1)
-        dropped = {outcome.id: int(outcome.cause.get("attempt", 0)) for outcome in failed}
-        return JournalEntry(
-            kind="try", mode="continue", task_instance=task_instance, generation=self.generation, dropped=dropped
-        )
-
-
-async def _enter(task: RegionTask, key: RegionKey, view: InstanceView, platform: Platform) -> _Journal | None:
-    """Read the journal and take part in it; None if a newer copy of the task has taken over."""
-    last_exit = next((exit_ for exit_ in view.exits if exit_.region == task.region), None)
-    while True:
-        journal = _Journal()
-        for entry in await platform.ledger.journal.read(key):
-            journal.take(entry)
-        if journal.task_instance == task.task_instance:
-            return journal
-        if journal.task_instance > task.task_instance:
-            return None
-        entry = journal.next_try(task.task_instance, last_exit)
-        if await platform.ledger.journal.append(key, journal.entries, entry):
-            journal.take(entry)
-            if entry.mode != "first":
-                await platform.ledger.instances.reopen(key.instance)
-            return journal
-
-
 async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: Plan) -> RegionEnd:
     key = RegionKey(instance=instance.id, region=task.region)
     region = plan.regions[task.region]
@@ -191,7 +136,8 @@ async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: P
         if not RegionRun.may_begin(region, flow):
             log.warning("no recorded outcome leads here: skipped", extra={"cch_region": task.region})
             return RegionEnd(state="skipped", reason="no recorded outcome of a predecessor chose this node")
-        journal = await _enter(task, key, view, platform)
+        last_exit = next((exit_ for exit_ in view.exits if exit_.region == task.region), None)
+        journal = await enter(platform.ledger, key, task.task_instance, last_exit)
         if journal is None:
             log.warning("a newer copy of this task runs: this one does nothing", extra={"cch_region": task.region})
             await asyncio.Event().wait()

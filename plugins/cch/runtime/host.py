@@ -19,6 +19,7 @@ from cch.ledger.waits import WaitRecord
 from cch.replies.envelope import parse_command
 from cch.replies.outgoing import capability_queue, request_body
 from cch.replies.queue import MAX_BODY
+from cch.runtime.journaling import enter
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,24 @@ class LedgerHost:
                 "visited", node=outcome.node, visit=outcome.visit, edge=outcome.label, cause=outcome.cause.get("kind")
             )
 
+    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost, Sequence[Outcome]]:
+        parent = self._try.key
+        path = f"{parent.scope}/{node}#{visit}@{self._try.generation}[{branch}]"
+        key = RegionKey(instance=parent.instance, region=parent.region, scope=path)
+        await self._platform.ledger.instances.put_scope(key, node, index, branch)
+        state = await enter(self._platform.ledger, key, self._try.task_instance)
+        if state is None:
+            await asyncio.Event().wait()  # a newer copy of this task runs; Airflow will cancel this one
+        assert state is not None
+        attempt = Try(
+            key=key, task_instance=self._try.task_instance, generation=state.generation, dropped=state.dropped
+        )
+        host = LedgerHost(self._platform, self._instance, attempt, state.entries, branch)
+        return host, tuple(state.outcomes.values())
+
     def note(self, event: str, **facts: Any) -> None:
+        if self._branch:
+            facts["branch"] = self._branch
         shown = " ".join(f"{key}={value}" for key, value in facts.items() if value not in ("", None))
         log.info(
             "%s %s", event, shown, extra={"cch_instance": self.instance_id, **{f"cch_{k}": v for k, v in facts.items()}}
@@ -162,8 +180,9 @@ class LedgerHost:
                 record = await self._close(record, "superseded")
             elif record.state == "open":
                 await platform.ledger.requests.point(record)
-                await platform.router.correlator.take_held(record, self.now())
-                if not record.sent_at:
+                if await platform.router.correlator.take_held(record, self.now()):
+                    woken.set()
+                elif not record.sent_at:
                     body = body if new else self._body(request, command_id, record.created, reply_to)
                     record = await self._send(record, body)
                 record = await self._wait(record, woken)
@@ -179,7 +198,7 @@ class LedgerHost:
             definition_uri=self._instance.definition_uri,
             correlation_id=self.correlation_id,
             command_id=command_id,
-            request_key=f"{self.instance_id}/{request.node}/{request.visit}",
+            request_key="/".join([self.instance_id, *filter(None, [self._branch]), request.node, str(request.visit)]),
             reply_to=reply_to,
             created=created,
             branch=self._branch,

@@ -7,12 +7,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from scripted import ManualClock
+
 from cch.definition.catalogue import Catalogue
 from cch.definition.reader import digest_of
 from cch.definition.source import BY_DIGEST, FolderSource, NotModified, SourceObject
 from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError
 from cch.graph.checks import check
-from scripted import ManualClock
 
 
 def text(workflow_id: str, name: str = "W") -> str:

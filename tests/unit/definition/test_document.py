@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from cch.definition.document import MAX_BYTES, Position, read_document, snippet
 from cch.errors import DefinitionError, Problem
 
@@ -42,7 +43,8 @@ def test_keys_stay_the_text_that_was_written() -> None:
 def test_merge_keys_give_way_to_written_ones() -> None:
     """``<<`` brings the keys of an anchor; those beside it win, and of several sources the first."""
     document = read_document(
-        "x-base: &base {a: 1, b: 1}\nx-more: &more {b: 2, c: 2}\none: {<<: *base, b: 3}\ntwo: {<<: [*base, *more], d: 4}\n"
+        "x-base: &base {a: 1, b: 1}\nx-more: &more {b: 2, c: 2}\none: {<<: *base, b: 3}\n"
+        "two: {<<: [*base, *more], d: 4}\n"
     )
 
     assert document.data["one"] == {"a": 1, "b": 3}

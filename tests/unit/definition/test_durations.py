@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cch.durations import parse_duration
 
 

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
+
 from cch.definition.model import (
     AsyncRequest,
     Condition,
@@ -51,9 +52,9 @@ def problems_of(text: str) -> list[Problem]:
             AsyncRequest(name="N", capability_id="a#b", on_response="End"),
         ),
         (
-            "{type: async_request, capability_id: a, on_response: End, on_failure: End, on_timeout: End, timeout: 15m,"
+            ("{type: async_request, capability_id: a, on_response: End, on_failure: End, on_timeout: End, timeout: 15m,"
             " input_keys: [k], request_output_keys: [o], error_reply: failure,"
-            " retry: {max_attempts: 3, delay: 5s, backoff: 2, max_delay: 1m, on: [TIMEOUT], x-note: 1}}",
+            " retry: {max_attempts: 3, delay: 5s, backoff: 2, max_delay: 1m, on: [TIMEOUT], x-note: 1}}"),
             AsyncRequest(
                 name="N", capability_id="a", on_response="End", on_failure="End", on_timeout="End", timeout=900,
                 input_keys=("k",), request_output_keys=("o",), error_reply="failure",
@@ -83,7 +84,8 @@ def problems_of(text: str) -> list[Problem]:
             SetState(name="N", static_outputs={"a": None, "d": "2026-01-31"}, on_success="End"),
         ),
         (
-            "{type: log_error, default_error_code: E, default_message: m, on_success: End, message_from_context_key: k}",
+            ("{type: log_error, default_error_code: E, default_message: m, on_success: End,"
+             " message_from_context_key: k}"),
             LogError(
                 name="N", default_error_code="E", default_message="m", on_success="End", message_from_context_key="k"
             ),
@@ -98,9 +100,11 @@ def problems_of(text: str) -> list[Problem]:
             Join(name="N", join_branches=("A", "B"), on_success="End", destination="a.b"),
         ),
         (
-            "{type: map_fork, input_list_key: l, branch_key: id, branch_entry_node: End, concurrency: 3, execution: inline}",
+            ("{type: map_fork, input_list_key: l, branch_key: id, branch_entry_node: End, concurrency: 3,"
+             " execution: inline}"),
             MapFork(
-                name="N", input_list_key="l", branch_key="id", branch_entry_node="End", concurrency=3, execution="inline"
+                name="N", input_list_key="l", branch_key="id", branch_entry_node="End", concurrency=3,
+                execution="inline",
             ),
         ),
         ("{type: end_branch, title: T, description: D}", EndBranch(name="N", title="T", description="D")),
@@ -108,8 +112,9 @@ def problems_of(text: str) -> list[Problem]:
         ("{type: event_wait, on_success: End, timeout: 3d}", EventWait(name="N", on_event="End", timeout=259200)),
         ("{type: event_wait, on_event: End, on_success: Other}", EventWait(name="N", on_event="End")),
         (
-            "{type: scheduled_request, capability_id: a, schedule_parameters: {date_context_key: d.e}, on_response: End,"
-            " on_schedule_set: {s: 1}, on_success: End, output_keys: [o]}",
+            ("{type: scheduled_request, capability_id: a, schedule_parameters: {date_context_key: d.e},"
+             " on_response: End,"
+            " on_schedule_set: {s: 1}, on_success: End, output_keys: [o]}"),
             ScheduledRequest(
                 name="N", capability_id="a", date_context_key="d.e", on_response="End", on_schedule_set={"s": 1},
                 on_success="End", request_output_keys=("o",),
@@ -191,7 +196,9 @@ def test_schema_problems_say_where_and_what_to_do(text: str, expected: list[tupl
     """Each kind of schema error has its code, its place and a hint."""
     problems = problems_of(HEAD + text + "\n")
 
-    found = [(p.code, p.line, p.column, p.hint if wanted[3] else "") for p, wanted in zip(problems, expected, strict=True)]
+    found = [
+        (p.code, p.line, p.column, p.hint if wanted[3] else "") for p, wanted in zip(problems, expected, strict=True)
+    ]
     assert found == expected
     assert all(problem.hint for problem in problems if problem.code != "CCH-D024")
 
@@ -227,7 +234,8 @@ def test_node_names_that_ids_could_not_hold_are_refused(name: str) -> None:
 def test_everything_is_reported_at_once() -> None:
     """Duplicate keys, schema errors and unknown targets come together, in the order of the file."""
     text = (
-        "workflow_id: w\nworkflow_nam: W\nentry_point: Strat\nnodes:\n  Start:\n    type: entry\n    nxt: x\n    next: Ende\n"
+        "workflow_id: w\nworkflow_nam: W\nentry_point: Strat\nnodes:\n  Start:\n    type: entry\n    nxt: x\n"
+        "    next: Ende\n"
         "  Start: {type: end}\n  End: {type: end, x-any: {thing: 1}}\n"
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cch.graph.model import Graph
 from workflows import graph_of
+
+from cch.graph.model import Graph
 
 
 def implied(graph: Graph) -> set[tuple[str, str, str]]:
@@ -124,7 +125,9 @@ def test_nothing_follows_an_end() -> None:
 
 def test_a_fork_starts_its_branches_and_not_its_error_route() -> None:
     """``on_failure`` of a fork is a way of its own."""
-    graph = graph_of("F: {type: fork, branches: [A, B], on_failure: C}\nA: {type: end}\nB: {type: end}\nC: {type: end}\n")
+    graph = graph_of(
+        "F: {type: fork, branches: [A, B], on_failure: C}\nA: {type: end}\nB: {type: end}\nC: {type: end}\n"
+    )
 
     assert [edge.target for edge in graph.chosen("F", "branches")] == ["A", "B"]
     assert [edge.target for edge in graph.chosen("F", "on_failure")] == ["C"]

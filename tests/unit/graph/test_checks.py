@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from workflows import definition_text
+
 from cch.errors import Problem
 from cch.graph.checks import check
-from workflows import definition_text
 
 SAMPLES = Path(__file__).parents[3] / "workflow-definitions"
 ASK = "type: async_request, capability_id: a, error_reply: response"
@@ -31,33 +32,45 @@ def codes(nodes: str, entry: str = "", **top: object) -> list[tuple[str, str]]:
             "no way leads from the entry point to an 'end'",
         ),
         (
-            "F: {type: fork, branches: [A, B]}\nA: {type: set_state}\nB: {type: set_state, on_success: E}\n"
-            "J: {type: join, join_branches: [A, B], on_success: E}\nE: {type: end}",
+            (
+                "F: {type: fork, branches: [A, B]}\nA: {type: set_state}\nB: {type: set_state, on_success: E}\n"
+                "J: {type: join, join_branches: [A, B], on_success: E}\nE: {type: end}"
+            ),
             "CCH-G004",
             "branch 'B' never arrives",
         ),
         (
-            "F: {type: fork, branches: [A]}\nA: {type: set_state}\nB: {type: set_state}\n"
-            "J: {type: join, join_branches: [A, B], on_success: E}\nE: {type: end}",
+            (
+                "F: {type: fork, branches: [A]}\nA: {type: set_state}\nB: {type: set_state}\n"
+                "J: {type: join, join_branches: [A, B], on_success: E}\nE: {type: end}"
+            ),
             "CCH-G004",
             "nothing starts branch 'B'",
         ),
         (
-            "A: {type: set_state, on_success: B}\nB: {type: condition, condition_on_key: k, branches: {a: A, b: E}}\n"
-            "E: {type: end}",
+            (
+                "A: {type: set_state, on_success: B}\n"
+                "B: {type: condition, condition_on_key: k, branches: {a: A, b: E}}\n"
+                "E: {type: end}"
+            ),
             "CCH-G005",
             "no wait and no call",
         ),
         (
-            f"F: {{type: fork, branches: [A, E]}}\nA: {{{ASK}, on_response: B}}\nB: {{type: set_state, on_success: A}}\n"
-            "E: {type: end}",
+            (
+                f"F: {{type: fork, branches: [A, E]}}\nA: {{{ASK}, on_response: B}}\n"
+                "B: {type: set_state, on_success: A}\n"
+                "E: {type: end}"
+            ),
             "CCH-G005",
             "no exit",
         ),
         (
-            f"M: {{type: map_fork, input_list_key: l, branch_key: b, branch_entry_node: A, on_failure: E}}\n"
-            f"A: {{{ASK}, on_response: B}}\nB: {{{ASK}, on_response: A}}\n"
-            "J: {type: join, join_branches: [M], on_success: E}\nE: {type: end}",
+            (
+                f"M: {{type: map_fork, input_list_key: l, branch_key: b, branch_entry_node: A, on_failure: E}}\n"
+                f"A: {{{ASK}, on_response: B}}\nB: {{{ASK}, on_response: A}}\n"
+                "J: {type: join, join_branches: [M], on_success: E}\nE: {type: end}"
+            ),
             "CCH-G006",
             "the body of map 'M' never ends",
         ),
@@ -84,9 +97,9 @@ def test_errors_keep_a_definition_from_being_used(nodes: str, code: str, words: 
             "CCH-G003", 2, "'B' does not say where to go",
         ),
         (
-            "F: {type: fork, branches: [A, B]}\nA: {type: condition, condition_on_key: k, branches: {x: A2, y: E}}\n"
+            ("F: {type: fork, branches: [A, B]}\nA: {type: condition, condition_on_key: k, branches: {x: A2, y: E}}\n"
             "A2: {type: end_branch}\nB: {type: end_branch}\nJ: {type: join, join_branches: [A, B], on_success: E}\n"
-            "E: {type: end}",
+            "E: {type: end}"),
             "CCH-G102", 2, "branch 'A' may leave here",
         ),
         (

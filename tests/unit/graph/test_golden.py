@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cch.graph.build import build_graph
 from cch.graph.checks import load
 from cch.graph.mermaid import as_data, mermaid

@@ -6,14 +6,15 @@ import json
 
 import networkx as nx
 import yaml
-from cch.definition.reader import read_definition
-from cch.graph.build import build_graph
-from cch.graph.plan import Plan, plan_tasks
-from cch.graph.regions import carriers, plan_regions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import Scenario, scenarios
 from workflows import definition_text, graph_of
+
+from cch.definition.reader import read_definition
+from cch.graph.build import build_graph
+from cch.graph.plan import Plan, plan_tasks
+from cch.graph.regions import carriers, plan_regions
 
 MODERATE = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
@@ -132,12 +133,18 @@ def test_titles_label_tasks_and_names_identify_them() -> None:
     """Airflow's characters in the id, the author's words in the label; ids stay unique."""
     plan = plan_of("A b: {type: entry, title: 'Ä ö', next: A_b}\nA_b: {type: entry, next: E}\nE: {type: end}")
 
-    assert [(task.task_id, task.label) for task in plan.tasks.values()] == [("A_b", "Ä ö"), ("A_b_2", "A_b"), ("E", "E")]
+    assert [(task.task_id, task.label) for task in plan.tasks.values()] == [
+        ("A_b", "Ä ö"),
+        ("A_b_2", "A_b"),
+        ("E", "E"),
+    ]
 
 
 def test_unreachable_nodes_have_no_task() -> None:
     """They are a warning, not a task that waits for ever."""
-    plan = plan_of("A: {type: entry, next: E}\nE: {type: end}\nLost: {type: sync_call, capability_id: a, on_success: E}")
+    plan = plan_of(
+        "A: {type: entry, next: E}\nE: {type: end}\nLost: {type: sync_call, capability_id: a, on_success: E}"
+    )
 
     assert "Lost" not in plan.tasks
     assert "Lost" not in plan.regions
@@ -146,7 +153,8 @@ def test_unreachable_nodes_have_no_task() -> None:
 def test_the_digest_ignores_what_does_not_change_the_structure() -> None:
     """Titles, values, capabilities and the order of nodes; a new way out changes it."""
     text = definition_text(
-        "A: {type: sync_call, capability_id: a, on_success: B}\nB: {type: set_state, static_outputs: {x: 1}, on_success: E}\n"
+        "A: {type: sync_call, capability_id: a, on_success: B}\n"
+        "B: {type: set_state, static_outputs: {x: 1}, on_success: E}\n"
         "E: {type: end}"
     )
     raw = yaml.safe_load(text)

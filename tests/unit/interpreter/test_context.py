@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from cch.interpreter.context import MISSING, as_text, lookup, merge, nested, selected
 
 

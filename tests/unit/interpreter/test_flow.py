@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from workflows import graph_of
+
 from cch.graph.plan import plan_tasks
 from cch.graph.regions import carriers
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
-from workflows import graph_of
 
 FORK = """
 F: {type: fork, branches: [A, B]}
@@ -31,7 +32,9 @@ class Flow:
     def ready(self) -> list[str]:
         return [ready.node for ready in self.flow.ready()]
 
-    def visit(self, node: str, label: str = "on_success", *, at: int = 0, failed: bool = False, **patch: Any) -> Outcome:
+    def visit(
+        self, node: str, label: str = "on_success", *, at: int = 0, failed: bool = False, **patch: Any
+    ) -> Outcome:
         """Let a node that is ready run; ``at`` is the clock."""
         (ready,) = [ready for ready in self.flow.ready() if ready.node == node]
         edges = self.flow.graph.chosen(node, label)
@@ -246,7 +249,8 @@ def test_a_loop_visits_a_node_again_with_a_new_number() -> None:
 def test_outcomes_survive_json() -> None:
     """What is stored is what was committed."""
     outcome = Outcome(
-        node="A", visit=2, stamp=5, started=3, parents=("S#1",), label="x", targets=("B",), patch={"a": [1, {"b": None}]},
+        node="A", visit=2, stamp=5, started=3, parents=("S#1",), label="x", targets=("B",),
+        patch={"a": [1, {"b": None}]},
         failed=True, cause={"kind": "reply", "attempt": 1}, errors=({"code": "E"},),
     )  # fmt: skip
 

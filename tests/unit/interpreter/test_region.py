@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from scripted import ManualClock, ScriptedHost
+from strategies import Behaviour
+from workflows import graph_of
+
 from cch.graph.plan import plan_tasks
 from cch.graph.regions import Region, carriers
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, OvertakenError, Request
 from cch.interpreter.region import RegionRun
-from scripted import ManualClock, ScriptedHost
-from strategies import Behaviour
-from workflows import graph_of
 
 LOOP = """
 S: {type: entry, next: A}
@@ -37,7 +38,8 @@ async def test_instant_nodes_and_the_effect_before_them_are_one_turn() -> None:
     """What an answer decides is committed together with it."""
     region, flow = prepared(
         "S: {type: entry, next: A}\nA: {type: async_request, capability_id: a, on_response: B, error_reply: response}\n"
-        "B: {type: condition, condition_on_key: k, branches: {x: C}}\nC: {type: set_state, on_success: E}\nE: {type: end}"
+        "B: {type: condition, condition_on_key: k, branches: {x: C}}\n"
+        "C: {type: set_state, on_success: E}\nE: {type: end}"
     )
     host = ScriptedHost({"A": Behaviour(payload={"k": "x"})})
 
@@ -50,7 +52,8 @@ async def test_instant_nodes_and_the_effect_before_them_are_one_turn() -> None:
 async def test_parallel_effects_are_under_way_together_and_commit_one_by_one() -> None:
     """The faster answer is committed first, whatever the order in the definition."""
     region, flow = prepared(
-        "F: {type: fork, branches: [A, B]}\nA: {type: sync_call, capability_id: a}\nB: {type: sync_call, capability_id: b}\n"
+        "F: {type: fork, branches: [A, B]}\nA: {type: sync_call, capability_id: a}\n"
+        "B: {type: sync_call, capability_id: b}\n"
         "J: {type: join, join_branches: [A, B], on_success: E}\nE: {type: end}"
     )
     host = ScriptedHost({"A": Behaviour(pace=9), "B": Behaviour(pace=1)})
@@ -138,7 +141,8 @@ async def test_failures_leave_their_reason_and_no_private_key_is_sent() -> None:
     """``_internalError`` and ``_errorNode`` are for the definition's own nodes."""
     region, flow = prepared(
         "A: {type: sync_call, capability_id: a, on_success: E, on_failure: L}\n"
-        "L: {type: log_error, default_error_code: X, default_message: m, message_from_context_key: _internalError, on_success: B}\n"
+        "L: {type: log_error, default_error_code: X, default_message: m, on_success: B,"
+        " message_from_context_key: _internalError}\n"
         "B: {type: async_request, capability_id: b, on_response: E, error_reply: response}\nE: {type: end}",
         start=1,
     )
@@ -219,7 +223,8 @@ async def test_being_overtaken_stops_everything_that_runs() -> None:
                 raise OvertakenError
 
     region, flow = prepared(
-        "F: {type: fork, branches: [A, B]}\nA: {type: sync_call, capability_id: a}\nB: {type: sync_call, capability_id: b}\n"
+        "F: {type: fork, branches: [A, B]}\nA: {type: sync_call, capability_id: a}\n"
+        "B: {type: sync_call, capability_id: b}\n"
         "J: {type: join, join_branches: [A, B], on_success: E}\nE: {type: end}"
     )
 

@@ -12,7 +12,7 @@ from workflows import graph_of
 
 from cch.errors import CapabilityError, GraphError
 from cch.interpreter.host import Answer, Call, Request
-from cch.interpreter.visit import Result, Visit, evaluate, perform
+from cch.interpreter.visit import Result, Visit, evaluate, is_instant, perform
 
 REST = "\nE: {type: end}\nX: {type: end}\nY: {type: end}\n"
 REPLY_PATCH = {"k": 1, "messages": [{"code": "BAD", "summary": "no"}]}
@@ -84,24 +84,41 @@ def test_a_condition_that_nothing_matches_takes_on_failure_or_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("context", "message"), [({"m": "from there"}, "from there"), ({"m": None}, "default"), ({}, "default"), ({"m": 7}, "7")]
+    ("context", "message"),
+    [({"m": "from there"}, "from there"), ({"m": None}, "default"), ({}, "default"), ({"m": 7}, "7")],
 )
 def test_log_error_takes_its_message_from_the_context_if_it_is_there(context: dict[str, Any], message: str) -> None:
     """It goes on, and leaves a structured error for the instance."""
-    node = "{type: log_error, default_error_code: E1, default_message: default, message_from_context_key: m, on_success: E}"
+    node = "{type: log_error, default_error_code: E1, default_message: default, on_success: E, %s}"
 
-    result = evaluated(node, context)
+    result = evaluated(node % "message_from_context_key: m", context)
 
     assert result.label == "on_success"
-    assert result.errors == (
-        {"code": "E1", "message": message, "node": "N", "timestamp": "2023-11-14T22:13:20.000Z"},
-    )
+    assert result.errors == ({"code": "E1", "message": message, "node": "N", "timestamp": "2023-11-14T22:13:20.000Z"},)
 
 
-def test_nodes_of_a_later_version_say_so() -> None:
-    """Nothing is executed half."""
-    with pytest.raises(GraphError, match="not executed by this version"):
-        evaluated("{type: map_fork, input_list_key: l, branch_key: b, branch_entry_node: E}")
+@pytest.mark.parametrize(
+    ("node", "instant"),
+    [
+        ("{type: entry, next: E}", True),
+        ("{type: end}", True),
+        ("{type: async_request, capability_id: a, on_response: E}", False),
+        ("{type: sync_call, capability_id: a, on_success: E}", False),
+        ("{type: library_call, library_function_id: l, parameters: {}, output_key: a, on_success: E}", False),
+        ("{type: event_wait, on_event: E}", False),
+    ],
+)
+async def test_a_node_is_either_instant_or_has_an_effect(node: str, instant: bool) -> None:
+    """Asking for the wrong one is a bug of the caller, and says so."""
+    record, visit = visit_of(node)
+
+    assert is_instant(record) is instant
+    if instant:
+        with pytest.raises(GraphError, match="does not wait or call"):
+            await perform(record, visit, ScriptedHost())
+    else:
+        with pytest.raises(GraphError, match="no instant node"):
+            evaluate(record, visit)
 
 
 # --- async_request -------------------------------------------------------------------------------------------
@@ -117,8 +134,8 @@ async def test_a_success_reply_is_merged_with_its_status() -> None:
     host = replying("SUCCESS", {"k": 1})
 
     result = await performed(
-        "{type: async_request, capability_id: 'a#b', input_keys: [x, y.z, gone], request_output_keys: [k], on_response: E,"
-        " timeout: 2m}",
+        "{type: async_request, capability_id: 'a#b', input_keys: [x, y.z, gone], request_output_keys: [k],"
+        " on_response: E, timeout: 2m}",
         host,
         {"x": 1, "y": {"z": 2, "w": 3}, "other": 4, "_private": 5},
     )
@@ -175,11 +192,9 @@ async def test_where_an_error_reply_goes(after: str, on_failure: bool, error_rep
     behind = {"E": "", "status": STATUS, "other": OTHER}[after]
     keys = f"on_response: {target}" + (", on_failure: X" if on_failure else "")
     keys += f", error_reply: {error_reply}" if error_reply else ""
-    graph = graph_of(f"N: {{type: async_request, capability_id: cap, {keys}}}\n{behind}E: {{type: end}}\nX: {{type: end}}\nY: {{type: end}}\n")  # fmt: skip
+    graph = graph_of(f"N: {{type: async_request, capability_id: cap, {keys}}}\n{behind}{REST.lstrip()}")
 
-    result = await perform(
-        graph.nodes["N"], Visit(graph=graph, number=1, context={}, now=0), replying("ERROR")
-    )
+    result = await perform(graph.nodes["N"], Visit(graph=graph, number=1, context={}, now=0), replying("ERROR"))
 
     assert (result.label or "fails", result.failed) == (way, way == "fails")
     assert result.patch.items() >= {**REPLY_PATCH, "status": "ERROR"}.items()
@@ -190,7 +205,12 @@ async def test_where_an_error_reply_goes(after: str, on_failure: bool, error_rep
 
 @pytest.mark.parametrize(
     ("keys", "way"),
-    [("on_timeout: Y, on_failure: X", "on_timeout"), ("on_failure: X", "on_failure"), ("on_timeout: Y", "on_timeout"), ("", "")],
+    [
+        ("on_timeout: Y, on_failure: X", "on_timeout"),
+        ("on_failure: X", "on_failure"),
+        ("on_timeout: Y", "on_timeout"),
+        ("", ""),
+    ],
 )
 async def test_a_timeout_takes_on_timeout_else_on_failure(keys: str, way: str) -> None:
     """Without either the instance fails; the reason has the length."""
@@ -210,10 +230,16 @@ async def test_what_cannot_be_sent_takes_on_failure() -> None:
         "{type: async_request, capability_id: cap, on_response: E, on_timeout: Y, on_failure: X}", host
     )
 
-    assert (result.label, result.patch["_internalError"], result.cause["kind"]) == ("on_failure", "no queue", "unsendable")
+    assert (result.label, result.patch["_internalError"], result.cause["kind"]) == (
+        "on_failure",
+        "no queue",
+        "unsendable",
+    )
 
 
-RETRY = "{type: async_request, capability_id: cap, on_response: E, on_failure: X, on_timeout: Y, timeout: 1m, retry: %s}"
+RETRY = (
+    "{type: async_request, capability_id: cap, on_response: E, on_failure: X, on_timeout: Y, timeout: 1m, retry: %s}"
+)
 
 
 def answering(*answers: Answer) -> ScriptedHost:
@@ -227,7 +253,9 @@ def error(code: str, at: int = 1000) -> Answer:
 
 async def test_attempts_pause_and_back_off_from_the_recorded_time() -> None:
     """Each attempt is a new request; pauses count from the answer's time, so a replay waits no longer."""
-    host = answering(error("A", 5_000), Answer(kind="timeout", at=50_000), Answer(kind="unsendable", at=90_000, reason="r"))
+    host = answering(
+        error("A", 5_000), Answer(kind="timeout", at=50_000), Answer(kind="unsendable", at=90_000, reason="r")
+    )
 
     result = await performed(RETRY % "{max_attempts: 3, delay: 10s, backoff: 3, max_delay: 20s}", host)
 
@@ -313,7 +341,9 @@ async def test_a_missing_output_is_a_failure_that_names_it() -> None:
     """With what was delivered instead."""
     host = ScriptedHost(on_call=lambda c: {"other": 1})
 
-    result = await performed("{type: sync_call, capability_id: fn, output_keys: [a, b], on_success: E, on_failure: X}", host)
+    result = await performed(
+        "{type: sync_call, capability_id: fn, output_keys: [a, b], on_success: E, on_failure: X}", host
+    )
 
     assert result.label == "on_failure"
     assert "did not deliver a, b" in result.patch["_internalError"]
@@ -348,7 +378,9 @@ async def test_a_call_that_takes_too_long_takes_on_timeout() -> None:
             await asyncio.Event().wait()
             return {}
 
-    result = await performed("{type: sync_call, capability_id: fn, on_success: E, on_timeout: Y, timeout: 10ms}", Slow())
+    result = await performed(
+        "{type: sync_call, capability_id: fn, on_success: E, on_timeout: Y, timeout: 10ms}", Slow()
+    )
 
     assert result.label == "on_timeout"
     assert result.patch["_internalError"] == "'N' took longer than 0.01 s"

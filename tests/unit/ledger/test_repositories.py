@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from cch.errors import LedgerError
 from cch.interpreter.outcome import Outcome
 from cch.ledger.ledger import Ledger
@@ -30,7 +31,15 @@ from cch.testing.memory_store import MemoryBlobs, MemoryStore
 DEEP: Any = "bottom"
 for _ in range(60):
     DEEP = {"down": [DEEP]}
-ODD: Mapping[str, Any] = {"float": 0.1, "big": 2**62, "deep": DEEP, "none": None, "text": "ä\u2028\x00", "": [], "many": [1.5] * 3}
+ODD: Mapping[str, Any] = {
+    "float": 0.1,
+    "big": 2**62,
+    "deep": DEEP,
+    "none": None,
+    "text": "ä\u2028\x00",
+    "": [],
+    "many": [1.5] * 3,
+}
 KEY = RegionKey(instance="i", region="A")
 
 
@@ -139,7 +148,12 @@ async def test_an_instance_is_bound_to_one_run_and_structure(ledger: Ledger) -> 
     first = await ledger.instances.begin("i", "run", "d1", "s1")
     second = await ledger.instances.begin("i", "run", "d2", "s2")
 
-    assert (first.status, first.run_id, first.definition_digest, first.structure_digest) == ("running", "run", "d1", "s1")
+    assert (first.status, first.run_id, first.definition_digest, first.structure_digest) == (
+        "running",
+        "run",
+        "d1",
+        "s1",
+    )
     assert second == first
     with pytest.raises(LedgerError, match="belongs to run 'run'"):
         await ledger.instances.begin("i", "another", "d1", "s1")

@@ -9,14 +9,15 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cch.aws.tables import INDEXES as DYNAMO_INDEXES
 from cch.aws.tables import DynamoStore
 from cch.errors import ServiceUnavailableError
 from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, ItemStore, When, holds
 from cch.testing.memory_store import INDEXES as MEMORY_INDEXES
 from cch.testing.memory_store import MemoryStore
-from hypothesis import given
-from hypothesis import strategies as st
 
 KEY = ("P", "S")
 
@@ -28,7 +29,16 @@ def plain(item: dict[str, Any] | None) -> dict[str, Any] | None:
 
 async def test_what_was_put_is_read_as_it_was(store: ItemStore) -> None:
     """Text, whole numbers and sets of text; empty text and large numbers too."""
-    item = {"PK": "P", "SK": "S", "t": "ä\n\U0001f6a2", "e": "", "n": 10**15, "z": 0, "m": -3, "s": frozenset({"a", "b"})}
+    item = {
+        "PK": "P",
+        "SK": "S",
+        "t": "ä\n\U0001f6a2",
+        "e": "",
+        "n": 10**15,
+        "z": 0,
+        "m": -3,
+        "s": frozenset({"a", "b"}),
+    }
 
     await store.put(item)
 
@@ -96,7 +106,9 @@ async def test_an_update_sets_removes_and_adds(store: ItemStore) -> None:
     """It returns the item as it is then; what is not named stays."""
     await store.put({"PK": "P", "SK": "S", "keep": 1, "gone": 2, "owners": frozenset({"a"})})
 
-    after = await store.update(KEY, Change(set={"state": "open", "n": 3}, remove=["gone", "never"], add={"owners": "b"}))
+    after = await store.update(
+        KEY, Change(set={"state": "open", "n": 3}, remove=["gone", "never"], add={"owners": "b"})
+    )
     again = await store.update(KEY, Change(add={"owners": "b"}))
 
     expected = {"PK": "P", "SK": "S", "keep": 1, "state": "open", "n": 3, "owners": frozenset({"a", "b"})}

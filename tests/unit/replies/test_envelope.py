@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cch.errors import MalformedMessageError
 from cch.replies.envelope import MAX_DEPTH, iso, parse_command, parse_json, start_command, workflow_id_of
 from cch.replies.queue import MAX_BODY
-from hypothesis import given
-from hypothesis import strategies as st
 
 REPLY: dict[str, Any] = {
     "workflowInstanceId": "i",
@@ -77,7 +78,12 @@ def test_a_reply_is_read() -> None:
     """The smallest one; everything else has a default."""
     command = parse_command(body())
 
-    assert (command.kind, command.instance, command.id, command.source) == ("ASYNC_RESP", "i", "r1", "import#enrichment")
+    assert (command.kind, command.instance, command.id, command.source) == (
+        "ASYNC_RESP",
+        "i",
+        "r1",
+        "import#enrichment",
+    )
     assert (command.status, command.in_reply_to, command.branch, command.correlation_id) == ("", "", "", "i")
     assert command.payload == {"k": 1}
 
@@ -158,7 +164,12 @@ def test_deep_but_storable_json_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("uri", "workflow_id"),
-    [("s3://b/import_v1.yaml", "import_v1"), ("s3://b/x/y.yml", "y"), ("import_v1", "import_v1"), ("a.b_v1.2", "a.b_v1.2")],
+    [
+        ("s3://b/import_v1.yaml", "import_v1"),
+        ("s3://b/x/y.yml", "y"),
+        ("import_v1", "import_v1"),
+        ("a.b_v1.2", "a.b_v1.2"),
+    ],
 )
 def test_a_definition_is_named_by_file_or_id(uri: str, workflow_id: str) -> None:
     """Whatever the sender uses."""

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from cch.aws.queues import SqsQueues
 from cch.errors import ServiceUnavailableError
 from cch.ledger.messages import Stored

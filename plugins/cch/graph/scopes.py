@@ -1,0 +1,34 @@
+"""The parts of a graph in which tokens move: the root, and the body of a map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cch.definition.model import Join, MapFork
+from cch.graph.build import MAP_ITEM
+from cch.graph.model import Graph
+
+
+def root_scope(graph: Graph) -> Graph:
+    """The graph without the ways into maps: their bodies are scopes of their own."""
+    maps = [name for name, node in graph.nodes.items() if isinstance(node, MapFork)]
+    if not maps:
+        return graph
+    edges = tuple(edge for edge in graph.edges if not (edge.source in maps and edge.label == MAP_ITEM))
+    return Graph(definition=graph.definition, edges=edges, join_arrivals=graph.join_arrivals)
+
+
+def map_body(root: Graph, name: str) -> Graph:
+    """What runs for each item of map ``name``: everything from its entry node on, up to the map's own join.
+
+    Nodes that the outer flow has too (a common error handler) are there as copies: outcomes of one scope say
+    nothing about another.
+    """
+    node = root.nodes[name]
+    assert isinstance(node, MapFork)
+    joins = {join for join, spec in root.nodes.items() if isinstance(spec, Join) and name in spec.join_branches}
+    return Graph(
+        definition=replace(root.definition, entry_point=node.branch_entry_node),
+        edges=tuple(edge for edge in root.edges if edge.target not in joins),
+        join_arrivals={join: arrivals for join, arrivals in root.join_arrivals.items() if join not in joins},
+    )

@@ -1,0 +1,122 @@
+"""One visit of a map: its body once for each item, all in this region, and the results back into the list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cch.definition.model import MapFork
+from cch.graph.build import ALL_ITEMS
+from cch.graph.model import Graph
+from cch.graph.regions import Region
+from cch.graph.scopes import map_body
+from cch.interpreter.context import MISSING, as_text, lookup, merge, nested
+from cch.interpreter.flow import TokenFlow
+from cch.interpreter.host import Host, OvertakenError
+from cch.interpreter.region import RegionRun
+from cch.interpreter.visit import Result, Visit, failure
+
+#: Items under way at the same time when the definition does not say: bounds memory, not speed.
+_AT_ONCE = 1000
+#: Branch keys that a reason names at the most.
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ItemEnd:
+    """How one item ended: its outputs merged into it, and why it failed ("" if it did not)."""
+
+    item: Any
+    reason: str
+
+
+def _keys(node: MapFork, items: Sequence[Any]) -> list[str]:
+    """The branch keys of the items.
+
+    :raises ValueError: one is missing, or two are equal; names them.
+    """
+    found = [lookup(item, node.branch_key) if isinstance(item, Mapping) else MISSING for item in items]
+    missing = [str(index) for index, key in enumerate(found) if key is MISSING or key is None]
+    if missing:
+        raise ValueError(f"items {', '.join(missing[:_NAMED])} of {node.input_list_key} have no {node.branch_key!r}")
+    keys = [as_text(key) for key in found]
+    twice = [key for key, count in Counter(keys).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{node.branch_key} {', '.join(twice[:_NAMED])} appears more than once in {node.input_list_key}"
+        )
+    return keys
+
+
+async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
+    """Run the body for every item; the items' outputs are merged into their places in the list.
+
+    An item that fails without a way on does not stop the others; the join that waits for the map fails then.
+    """
+    items = lookup(visit.context, node.input_list_key)
+    if not isinstance(items, list):
+        found = as_text(items)[:80]
+        return failure(visit.graph, node, f"{node.input_list_key} is {found}, not a list")
+    try:
+        keys = _keys(node, items)
+    except ValueError as error:
+        return failure(visit.graph, node, str(error))
+    body = map_body(visit.graph, node.name)
+    slots = asyncio.Semaphore(node.concurrency or _AT_ONCE)
+
+    async def one(item: _Item) -> _ItemEnd:
+        async with slots:
+            return await _run_item(node, visit, body, host, item)
+
+    async with asyncio.TaskGroup() as group:
+        each = enumerate(zip(keys, items, strict=True))
+        tasks = [group.create_task(one(_Item(index=i, key=key, value=value))) for i, (key, value) in each]
+    ends = [task.result() for task in tasks]
+    failed = {key: end.reason for key, end in zip(keys, ends, strict=True) if end.reason}
+    return Result(
+        label=ALL_ITEMS,
+        patch=nested(node.input_list_key, [end.item for end in ends]),
+        cause={"kind": "map", "items": len(items), "failed": failed},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    """One item of the list and its branch key."""
+
+    index: int
+    key: str
+    value: Any
+
+
+async def _run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: _Item) -> _ItemEnd:
+    nodes = tuple(body.nodes)
+    region = Region(head=body.entry, kind="wait", nodes=nodes)
+    context = {**visit.context, node.item_key: item.value}
+    while True:
+        scope, recorded = await host.item(node.name, visit.number, item.index, item.key)
+        flow = TokenFlow(body, dict.fromkeys(nodes, body.entry), context)
+        flow.apply_all(recorded)
+        try:
+            await RegionRun(region, flow, scope).run()
+        except OvertakenError:
+            continue
+        status = flow.status()
+        reason = ""
+        if status == "failed":
+            last = flow.failures[0]
+            reason = str(last.patch.get("_internalError") or f"ended at {last.node!r} as failed")
+        return _ItemEnd(item=_merged(item.value, node.item_key, flow), reason=reason)
+
+
+def _merged(item: Any, item_key: str, flow: TokenFlow) -> Any:
+    """The item with what its nodes have written; what they wrote under ``item_key`` is about the item itself."""
+    outputs: dict[str, Any] = {}
+    for outcome in sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit)):
+        outputs = merge(outputs, outcome.patch)
+    public = {key: value for key, value in outputs.items() if not key.startswith("_") and key != item_key}
+    own = outputs.get(item_key)
+    return merge(merge(item, own if isinstance(own, Mapping) else {}), public)

@@ -1,0 +1,72 @@
+"""Taking part in a journal: what it says so far, and how a newer task goes on from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cch.interpreter.outcome import Outcome
+from cch.ledger.ledger import Ledger
+from cch.ledger.records import Exit, JournalEntry, RegionKey
+
+
+@dataclass(slots=True)
+class JournalState:
+    """What a journal says: the outcomes that count, and the attempts that dropped ones have used."""
+
+    entries: int = 0
+    generation: int = 0
+    task_instance: str = ""
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def take(self, entry: JournalEntry) -> None:
+        self.entries += 1
+        if entry.kind == "try":
+            self.task_instance = entry.task_instance
+            self.generation = entry.generation
+            if entry.mode == "fresh":
+                self.outcomes, self.dropped = {}, {}
+            for outcome_id, attempt in entry.dropped.items():
+                self.outcomes.pop(outcome_id, None)
+                self.dropped[outcome_id] = attempt
+        else:
+            self.outcomes.update({outcome.id: outcome for outcome in entry.outcomes})
+
+    def next_try(self, key: RegionKey, task_instance: str, last_exit: Exit | None) -> JournalEntry:
+        """How a newer task instance begins: a region continues after a failure and runs anew after a success."""
+        if not self.entries:
+            return JournalEntry(kind="try", mode="first", task_instance=task_instance, generation=0)
+        failed = any(outcome.failed for outcome in self.outcomes.values())
+        # An item of a map that failed is run anew as a whole: its own error route has been gone to the end.
+        anew = failed if key.scope else last_exit is not None and not failed
+        if anew:
+            return JournalEntry(kind="try", mode="fresh", task_instance=task_instance, generation=self.generation + 1)
+        dropped = {o.id: int(o.cause.get("attempt", 0)) for o in self.outcomes.values() if _is_to_repeat(o)}
+        return JournalEntry(
+            kind="try", mode="continue", task_instance=task_instance, generation=self.generation, dropped=dropped
+        )
+
+
+def _is_to_repeat(outcome: Outcome) -> bool:
+    """A failure; and a map with failed items, of which those that finished find their own journals."""
+    return outcome.failed or (outcome.cause.get("kind") == "map" and bool(outcome.cause.get("failed")))
+
+
+async def enter(
+    ledger: Ledger, key: RegionKey, task_instance: str, last_exit: Exit | None = None
+) -> JournalState | None:
+    """Read the journal and take part in it; None if a newer copy of the task has taken over."""
+    while True:
+        state = JournalState()
+        for entry in await ledger.journal.read(key):
+            state.take(entry)
+        if state.task_instance == task_instance:
+            return state
+        if state.task_instance > task_instance:
+            return None
+        entry = state.next_try(key, task_instance, last_exit)
+        if await ledger.journal.append(key, state.entries, entry):
+            state.take(entry)
+            if entry.mode != "first":
+                await ledger.instances.reopen(key.instance)
+            return state

@@ -1,0 +1,277 @@
+"""Pending starts become runs; instances whose run ended without them are told."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workflows import definition_text
+from workshop import NOW, Workshop
+
+from cch.ledger.records import Instance
+from cch.runtime.dispatch import Dispatcher, RunRefused, RunState, StartRun
+from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
+
+NODES = "A: {type: async_request, capability_id: 'a#b', on_response: E, error_reply: failure}\nE: {type: end}"
+
+
+@dataclass
+class FakeRuns:
+    """Airflow's runs: refuses as told, remembers what was started."""
+
+    refusals: list[RunRefused] = field(default_factory=list)
+    started: list[StartRun] = field(default_factory=list)
+    states: dict[str, RunState] = field(default_factory=dict)
+    looked_at: list[str] = field(default_factory=list)
+
+    def start(self, run: StartRun) -> RunRefused | None:
+        self.started.append(run)
+        return self.refusals.pop(0) if self.refusals else None
+
+    def state(self, dag_id: str, run_id: str) -> RunState:
+        self.looked_at.append(run_id)
+        return self.states.get(run_id, "running")
+
+
+class Desk:
+    """A dispatcher on a workshop, and starts for it."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop = workshop
+        self.runs = FakeRuns()
+        self.dispatcher = Dispatcher(workshop.platform, self.runs, patience=0.0)
+
+    async def pending(self, name: str = "i1", **changes: Any) -> None:
+        instance = Instance(
+            id=name, workflow_id="w", correlation_id="BL", status="pending", started=NOW, context={"a": 1, "b": [2]},
+            start_message="m",
+        )  # fmt: skip
+        await self.workshop.ledger.instances.create(replace(instance, **changes))
+        await self.workshop.ledger.mailboxes.enqueue_start(name, changes.get("workflow_id", "w"), NOW)
+
+    async def notes(self) -> dict[str, Any]:
+        return {start.instance: start for start in await self.workshop.ledger.mailboxes.starts()}
+
+    async def find(self, name: str = "i1") -> Instance:
+        found = await self.workshop.ledger.instances.find(name)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(Workshop(folder=tmp_path, definitions={"w": definition_text(NODES, initial_context=["a"])}))
+
+
+async def test_everything_that_is_due_is_started(desk: Desk) -> None:
+    """A run whose id is the instance's; its conf has the required keys only, the rest is in the ledger."""
+    await desk.pending("i2")
+    await desk.pending("i1")
+
+    started = await desk.dispatcher.drain()
+
+    assert started == 2
+    assert desk.runs.started[0] == StartRun(
+        dag_id="w", run_id="i1",
+        conf={"a": 1, CONF_INSTANCE: "i1", CONF_CORRELATION: "BL", CONF_DIGEST: desk.workshop.definition.digest},
+    )  # fmt: skip
+    assert [(await desk.find(name)).status for name in ("i1", "i2")] == ["running", "running"]
+    assert await desk.notes() == {}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        RunRefused(status=404, reason="DAG w not found"),
+        RunRefused(status=409, reason="conflict"),
+        RunRefused(status=429, reason="slow down"),
+        RunRefused(status=503, reason="starting"),
+        RunRefused(status=400, reason="DAG w cannot be triggered: import_errors"),
+    ],
+)
+async def test_what_passes_is_tried_again(desk: Desk, refusal: RunRefused) -> None:
+    """A DAG that is not parsed yet, an Airflow that starts: longer and longer apart, and others go on."""
+    await desk.pending("i1")
+    await desk.pending("i2")
+    desk.runs.refusals = [refusal]
+
+    started = await desk.dispatcher.drain()
+
+    note = (await desk.notes())["i1"]
+    assert started == 1
+    assert (await desk.find("i1")).status == "pending"
+    assert (note.attempts, note.reason, note.due > NOW) == (1, refusal.reason, True)
+
+
+async def test_pauses_grow_to_a_minute(desk: Desk) -> None:
+    """Doubling from a second."""
+    await desk.pending()
+    pauses = []
+    for _ in range(8):
+        desk.runs.refusals = [RunRefused(status=404, reason="not yet")]
+        before = desk.workshop.clock.now
+        await desk.dispatcher.drain()
+        due = (await desk.notes())["i1"].due
+        pauses.append((due - before) // 1000)
+        desk.workshop.clock.now = due
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+async def test_a_start_is_given_up_after_a_day(desk: Desk) -> None:
+    """The instance then has failed, with the last reason."""
+    await desk.pending()
+    desk.workshop.clock.advance(24 * 3600 + 1)
+    desk.runs.refusals = [RunRefused(status=404, reason="DAG w not found")]
+    await desk.dispatcher.drain()
+
+    found = await desk.find()
+    assert (found.status, found.reason) == ("failed", "not started within a day: DAG w not found")
+    assert await desk.notes() == {}
+
+
+async def test_what_airflow_refuses_for_good_fails_the_instance(desk: Desk) -> None:
+    """Trying again would not help."""
+    await desk.pending()
+    desk.runs.refusals = [RunRefused(status=400, reason="invalid conf")]
+    await desk.dispatcher.drain()
+
+    found = await desk.find()
+    assert (found.status, found.reason) == ("failed", "Airflow refused the start: invalid conf")
+    assert await desk.notes() == {}
+
+
+async def test_a_start_without_a_definition_waits_for_it(desk: Desk) -> None:
+    """It may have been removed by mistake."""
+    await desk.pending("i1", workflow_id="gone")
+    await desk.dispatcher.drain()
+
+    note = (await desk.notes())["i1"]
+    assert desk.runs.started == []
+    assert "the definition was removed" in note.reason
+
+
+async def test_a_start_of_an_ended_instance_is_dropped(desk: Desk) -> None:
+    """Cancelled before it began."""
+    await desk.pending()
+    await desk.workshop.ledger.instances.end("i1", "cancelled", NOW)
+    started = await desk.dispatcher.drain()
+
+    assert (started, desk.runs.started, await desk.notes()) == (0, [], {})
+
+
+async def test_a_death_after_the_run_was_made_starts_it_no_second_time(desk: Desk) -> None:
+    """Airflow knows the run's id: created or exists is the same."""
+    await desk.pending()
+    original = desk.workshop.platform.ledger.mailboxes.remove_start
+    calls: list[str] = []
+
+    async def dies(instance: str) -> None:
+        calls.append(instance)
+        if len(calls) == 1:
+            raise RuntimeError("died")
+        await original(instance)
+
+    desk.workshop.platform.ledger.mailboxes.remove_start = dies  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        await desk.dispatcher.drain()
+    await desk.dispatcher.drain()
+
+    assert {run.run_id for run in desk.runs.started} == {"i1"}
+    assert (await desk.find()).status == "running"
+    assert await desk.notes() == {}
+
+
+# --- reconciliation ------------------------------------------------------------------------------------------
+
+
+async def running(desk: Desk, *, minutes: int = 5) -> None:
+    """An instance whose region waits for a reply, some time after its start."""
+    await desk.workshop.create()
+    view = await desk.workshop.view()
+    await desk.workshop.ledger.instances.begin(
+        view.instance.id, view.instance.id, desk.workshop.definition.digest, desk.workshop.plan.structure_digest
+    )
+    desk.workshop.catalogue.keep(desk.workshop.definition)
+    desk.workshop.clock.advance(60 * minutes)
+
+
+@pytest.mark.parametrize(
+    ("state", "minutes", "status", "words"),
+    [
+        ("running", 5, "running", ""),
+        ("unknown", 5, "running", ""),
+        ("failed", 0, "running", ""),
+        ("failed", 5, "failed", "ended as failed before every node was done"),
+        ("success", 5, "failed", "ended as success before every node was done"),
+        ("missing", 5, "failed", "is gone before every node was done"),
+    ],
+)
+async def test_an_instance_whose_run_ended_without_it_is_told(
+    desk: Desk, state: RunState, minutes: int, status: str, words: str
+) -> None:
+    """A person marked the run, or deleted it; what is unknown or young is left alone."""
+    await running(desk, minutes=minutes)
+    instance = (await desk.workshop.view()).instance.id
+    desk.runs.states = {instance: state}
+
+    mended = await desk.dispatcher.reconcile()
+
+    found = (await desk.workshop.view()).instance
+    assert (mended, found.status) == (int(status == "failed"), status)
+    assert words in found.reason
+
+
+async def test_open_requests_of_a_lost_run_are_superseded(desk: Desk) -> None:
+    """Nobody waits for them; a late reply then is late, not an orphan."""
+    workshop = desk.workshop
+    workshop.answers = {"a#b": lambda _: None}
+    await workshop.create()
+    waiting = asyncio.create_task(workshop.run("A"))
+    while not workshop.requests:
+        await asyncio.sleep(0.001)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    workshop.clock.advance(600)
+    desk.runs.states = {(await workshop.view()).instance.id: "missing"}
+    await desk.dispatcher.reconcile()
+    await workshop.reply(workshop.requests[0], "SUCCESS", {})
+    await workshop.deliver()
+
+    (request,) = await workshop.all_requests()
+    assert request.state == "superseded"
+    assert workshop.postman.fates == {"late": 1}
+
+
+async def test_an_instance_that_is_complete_is_recorded_as_completed(desk: Desk) -> None:
+    """Its last region left an exit but died before it recorded the end."""
+    workshop = desk.workshop
+    await workshop.create()
+    await workshop.run("A")
+    await workshop.ledger.instances.reopen((await workshop.view()).instance.id)
+    workshop.clock.advance(600)
+    desk.runs.states = {(await workshop.view()).instance.id: "success"}
+
+    await desk.dispatcher.reconcile()
+
+    assert await workshop.status() == "completed"
+
+
+async def test_the_least_recently_compared_come_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that cannot look at all goes on where it stopped."""
+    monkeypatch.setattr("cch.runtime.dispatch._COMPARED", 2)
+    for name in ("i1", "i2", "i3"):
+        await desk.pending(name)
+    await desk.dispatcher.drain()
+    rounds = []
+    for _ in range(2):
+        desk.workshop.clock.advance(120)
+        desk.runs.looked_at.clear()
+        await desk.dispatcher.reconcile()
+        rounds.append(set(desk.runs.looked_at))
+
+    assert [len(names) for names in rounds] == [2, 2]
+    assert rounds[0] | rounds[1] == {"i1", "i2", "i3"}

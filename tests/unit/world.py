@@ -1,0 +1,154 @@
+"""One instance on a platform in memory, its regions executed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cch.definition.catalogue import Catalogue
+from cch.definition.source import FolderSource
+from cch.graph.build import build_graph
+from cch.graph.checks import check
+from cch.graph.plan import plan_tasks
+from cch.ledger.ledger import Ledger
+from cch.ledger.records import Instance, InstanceView
+from cch.replies.envelope import event_command
+from cch.runtime.execution import CONF_INSTANCE, RegionEnd, RegionTask, execute_region
+from cch.runtime.platform import Platform
+from cch.settings import Settings
+from cch.testing.memory_queue import MemoryQueues
+from cch.testing.memory_store import MemoryBlobs, MemoryStore
+
+
+@dataclass
+class World:
+    """One instance of one definition, executed by hand."""
+
+    platform: Platform
+    text: str
+    context: dict[str, Any] = field(default_factory=dict)
+    instance: str = field(default_factory=lambda: str(uuid.uuid4()))
+    answers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    by_branch: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def answer_for(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The answer scripted for the request's branch, else the next one; the last one repeats."""
+        branch = request["header"].get("routingHint", {}).get("branchKey", "")
+        if branch in self.by_branch:
+            return self.by_branch[branch]
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def create(self) -> None:
+        definition, problems = check(self.text, "d.yaml")
+        assert definition is not None, problems
+        self.definition = definition
+        self.plan = plan_tasks(build_graph(definition))
+        await self.platform.ledger.instances.create(
+            Instance(
+                id=self.instance, workflow_id=definition.workflow_id, run_id=self.instance, correlation_id="c",
+                status="pending", started=1, context=self.context, start_message="m",
+            )
+        )  # fmt: skip
+
+    async def execute(self, region: str, task_instance: str = "t1") -> RegionEnd:
+        task = RegionTask(
+            workflow_id=self.definition.workflow_id, region=region, run_id=self.instance,
+            task_instance=task_instance, definition_digest=self.definition.digest,
+            structure_digest=self.plan.structure_digest, conf={CONF_INSTANCE: self.instance},
+        )  # fmt: skip
+        return await execute_region(task, self.platform)
+
+    async def event(self, payload: dict[str, Any], event_id: str = "", *, branch: str = "", status: str = "") -> None:
+        queue = await self.platform.queues.find(self.platform.settings.names.command_queue)
+        assert queue is not None
+        await queue.send(
+            event_command(
+                instance=self.instance, command_id=event_id or str(uuid.uuid4()), payload=payload, branch=branch,
+                status=status, now=1,
+            )
+        )  # fmt: skip
+
+    async def view(self) -> InstanceView:
+        view = await self.platform.ledger.instances.view(self.instance)
+        assert view is not None
+        return view
+
+    async def visited(self) -> list[str]:
+        outcomes = [o for exit_ in (await self.view()).exits for o in exit_.outcomes]
+        return [o.node for o in sorted(outcomes, key=lambda o: o.stamp)]
+
+    async def fates(self) -> list[str]:
+        items = await self.platform.ledger.store.scan("MSG#")
+        return sorted(item["fate"] for item in items if item["kind"] == "EVENT_WAIT_RESP")
+
+
+async def eventually(look: Callable[[], Any]) -> None:
+    for _ in range(2000):
+        found = look()
+        if await found if asyncio.iscoroutine(found) else found:
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("it never happened")
+
+
+@asynccontextmanager
+async def open_memory_platform(tmp_path: Path, *texts: str) -> AsyncIterator[Platform]:
+    """A platform with these definitions, whose router takes replies and commands."""
+    settings = Settings(cache_folder=str(tmp_path / "cache"), mailbox_seconds=0.01)
+    names = settings.names
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    for text in texts:
+        definition, problems = check(text, "d.yaml")
+        assert definition is not None, problems
+        (folder / f"{definition.workflow_id}.yaml").write_text(text)
+    opened = Platform(
+        settings=settings,
+        ledger=Ledger(MemoryStore(), MemoryBlobs()),
+        queues=MemoryQueues(names.command_queue, names.reply_queue, names.fallback_queue),
+        catalogue=Catalogue(FolderSource(folder), settings.cache_path, check, 0.0),
+        read_object=lambda uri: uri,
+    )
+    opened.router.start(0.05)
+    opened.router.attach_doorbell(lambda: None)
+    try:
+        yield opened
+    finally:
+        await opened.router.stop()
+
+
+async def answer(world: World) -> None:
+    """A capability that gives the world's answers in order; the last one repeats."""
+    platform = world.platform
+    requests = await platform.queues.find(platform.settings.names.fallback_queue)
+    replies = await platform.queues.find(platform.settings.names.reply_queue)
+    assert requests is not None
+    assert replies is not None
+    while True:
+        for received in await requests.receive(0.05):
+            header = json.loads(received.body)["header"]
+            status, payload = world.answer_for(json.loads(received.body))
+            hint = {"routingHint": header["routingHint"]} if "routingHint" in header else {}
+            command = {
+                **hint,
+                "type": "ASYNC_RESP", "id": str(uuid.uuid4()), "source": "Capability:x", "status": status,
+                "timestamp": "2026-01-05T08:00:00Z", "payload": payload, "inReplyTo": header["commandId"],
+            }  # fmt: skip
+            await replies.send(json.dumps({"workflowInstanceId": world.instance, "command": command}))
+        await asyncio.sleep(0)
+
+
+async def with_answers(world: World, work: Any) -> Any:
+    capability = asyncio.create_task(answer(world))
+    try:
+        return await asyncio.wait_for(work, 20)
+    finally:
+        capability.cancel()
