@@ -68,6 +68,36 @@ def publish(
     publication.publish(paths or [FOLDER], force=force, as_json=as_json)
 
 
+def simulate(
+    definition: Annotated[Path, typer.Argument(help="A definition file.")],
+    scenario: Annotated[Path, typer.Option("--scenario", "-s", help="A scenario file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Run a definition in virtual time, with capabilities and events as the scenario says.
+
+    Exit code 1 if the scenario expects something else.
+    """
+    from cch.cli import simulations  # noqa: PLC0415 - loads the graph library
+
+    simulations.run_one(definition, scenario, as_json=as_json)
+
+
+def run_scenarios(
+    path: Annotated[Path, typer.Argument(help="A scenario file or a folder of them.")] = Path("scenarios"),
+    definitions: Annotated[Path, typer.Option(help="Where the definitions are.")] = FOLDER,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run all scenarios of a folder in virtual time, with the coverage of nodes and ways.
+
+    A scenario is about its 'workflow', else about the definition that its folder is named after.
+    """
+    from cch.cli import simulations  # noqa: PLC0415 - loads the graph library
+
+    simulations.run_all(path, definitions=definitions, junit=junit, as_json=as_json)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (validate, graph, publish):
+    for command in (validate, graph, publish, simulate):
         app.command()(command)
+    app.command("test")(run_scenarios)

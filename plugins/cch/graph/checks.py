@@ -15,6 +15,7 @@ from cch.definition.model import (
     EndBranch,
     EventWait,
     Fork,
+    Join,
     LibraryCall,
     MapFork,
     ScheduledRequest,
@@ -195,9 +196,14 @@ def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
                 produced[name] = {node.output_key.split(".")[0]}
             case EventWait():
                 produced[name] = {"*"}
+            case MapFork():
+                produced[name] = {node.item_key}
+            case Join():
+                produced[name] = {node.destination.split(".")[0]} if node.destination else set()
             case _:
                 static = getattr(node, "static_outputs", {}) or getattr(node, "on_schedule_set", {})
                 produced[name] = set(static)
+    items = {node.item_key for node in graph.nodes.values() if isinstance(node, MapFork)}
     before: dict[str, set[str]] = {name: set() for name in graph.nodes}
     for name in graph.nodes:
         for later in graph.ahead[name]:
@@ -206,7 +212,7 @@ def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
         keys = getattr(node, "input_keys", None)
         if not keys or any(name in cycle for cycle in graph.cycles):
             continue
-        known = set(graph.definition.required) | _ALWAYS_THERE
+        known = set(graph.definition.required) | _ALWAYS_THERE | items
         known.update(*(produced[earlier] for earlier in before[name]))
         for index, key in enumerate(keys):
             if "*" not in known and key.split(".")[0] not in known:

@@ -159,6 +159,7 @@ def test_an_error_reply_is_handled_by_a_condition_on_status() -> None:
         "S: {type: library_call, library_function_id: l, parameters: {}, output_key: k.deep, on_success: A}",
         "S: {type: set_state, static_outputs: {k: 1}, on_success: A}",
         "S: {type: event_wait, on_event: A}",
+        "S: {type: map_fork, input_list_key: l, branch_key: b, branch_entry_node: A, item_key: k}",
     ],
 )
 def test_input_keys_may_come_from_any_earlier_node(before: str) -> None:

@@ -1,0 +1,192 @@
+"""The host of simulations: capabilities and events as the scenario says, time as the loop says."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cch.capabilities.registry import PythonBinding, binding, find_library
+from cch.errors import CapabilityError
+from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
+from cch.interpreter.outcome import Outcome
+from cch.settings import Settings
+from cch.simulation.scenario import Scenario, ScriptedAnswer, ScriptedEvent
+
+
+@dataclass(slots=True)
+class World:
+    """What all scopes of one simulation share."""
+
+    scenario: Scenario
+    settings: Settings
+    loop: asyncio.AbstractEventLoop
+    visited: list[tuple[str, Outcome]] = field(default_factory=list)
+    requests: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
+    unscripted: set[str] = field(default_factory=set)
+    _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _held: list[ScriptedEvent] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _consumed: set[tuple[str, str]] = field(default_factory=set)
+    #: Set when the next event arrives; look at it before looking for events, or one slips through between.
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def now(self) -> int:
+        return self.scenario.start + round(self.loop.time() * 1000)
+
+    def next_answer(self, capability: str, branch: str) -> ScriptedAnswer | None:
+        """The answer to the next request; answers for the branch key have a sequence of their own."""
+        scripted = self.scenario.answers.get(capability)
+        if not scripted:
+            self.unscripted.add(capability)
+            return None
+        own = branch if branch in scripted else ""
+        listed = scripted.get(own) or ()
+        if not listed:
+            self.unscripted.add(f"{capability} for branch {branch}")
+            return None
+        index = self._asked[capability, branch]
+        self._asked[capability, branch] += 1
+        return listed[min(index, len(listed) - 1)]
+
+    def deliver(self, event: ScriptedEvent) -> None:
+        """An event arrives; a repeated id changes nothing."""
+        if event.id in self._seen:
+            self.messages["duplicate"] += 1
+            return
+        self._seen.add(event.id)
+        self._held.append(event)
+        arrived, self.arrival = self.arrival, asyncio.Event()
+        arrived.set()
+
+    def take_event(self, event_key: str, branch: str) -> ScriptedEvent | None:
+        """The oldest event that fits and that nobody took for this key."""
+        for event in self._held:
+            fits = event.branch == branch and (not event_key or event_key in event.payload)
+            taken = {(event.id, event_key), (event.id, "")} if event_key else {(event.id, key) for key in event.payload}
+            if fits and not (taken | {(event.id, "")}) & self._consumed:
+                self._consumed.add((event.id, event_key))
+                return event
+        return None
+
+    def unused_events(self) -> int:
+        """Events that nobody took: late, once the instance has ended."""
+        used = {event_id for event_id, _ in self._consumed}
+        return sum(event.id not in used for event in self._held)
+
+
+class SimulationHost:
+    """:class:`~cch.interpreter.host.Host` for one scope of a simulation."""
+
+    instance_id = "simulation"
+
+    def __init__(self, world: World, workflow_id: str, branch: str = "") -> None:
+        self.correlation_id = world.scenario.correlation_id or self.instance_id
+        self.workflow_id = workflow_id
+        self._world = world
+        self._branch = branch
+
+    def now(self) -> int:
+        return self._world.now()
+
+    async def sleep_until(self, when: int) -> None:
+        while (left := when - self.now()) > 0:  # noqa: ASYNC110 - virtual time jumps
+            await asyncio.sleep(left / 1000)
+
+    def first_attempt(self, node: str, visit: int) -> int:  # noqa: ARG002 - nobody retries a task here
+        return 1
+
+    async def request(self, request: Request) -> Answer:
+        world = self._world
+        world.requests[request.capability_id] += 1
+        answer = world.next_answer(request.capability_id, self._branch)
+        silent = answer is None or answer.never or answer.malformed
+        if answer is not None and answer.malformed:
+            world.messages["malformed"] += answer.copies
+        command_id = f"{self._branch}/{request.node}/{request.visit}/{request.attempt}"
+        if answer is None or silent or (request.timeout is not None and answer.after >= request.timeout):
+            if answer is not None and not silent:
+                world.messages["late"] += answer.copies
+            await self._wait(request.timeout)
+            return Answer(kind="timeout", at=self.now(), command_id=command_id)
+        await asyncio.sleep(answer.after)
+        world.messages["duplicate"] += answer.copies - 1
+        payload = answer.payload if answer.payload is not None else self._default(request, answer.status)
+        return Answer(kind="reply", at=self.now(), command_id=command_id, status=answer.status, payload=payload)
+
+    def _default(self, request: Request, status: str) -> Mapping[str, Any]:
+        """What a capability says when the scenario does not: as the mock does."""
+        if status == "ERROR":
+            return {"messages": [{"level": "ERROR", "code": "MOCK_ERROR", "summary": "scripted error"}]}
+        about = f"{request.capability_id} for {self.correlation_id}"
+        return {key: f"{key} of {about}" for key in request.request_output_keys}
+
+    async def _wait(self, seconds: float | None) -> None:
+        if seconds is None:
+            await asyncio.Event().wait()
+        else:
+            await asyncio.sleep(seconds)
+
+    async def wait_event(self, query: EventQuery) -> EventAnswer:
+        until = None if query.timeout is None else self._world.loop.time() + query.timeout
+        arrival = self._world.arrival
+        while (event := self._world.take_event(query.event_key, self._branch)) is None:
+            left = None if until is None else until - self._world.loop.time()
+            try:
+                await asyncio.wait_for(arrival.wait(), left)
+            except TimeoutError:
+                return EventAnswer(kind="timeout")
+            arrival = self._world.arrival
+        return EventAnswer(kind="event", payload=event.payload, status=event.status, message=event.id)
+
+    async def call(self, call: Call) -> Mapping[str, Any]:
+        if call.capability_id in self._world.scenario.answers:
+            return await self._scripted_call(call)
+        bound = binding(call.capability_id, self._world.settings)
+        if not isinstance(bound, PythonBinding):
+            self._world.unscripted.add(call.capability_id)
+            raise CapabilityError(f"{call.capability_id} is not Python: give its answers in the scenario")
+        result = bound.function(call)
+        if inspect.isawaitable(result):
+            result = await result
+        return dict(result or {})
+
+    async def _scripted_call(self, call: Call) -> Mapping[str, Any]:
+        self._world.requests[call.capability_id] += 1
+        answer = self._world.next_answer(call.capability_id, self._branch)
+        if answer is None or answer.never:
+            await asyncio.Event().wait()
+        assert answer is not None
+        await asyncio.sleep(answer.after)
+        if answer.status == "ERROR":
+            raise CapabilityError(f"{call.capability_id} failed as the scenario says: {dict(answer.payload or {})}")
+        return answer.payload or {}
+
+    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        function = find_library(function_id, self._world.settings)
+        try:
+            return function(parameters, context, self._read)
+        except CapabilityError:
+            raise
+        except Exception as error:
+            raise CapabilityError(f"{function_id} failed: {error}") from error
+
+    def _read(self, uri: str) -> str:
+        try:
+            return json.dumps(self._world.scenario.objects[uri])
+        except KeyError:
+            raise CapabilityError(f"there is no {uri}: add it to the scenario's objects") from None
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        self._world.visited.extend((self._branch, outcome) for outcome in outcomes)
+
+    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[SimulationHost, Sequence[Outcome]]:  # noqa: ARG002
+        return SimulationHost(self._world, self.workflow_id, branch), ()
+
+    def note(self, event: str, **facts: Any) -> None:
+        """People read the result instead."""

@@ -1,0 +1,184 @@
+"""Scenario files: what the world does during a run, and what is expected of it. The mock reads the same files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cch.definition.document import Document, read_document
+from cch.durations import parse_duration
+from cch.errors import DefinitionError, Problem
+
+#: What the top level of a scenario may hold.
+_KEYS = {
+    "name", "description", "workflow", "start", "correlation_id", "context", "objects", "capabilities", "events",
+    "expect", "time_scale", "count_per",
+}  # fmt: skip
+_ANSWER_KEYS = {
+    "status", "payload", "after", "branch", "duplicate", "never", "malformed", "echo", "before", "out_of_order",
+    "description",
+}  # fmt: skip
+_EVENT_KEYS = {"after", "payload", "branch", "status", "id", "description"}
+_EXPECT_KEYS = {"status", "visited", "context", "requests", "messages", "elapsed"}
+_DEFAULT_START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptedAnswer:
+    """One answer of a capability; ``after`` in seconds, ``copies`` how often it is sent in all."""
+
+    status: str = "SUCCESS"
+    payload: Mapping[str, Any] | None = None
+    after: float = 0.0
+    copies: int = 1
+    never: bool = False
+    malformed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptedEvent:
+    """One event, ``after`` seconds from the start."""
+
+    id: str
+    after: float
+    payload: Mapping[str, Any]
+    branch: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One scenario; ``start`` in ms. ``answers``: capability → branch key ("" for all) → answers in order."""
+
+    name: str
+    workflow: str
+    start: int
+    correlation_id: str
+    context: Mapping[str, Any]
+    objects: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[str, Mapping[str, Sequence[ScriptedAnswer]]] = field(default_factory=dict)
+    events: tuple[ScriptedEvent, ...] = ()
+    expect: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Reader:
+    """Collects everything that is wrong with a file."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems: list[Problem] = list(document.problems)
+
+    def report(self, path: tuple[str | int, ...], message: str, hint: str = "") -> None:
+        self.problems.append(self.document.problem(path, "CCH-D030", message, hint))
+
+    def keys(self, value: Any, path: tuple[str | int, ...], allowed: set[str]) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            self.report(path, f"{path[-1] if path else 'a scenario'} must be a mapping")
+            return {}
+        for key in value:
+            if key not in allowed and not key.startswith("x-"):
+                self.report((*path, key), f"unknown key {key!r}", f"allowed: {', '.join(sorted(allowed))}")
+        return value
+
+    def mapping(self, raw: Mapping[str, Any], key: str, path: tuple[str | int, ...]) -> Mapping[str, Any]:
+        value = raw.get(key) or {}
+        if not isinstance(value, dict):
+            self.report((*path, key), f"{key!r} must be a mapping")
+            return {}
+        return value
+
+    def seconds(self, raw: Mapping[str, Any], path: tuple[str | int, ...]) -> float:
+        try:
+            return parse_duration(raw.get("after", 0))
+        except ValueError as error:
+            self.report((*path, "after"), str(error))
+            return 0.0
+
+    def answers(self, raw: Mapping[str, Any]) -> dict[str, dict[str, list[ScriptedAnswer]]]:
+        found: dict[str, dict[str, list[ScriptedAnswer]]] = {}
+        for capability, listed in self.mapping(raw, "capabilities", ()).items():
+            if not isinstance(listed, list):
+                self.report(("capabilities", capability), "answers must be a list")
+                continue
+            for index, each in enumerate(listed):
+                path = ("capabilities", capability, index)
+                answer = self.keys(each, path, _ANSWER_KEYS)
+                branch = str(answer.get("branch", ""))
+                found.setdefault(capability, {}).setdefault(branch, []).append(self.answer(answer, path))
+        return found
+
+    def answer(self, raw: Mapping[str, Any], path: tuple[str | int, ...]) -> ScriptedAnswer:
+        status = raw.get("status", "SUCCESS")
+        if status not in ("SUCCESS", "ERROR"):
+            self.report((*path, "status"), f"status is {status!r}", "use SUCCESS or ERROR")
+        copies = raw.get("duplicate", 1)
+        if not isinstance(copies, int) or copies < 1:
+            self.report((*path, "duplicate"), "duplicate is the number of sendings, at least 1")
+            copies = 1
+        return ScriptedAnswer(
+            status=str(status),
+            payload=self.mapping(raw, "payload", path) if "payload" in raw else None,
+            after=self.seconds(raw, path),
+            copies=copies,
+            never=bool(raw.get("never")),
+            malformed=bool(raw.get("malformed")),
+        )
+
+    def events(self, raw: Mapping[str, Any]) -> tuple[ScriptedEvent, ...]:
+        listed = raw.get("events") or []
+        if not isinstance(listed, list):
+            self.report(("events",), "events must be a list")
+            return ()
+        found = []
+        for index, each in enumerate(listed):
+            path = ("events", index)
+            event = self.keys(each, path, _EVENT_KEYS)
+            found.append(
+                ScriptedEvent(
+                    id=str(event.get("id", f"event-{index}")),
+                    after=self.seconds(event, path),
+                    payload=self.mapping(event, "payload", path),
+                    branch=str(event.get("branch", "")),
+                    status=str(event.get("status", "")),
+                )
+            )
+        return tuple(found)
+
+    def start(self, raw: Mapping[str, Any]) -> int:
+        try:
+            date = datetime.fromisoformat(str(raw["start"])) if "start" in raw else _DEFAULT_START
+        except ValueError:
+            self.report(("start",), f"start is {raw['start']!r}, not ISO 8601")
+            date = _DEFAULT_START
+        return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def read_scenario(text: str, file: str = "") -> Scenario:
+    """Read one scenario.
+
+    :raises DefinitionError: with every problem of the file.
+    """
+    document = read_document(text, file)
+    reader = _Reader(document)
+    raw = reader.keys(document.data, (), _KEYS)
+    reader.keys(raw.get("expect") or {}, ("expect",), _EXPECT_KEYS)
+    scenario = Scenario(
+        name=str(raw.get("name", file)),
+        workflow=str(raw.get("workflow", "")),
+        start=reader.start(raw),
+        correlation_id=str(raw.get("correlation_id", "")),
+        context=reader.mapping(raw, "context", ()),
+        objects=reader.mapping(raw, "objects", ()),
+        answers=reader.answers(raw),
+        events=reader.events(raw),
+        expect=reader.mapping(raw, "expect", ()),
+        file=file,
+        raw=raw,
+    )
+    if reader.problems:
+        raise DefinitionError(reader.problems)
+    return scenario

@@ -1,0 +1,158 @@
+"""One run of a definition in one scenario, and whether it was as expected."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cch.definition.model import Definition
+from cch.durations import parse_duration
+from cch.graph.build import build_graph
+from cch.graph.plan import plan_tasks
+from cch.graph.regions import Region, carriers
+from cch.interpreter.context import MISSING, lookup
+from cch.interpreter.flow import TokenFlow
+from cch.interpreter.region import RegionRun
+from cch.settings import Settings
+from cch.simulation.host import SimulationHost, World
+from cch.simulation.scenario import Scenario, ScriptedEvent
+from cch.simulation.timeline import run_virtually
+
+#: Seconds by which an expected ``elapsed`` may be missed: clocks count milliseconds.
+_TOLERANCE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """What happened. ``edges`` are the (node, label) pairs that were chosen."""
+
+    status: Literal["completed", "failed", "waiting"]
+    visited: tuple[str, ...]
+    context: Mapping[str, Any]
+    requests: Mapping[str, int]
+    messages: Mapping[str, int]
+    elapsed_seconds: float
+    waiting_for: tuple[str, ...] = ()
+    errors: tuple[Mapping[str, Any], ...] = ()
+    edges: frozenset[tuple[str, str]] = frozenset()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "visited": list(self.visited),
+            "context": {key: value for key, value in self.context.items() if not key.startswith("_")},
+            "requests": dict(self.requests),
+            "messages": dict(self.messages),
+            "elapsed_seconds": self.elapsed_seconds,
+            "waiting_for": list(self.waiting_for),
+            "errors": [dict(error) for error in self.errors],
+        }
+
+
+@dataclass(slots=True)
+class _Run:
+    definition: Definition
+    scenario: Scenario
+    settings: Settings
+    flow: TokenFlow = field(init=False)
+    world: World = field(init=False)
+    _deliveries: list[asyncio.TimerHandle] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        plan = plan_tasks(build_graph(self.definition))
+        self.flow = TokenFlow(plan.graph, carriers(plan.regions), dict(self.scenario.context))
+
+    async def run(self) -> float:
+        """Run to the end; the seconds that it took."""
+        loop = asyncio.get_running_loop()
+        self.world = World(scenario=self.scenario, settings=self.settings, loop=loop)
+        for event in self.scenario.events:
+            self._deliveries.append(loop.call_at(event.after, self._deliver, event))
+        host = SimulationHost(self.world, self.definition.workflow_id)
+        nodes = tuple(self.flow.graph.nodes)
+        await RegionRun(Region(head=self.flow.graph.entry, kind="wait", nodes=nodes), self.flow, host).run()
+        for delivery in self._deliveries:
+            delivery.cancel()
+        return loop.time()
+
+    def _deliver(self, event: ScriptedEvent) -> None:
+        self.world.deliver(event)
+
+
+def simulate(definition: Definition, scenario: Scenario, settings: Settings | None = None) -> Simulated:
+    """Run the scenario in virtual time."""
+    run = _Run(definition, scenario, settings or Settings())
+    elapsed = run_virtually(run.run())
+    flow, world = run.flow, run.world
+    status = flow.status() if elapsed is not None else "running"
+    if status != "running":
+        world.messages["late"] += world.unused_events()
+    done = list(world.visited)
+    return Simulated(
+        status="waiting" if status == "running" else status,
+        visited=tuple(f"{o.node}[{branch}]" if branch else o.node for branch, o in done),
+        context=flow.final_context(),
+        requests=dict(world.requests),
+        messages={kind: world.messages[kind] for kind in ("late", "duplicate", "orphan", "malformed")},
+        elapsed_seconds=round(elapsed if elapsed is not None else _last(run), 3),
+        waiting_for=tuple(flow.positions) if status == "running" else (),
+        errors=tuple(_errors(world)),
+        edges=frozenset((o.node, o.label) for _, o in done),
+    )
+
+
+def _last(run: _Run) -> float:
+    """Seconds until the last thing that happened."""
+    stamps = [outcome.stamp for _, outcome in run.world.visited]
+    return (max(stamps) - run.scenario.start) / 1000 if stamps else 0.0
+
+
+def _errors(world: World) -> Iterator[Mapping[str, Any]]:
+    for branch, outcome in world.visited:
+        yield from outcome.errors
+        if outcome.failed or outcome.patch.get("_errorNode") == outcome.node:
+            reason = outcome.patch.get("_internalError") or f"ended at {outcome.node!r} as failed"
+            where = f"{outcome.node}[{branch}]" if branch else outcome.node
+            yield {"code": "NODE_FAILED", "message": reason, "node": where}
+    for capability in sorted(world.unscripted):
+        yield {"code": "UNSCRIPTED", "message": f"the scenario has no answer of {capability}", "node": ""}
+
+
+def differences(result: Simulated, expect: Mapping[str, Any]) -> list[str]:
+    """How ``result`` is not as expected; empty if it is."""
+    found: list[str] = []
+    if "status" in expect and expect["status"] != result.status:
+        waits = f" (waits for {', '.join(result.waiting_for)})" if result.waiting_for else ""
+        found.append(f"status is {result.status}{waits}, expected {expect['status']}")
+    if "visited" in expect:
+        found.extend(_visited_differences(list(result.visited), list(expect["visited"])))
+    for key, wanted in (expect.get("context") or {}).items():
+        value = lookup(result.context, key)
+        if value != wanted:
+            shown = "absent" if value is MISSING else repr(value)
+            found.append(f"context {key} is {shown:.200}, expected {wanted!r:.200}")
+    for name, actual in (("requests", result.requests), ("messages", result.messages)):
+        for key, wanted in (expect.get(name) or {}).items():
+            if actual.get(key, 0) != wanted:
+                found.append(f"{name} {key}: {actual.get(key, 0)}, expected {wanted}")
+    if "elapsed" in expect:
+        wanted = parse_duration(expect["elapsed"])
+        if abs(wanted - result.elapsed_seconds) > _TOLERANCE:
+            found.append(f"elapsed {result.elapsed_seconds:g} s, expected {wanted:g} s")
+    return found
+
+
+def _visited_differences(visited: Sequence[str], expected: Sequence[Any]) -> Iterator[str]:
+    """Compare in order; ``{any: [...]}`` stands for its names in whatever order."""
+    position = 0
+    for wanted in expected:
+        names = list(wanted["any"]) if isinstance(wanted, Mapping) and "any" in wanted else [wanted]
+        here = list(visited[position : position + len(names)])
+        if sorted(map(str, here)) != sorted(map(str, names)):
+            yield f"visit {position + 1} is {', '.join(here) or 'nothing'}, expected {', '.join(map(str, names))}"
+            return
+        position += len(names)
+    if position < len(visited):
+        yield f"visited more than expected: {', '.join(visited[position : position + 5])}"
