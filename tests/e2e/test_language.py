@@ -1,0 +1,104 @@
+"""Loops, events, maps and schedules on a real Airflow."""
+
+from __future__ import annotations
+
+import json
+import signal
+import uuid
+from typing import Any
+
+from tests.e2e.conftest import Stack, eventually
+
+
+def event(instance: str, payload: dict[str, Any], branch: str = "") -> dict[str, Any]:
+    hint = {"routingHint": {"branchKey": branch}} if branch else {}
+    command = {
+        "type": "EVENT_WAIT_RESP", "id": str(uuid.uuid4()), "source": "tests", "timestamp": "2026-01-05T08:00:00Z",
+        "payload": payload, **hint,
+    }  # fmt: skip
+    return {"workflowInstanceId": instance, "command": command}
+
+
+def waits_at(stack: Stack, instance: str, node: str, branch: str = "-") -> bool:
+    answer = stack.client("dynamodb").query(
+        TableName="cch-dev-local-workflow-state-table",
+        KeyConditionExpression="PK = :pk AND begins_with(SK, :sk)",
+        ExpressionAttributeValues={":pk": {"S": f"BOX#{instance}#{branch}"}, ":sk": {"S": "EVT#"}},
+        ConsistentRead=True,
+    )
+    return any(item["node"]["S"] == node and item["state"]["S"] == "open" for item in answer["Items"])
+
+
+def test_a_loop_with_a_person_survives_a_killed_triggerer(stack: Stack) -> None:
+    """An ERROR asks a person; the triggerer dies while he thinks; his event, by `cch event`, turns the loop."""
+    instance, correlation = str(uuid.uuid4()), f"BOL-{uuid.uuid4().hex[:8]}"
+    enrich = [
+        {"status": "ERROR", "payload": {"messages": [{"code": "HITL"}]}},
+        {"payload": {"consignmentImportEnrichedId": "e-1"}},
+    ]
+    stack.mock_scenario(instance, {"capabilities": {"import#enrich_consignment": enrich}})
+    message = {"consignmentId": "c-1"}
+    stack.start("import_correction_v1", message, instance, correlation_id=correlation)
+    eventually("the wait for a person", lambda: waits_at(stack, instance, "Wait_For_Correction"))
+    stack.local.processes.signal("triggerer", signal.SIGKILL)
+    eventually("the triggerer's end", lambda: stack.local.processes.pid("triggerer") is None)
+    stack.local.start(lambda _line: None)
+
+    stack.cch("event", correlation, "--set", "messages=[]")
+
+    done = stack.finished(instance, 180.0)
+    assert done["status"] == "completed"
+    assert done["visited"] == [
+        "Enrich_Consignment", "Check_Enrichment", "Wait_For_Correction", "Clear_Status",
+        "Enrich_Consignment", "Check_Enrichment", "Create_Declaration", "Done",
+    ]  # fmt: skip
+    assert done["context"]["consignmentImportEnrichedId"] == "e-1"
+    states = stack.task_states("import_correction_v1", instance)
+    assert "Check_Enrichment" not in states  # the loop is one task
+    assert stack.run_ended("import_correction_v1", instance) == "success"
+    asked = [request["capability"] for request in stack.requests(instance)]
+    assert asked.count("import#enrich_consignment") == 2
+
+
+def test_a_map_whose_items_wait_for_their_own_events(stack: Stack) -> None:
+    """Three packs are submitted side by side and released one after the other, by events with their branch keys."""
+    instance = str(uuid.uuid4())
+    packs = [{"filingPackId": f"fpk-{number}"} for number in range(3)]
+    stack.start("filing_packs_v1", {"consignment": {"filingPacks": packs}}, instance)
+    for pack in packs:
+        branch = pack["filingPackId"]
+        eventually(f"the wait of {branch}", lambda branch=branch: waits_at(stack, instance, "Wait_For_Customs", branch))
+
+    for pack in reversed(packs):
+        released = {"customStatus": {"latestStatus": {"status": "RELEASED"}}}
+        stack.send("orchestrator-command-queue", event(instance, released, pack["filingPackId"]))
+
+    done = stack.finished(instance)
+    assert done["status"] == "completed"
+    results = done["context"]["filingResults"]
+    assert [result["filingPackId"] for result in results] == ["fpk-0", "fpk-1", "fpk-2"]
+    assert all(result["customStatus"]["latestStatus"]["status"] == "RELEASED" for result in results)
+    branches = {request["branch"] for request in stack.requests(instance)}
+    assert branches == {"fpk-0", "fpk-1", "fpk-2"}
+
+
+def test_a_scheduled_request_whose_date_has_passed_is_sent_at_once(stack: Stack) -> None:
+    """The date comes from a file in S3, ten days are taken off it, and the filing is done."""
+    bucket, key = "cch-dev-local-eventdata-bucket", f"consignments/{uuid.uuid4()}.json"
+    body = json.dumps({"plannedDischargeDate": "2026-01-31T00:00:00Z"}).encode()
+    stack.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+
+    instance = stack.start("scheduled_filing_v1", {"consignmentURI": f"s3://{bucket}/{key}"})
+
+    done = stack.finished(instance)
+    assert done["status"] == "completed"
+    assert done["visited"] == ["Read_Date", "Ten_Days_Before", "File", "Scheduled", "File", "Mark_Filed", "Done"]
+    assert done["context"]["filing"] == {"state": "FILED"}
+    assert done["context"]["dates"]["filing"] == "2026-01-21T00:00:00Z"
+
+
+def test_the_ledger_balances_after_all_of_it(stack: Stack) -> None:
+    """Events and map items are accounted for, too."""
+    answer = stack.cch("ledger", "check", check=False)
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
