@@ -39,27 +39,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="capability-mock",
         description="Answers the requests on every cch-<CCH_ENV>-<CCH_OWNER>-capability-*-request-queue.",
     )
-    parser.add_argument(
-        "--scenario", metavar="FILE", help="scenario to start with (default: default answers)"
-    )
-    parser.add_argument(
-        "--time-scale", type=_time_scale, metavar="X", help="factor for every 'after' of --scenario"
-    )
-    parser.add_argument(
-        "--control-port", type=int, default=0, metavar="PORT", help="0 (default): any free port"
-    )
+    parser.add_argument("--scenario", metavar="FILE", help="scenario to start with (default: default answers)")
+    parser.add_argument("--time-scale", type=_time_scale, metavar="X", help="factor for every 'after' of --scenario")
+    parser.add_argument("--control-port", type=int, default=0, metavar="PORT", help="0 (default): any free port")
     parser.add_argument("--control-host", default="127.0.0.1", metavar="HOST", help="default: 127.0.0.1")
-    parser.add_argument(
-        "--ready-file", type=Path, metavar="PATH", help="JSON with pid and control_url, once polling"
-    )
+    parser.add_argument("--ready-file", type=Path, metavar="PATH", help="JSON with pid and control_url, once polling")
     parser.add_argument(
         "--ack", choices=("late", "early"), default="late",
         help="when a delayed request is deleted: after its reply (default), or as soon as it is scheduled "
         "(lost when the mock is killed)",
     )  # fmt: skip
-    parser.add_argument(
-        "--wait-seconds", type=_within(0, 20), default=1, metavar="S", help="long poll (default 1)"
-    )
+    parser.add_argument("--wait-seconds", type=_within(0, 20), default=1, metavar="S", help="long poll (default 1)")
     parser.add_argument(
         "--visibility-seconds", type=_within(2, 43200), default=60, metavar="S",
         help="how long a received request stays hidden; extended twice in that time (default 60)",
@@ -84,9 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda number, _frame: signals.append(number))
     names = Names.from_environment(os.environ)
     try:
-        scenario = (
-            load_scenario(chosen.scenario, time_scale=chosen.time_scale) if chosen.scenario else Scenario()
-        )
+        scenario = load_scenario(chosen.scenario, time_scale=chosen.time_scale) if chosen.scenario else Scenario()
         queues = connect(names)
     except ScenarioError as error:
         sys.stderr.write(f"{error}\n")
@@ -175,9 +163,7 @@ class _within:  # noqa: N801 - used as argparse's `type`, where it reads as a fu
     def __call__(self, text: str) -> int:
         value = int(text) if text.isascii() and text.isdigit() else -1
         if not self._least <= value <= self._most:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number from {self._least} to {self._most}"
-            )
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {self._least} to {self._most}")
         return value
 
 

@@ -55,9 +55,7 @@ class Call:
 class Control:
     """The routes: each parses, calls, and maps the result."""
 
-    def __init__(
-        self, *, desk: Desk, record: Record, exchange: Exchange, service: Service, queues: SqsQueues
-    ) -> None:
+    def __init__(self, *, desk: Desk, record: Record, exchange: Exchange, service: Service, queues: SqsQueues) -> None:
         self._desk = desk
         self._record = record
         self._exchange = exchange
@@ -138,11 +136,7 @@ class Control:
             wanted = json.loads(call.body)
         except (ValueError, RecursionError) as error:
             raise Refusal(422, f"not JSON: {error}") from error
-        if (
-            not isinstance(wanted, dict)
-            or not isinstance(wanted.get("queueUrl"), str)
-            or "body" not in wanted
-        ):
+        if not isinstance(wanted, dict) or not isinstance(wanted.get("queueUrl"), str) or "body" not in wanted:
             raise Refusal(422, 'wanted: {"queueUrl": "…", "body": text or JSON, "delaySeconds": 0}')
         delay = wanted.get("delaySeconds", 0)
         if isinstance(delay, bool) or not isinstance(delay, int) or not 0 <= delay <= MOST_DELAY:

@@ -84,9 +84,7 @@ class Desk:
             repeated = given is not None
             if given is None:
                 answer, scripted = self._scripts.next_answer(request)
-                given = _Given(
-                    answer=answer, scripted=scripted, ready_at=now + answer.after, timestamp=timestamp
-                )
+                given = _Given(answer=answer, scripted=scripted, ready_at=now + answer.after, timestamp=timestamp)
                 self._given.put(request.command_id, given)
         answer = given.answer
         reply = None if answer.never else self._reply(request, given)

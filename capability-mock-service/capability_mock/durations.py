@@ -8,9 +8,7 @@ from typing import Any
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _SHORT = re.compile(rf"{_NUMBER}(s|m|h|d)")
-_ISO = re.compile(
-    rf"P(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?"
-)
+_ISO = re.compile(rf"P(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _ISO_SECONDS = (604800.0, 86400.0, 3600.0, 60.0, 1.0)
 

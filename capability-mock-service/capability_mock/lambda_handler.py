@@ -69,9 +69,7 @@ def handler(event: Mapping[str, Any], context: object = None) -> dict[str, Any]:
     for message_id, decision in decisions:
         if decision.reply is not None:
             outgoing = Outgoing(body=decision.reply, delay=_delay(decision))
-            by_queue.setdefault(decision.request.reply_queue, []).extend(
-                [(message_id, outgoing)] * decision.sendings
-            )
+            by_queue.setdefault(decision.request.reply_queue, []).extend([(message_id, outgoing)] * decision.sendings)
     for queue, copies in by_queue.items():
         failed = mock.queues.send(queue, [outgoing for _, outgoing in copies])
         failures += [copies[index][0] for index in failed]

@@ -126,9 +126,7 @@ class SqsQueues:
     def send_one(self, url: str, message: Outgoing) -> str:
         """Sends one message and returns its id. Raises QueueError."""
         with _translated(f"send to {url}"):
-            answer = self._client.send_message(
-                QueueUrl=url, MessageBody=message.body, DelaySeconds=message.delay
-            )
+            answer = self._client.send_message(QueueUrl=url, MessageBody=message.body, DelaySeconds=message.delay)
         return str(answer["MessageId"])
 
     def _batches(
@@ -149,14 +147,10 @@ class SqsQueues:
             except Exception as error:  # noqa: BLE001 - boto also raises plain ones (ValueError for an odd URL)
                 failed.update(dict.fromkeys(batch, str(error)))
             else:
-                failed.update(
-                    {int(entry["Id"]): str(entry.get("Message")) for entry in answer.get("Failed", ())}
-                )
+                failed.update({int(entry["Id"]): str(entry.get("Message")) for entry in answer.get("Failed", ())})
         if failed:
             reasons = "; ".join(sorted(set(failed.values())))
-            log.warning(
-                "cannot %s queue", what, extra={"queue": url, "messages": len(failed), "why": reasons}
-            )
+            log.warning("cannot %s queue", what, extra={"queue": url, "messages": len(failed), "why": reasons})
         return set(failed)
 
 

@@ -97,8 +97,7 @@ class Record:
             fitting = [
                 entry
                 for entry in self._entries.values()
-                if capability in (None, entry.request.capability)
-                and instance in (None, entry.request.instance)
+                if capability in (None, entry.request.capability) and instance in (None, entry.request.instance)
             ]
         return [entry.as_json() for entry in fitting[len(fitting) - min(limit, len(fitting)) :]]
 

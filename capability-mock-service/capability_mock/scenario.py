@@ -101,9 +101,7 @@ def parse_scenario(text: str, *, file: str = "scenario", time_scale: float | Non
         source.complain(("count_per",), f"{count_per!r} is not allowed; allowed: instance, service")
     sequences = _sequences(document.get("capabilities") or {}, scale, source)
     if source.problems:
-        raise ScenarioError(
-            sorted(source.problems, key=lambda problem: (problem.line or 0, problem.column or 0))
-        )
+        raise ScenarioError(sorted(source.problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
     return Scenario(name=str(document.get("name") or ""), sequences=sequences, count_per=count_per)
 
 
@@ -131,9 +129,7 @@ def _check_keys(mapping: Mapping[str, Any], allowed: tuple[str, ...], path: Path
             source.complain((*path, key), f"unknown key; {hint}allowed: {', '.join(allowed)}")
 
 
-def _sequences(
-    capabilities: Any, scale: float, source: Source
-) -> dict[tuple[str, str | None], tuple[Answer, ...]]:
+def _sequences(capabilities: Any, scale: float, source: Source) -> dict[tuple[str, str | None], tuple[Answer, ...]]:
     collected: dict[tuple[str, str | None], list[Answer]] = {}
     if not isinstance(capabilities, dict):
         source.complain(("capabilities",), "must be a mapping: capability id to list of answers")

@@ -61,9 +61,7 @@ class Source:
         """Notes a problem at the path, or at the nearest position above it that is known."""
         known = next((path[:end] for end in range(len(path), -1, -1) if path[:end] in self.positions), None)
         line, column = self.positions[known] if known is not None else (None, None)
-        self.problems.append(
-            Problem(file=self.file, key=dotted(path), message=message, line=line, column=column)
-        )
+        self.problems.append(Problem(file=self.file, key=dotted(path), message=message, line=line, column=column))
 
 
 def dotted(path: Path) -> str:

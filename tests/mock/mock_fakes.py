@@ -94,13 +94,9 @@ class Workbench:
             clock=self.clock,
             wall=lambda: "2026-01-05T08:00:00.000Z",
         )
-        self.exchange = Exchange(
-            desk=self.desk, queues=self.queues, record=self.record, clock=self.clock, **settings
-        )
+        self.exchange = Exchange(desk=self.desk, queues=self.queues, record=self.record, clock=self.clock, **settings)
 
-    def arrive(
-        self, *requests: dict[str, Any] | str, message_id: str = "", receipt: str = ""
-    ) -> list[Delivery]:
+    def arrive(self, *requests: dict[str, Any] | str, message_id: str = "", receipt: str = "") -> list[Delivery]:
         """Requests come in and what is ready is sent; returns what was ready."""
         messages = [
             Received(

@@ -167,9 +167,7 @@ def test_messages_that_are_no_request_are_refused(text: str, expected: str) -> N
         st.none() | st.booleans() | st.integers() | st.text(),
         lambda inner: (
             st.lists(inner, max_size=2)
-            | st.dictionaries(
-                st.sampled_from(["header", "body", "commandId", "routingHint", "context"]), inner
-            )
+            | st.dictionaries(st.sampled_from(["header", "body", "commandId", "routingHint", "context"]), inner)
         ),
         max_leaves=6,
     )
@@ -201,6 +199,4 @@ def test_samples_belong_together() -> None:
     assert containers == {item["containerNumber"] for item in asn["items"]}
     assert sum(item["amount"] for item in asn["items"]) == asn["totals"]["amount"]
     assert sum(item["cartons"] for item in asn["items"]) == asn["totals"]["cartons"]
-    assert sum(line["duty"] for line in delivery["customs"]["lines"]) == pytest.approx(
-        delivery["customs"]["totalDuty"]
-    )
+    assert sum(line["duty"] for line in delivery["customs"]["lines"]) == pytest.approx(delivery["customs"]["totalDuty"])

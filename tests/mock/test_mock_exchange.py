@@ -230,9 +230,7 @@ def test_reply_without_echo_has_no_in_reply_to(bench: Bench) -> None:
 
 def test_out_of_order_reply_is_overtaken(bench: Bench) -> None:
     """A held reply is sent after the next one of the same capability, not of another one."""
-    mock = bench(
-        "count_per: service\ncapabilities: {a#b: [{out_of_order: true, payload: {n: 1}}, {payload: {n: 2}}]}"
-    )
+    mock = bench("count_per: service\ncapabilities: {a#b: [{out_of_order: true, payload: {n: 1}}, {payload: {n: 2}}]}")
 
     mock.arrive(request("a#b"), receipt="r-1")
     mock.arrive(request("c#d"))
@@ -249,8 +247,7 @@ def test_out_of_order_reply_is_overtaken(bench: Bench) -> None:
 def test_overtaken_reply_still_waits_for_its_own_delay(bench: Bench) -> None:
     """A held reply that has a delay is sent when both have passed: the next reply and its delay."""
     mock = bench(
-        "count_per: service\n"
-        "capabilities: {a#b: [{out_of_order: true, after: 1h, payload: {n: 1}}, {payload: {}}]}"
+        "count_per: service\ncapabilities: {a#b: [{out_of_order: true, after: 1h, payload: {n: 1}}, {payload: {}}]}"
     )
     mock.arrive(request("a#b"))
     mock.arrive(request("a#b"))
@@ -424,9 +421,7 @@ def test_request_nested_too_deeply_is_no_request(bench: Bench) -> None:
     answered.
     """
     mock = bench()
-    deep = json.dumps(request("import#e", context={"x": "DEEP"})).replace(
-        '"DEEP"', '{"x":' * 990 + "1" + "}" * 990
-    )
+    deep = json.dumps(request("import#e", context={"x": "DEEP"})).replace('"DEEP"', '{"x":' * 990 + "1" + "}" * 990)
 
     mock.arrive(deep, request("a#b"))
 

@@ -106,9 +106,7 @@ class Stage:
         taken: list[str] = []
 
         def enough() -> bool:
-            answer = self.aws.receive_message(
-                QueueUrl=self.replies, MaxNumberOfMessages=10, WaitTimeSeconds=1
-            )
+            answer = self.aws.receive_message(QueueUrl=self.replies, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             for message in answer.get("Messages", ()):
                 self.aws.delete_message(QueueUrl=self.replies, ReceiptHandle=message["ReceiptHandle"])
                 taken.append(message["Body"])
@@ -146,9 +144,7 @@ def test_request_is_answered_and_sigterm_stops_cleanly(stage: Stage) -> None:
 
     reply = json.loads(body)
     assert reply["command"]["inReplyTo"] == asked["header"]["commandId"]
-    assert reply["command"]["payload"]["import_enrichment_uri"].startswith(
-        f"s3://{stage.prefix}eventdata-bucket/"
-    )
+    assert reply["command"]["payload"]["import_enrichment_uri"].startswith(f"s3://{stage.prefix}eventdata-bucket/")
     assert (code, time.monotonic() - begun < 2.5, mock.ready_file.exists()) == (0, True, False)
     assert "Traceback" not in mock.log.read_text(encoding="utf-8")
 
@@ -181,8 +177,7 @@ def test_queue_that_goes_is_let_go_and_found_again(stage: Stage) -> None:
 def test_delay_duplicates_and_broken_replies(stage: Stage) -> None:
     """A delayed reply comes late, a duplicated one twice, a malformed one as no JSON."""
     mock = stage.start(
-        scenario="time_scale: 0.001\n"
-        "capabilities: {a#b: [{after: 10m, duplicate: 2}], c#d: [{malformed: true}]}"
+        scenario="time_scale: 0.001\ncapabilities: {a#b: [{after: 10m, duplicate: 2}], c#d: [{malformed: true}]}"
     )
 
     begun = time.monotonic()
@@ -246,10 +241,7 @@ def test_control_api(stage: Stage) -> None:
     put = "capabilities: {a#b: [{payload: {n: 1}, after: 1h}]}"
 
     assert mock.call("PUT", "/scenario?time_scale=0", "name: general\n" + put)["name"] == "general"
-    assert (
-        mock.call("PUT", "/scenario?instance=i-9", json.dumps({"capabilities": {"a#b": [{}]}}))["instance"]
-        == "i-9"
-    )
+    assert mock.call("PUT", "/scenario?instance=i-9", json.dumps({"capabilities": {"a#b": [{}]}}))["instance"] == "i-9"
     assert mock.call("GET", "/scenario") == {"name": "general", "capabilities": ["a#b"], "instances": ["i-9"]}
     status, refused = mock.call("PUT", "/scenario", "capabilities: {a#b: [{after: x, never: 2}]}")
     assert (status, len(refused["problems"])) == (422, 2)

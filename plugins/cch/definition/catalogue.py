@@ -15,12 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cch import __version__
 from cch.definition.model import Definition
 from cch.definition.reader import digest_of, read_checked
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, Problem, ServiceUnavailableError
 
 Check = Callable[[str, str], tuple[Definition | None, tuple[Problem, ...]]]
+
+
+#: Verdicts of other versions do not count: their checks were others.
+_GOOD = f"good-{__version__}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +220,7 @@ class Catalogue:
     def _entry(self, file: str, text: str) -> Entry:
         """Check a text once: the verdict is cached under its digest."""
         digest = digest_of(text)
-        if _read(self._cache / "good" / digest) is not None:
+        if _read(self._cache / _GOOD / digest) is not None:
             definition: Definition | None = read_checked(text, file)
             problems: tuple[Problem, ...] = ()
         else:
@@ -224,7 +229,7 @@ class Catalogue:
             self._remember_good(file, definition)
             return Entry(file=file, workflow_id=definition.workflow_id, definition=definition)
         last = _read(self._cache / "last-good" / _safe(file))
-        if last is not None and _read(self._cache / "good" / digest_of(last)) is not None:
+        if last is not None and _read(self._cache / _GOOD / digest_of(last)) is not None:
             old = read_checked(last, file)
             return Entry(file=file, workflow_id=old.workflow_id, definition=old, problems=problems)
         return Entry(file=file, workflow_id=_stem(file), definition=None, problems=problems)
@@ -234,7 +239,7 @@ class Catalogue:
             {
                 self._cache / "last-good" / _safe(file): definition.text,
                 self._cache / "by-digest" / definition.digest: definition.text,
-                self._cache / "good" / definition.digest: "",
+                self._cache / _GOOD / definition.digest: "",
             }
         )
 

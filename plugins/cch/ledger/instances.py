@@ -8,7 +8,7 @@ from typing import Any
 
 from cch.errors import LedgerError
 from cch.interpreter.outcome import Outcome
-from cch.ledger.payloads import Payloads, dump
+from cch.ledger.payloads import Payloads, dump, sha256
 from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, RegionKey, scope_id
 from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
@@ -28,8 +28,9 @@ def _instance(meta: Item, context: Mapping[str, Any]) -> Instance:
 
 
 class Instances:
-    """``INST#<id>``: ``META`` changes and stays small; ``START`` (the initial context) and ``EXIT#<region>`` are
-    written once.
+    """``INST#<id>``: ``META`` changes and stays small; what is large is written once.
+
+    That is ``START#<message>`` (the initial context) and ``EXIT#<region>``.
     """
 
     def __init__(self, store: ItemStore, payloads: Payloads, retention_seconds: int) -> None:
@@ -44,13 +45,8 @@ class Instances:
         """
         partition = _partition(instance.id)
         start = await self._payloads.pack("context", dump(instance.context))
-        try:
-            await self._store.put({"PK": partition, "SK": "START", "by": instance.start_message, **start}, NEW)
-        except ConditionFailedError:
-            existing = await self.find(instance.id)
-            if existing is not None:
-                return existing.start_message == instance.start_message, existing
-            # Whoever wrote START died before META, or is about to write it; ours must then fit that context.
+        # Every start has a context item of its own: META, of which there is one, says whose counts.
+        await self._store.put({"PK": partition, "SK": _start_key(instance.start_message), **start})
         meta: Item = {"PK": partition, "SK": "META"}
         for name in _FIELDS:
             if (value := getattr(instance, name)) not in ("", 0):
@@ -79,7 +75,8 @@ class Instances:
         items = {item["SK"]: item for item in await self._store.query(_partition(instance_id))}
         if "META" not in items:
             return None
-        context = json.loads(await self._payloads.unpack("context", items.get("START", {})) or "{}")
+        start = items.get(_start_key(items["META"].get("start_message", "")), {})
+        context = json.loads(await self._payloads.unpack("context", start) or "{}")
         found = [await self._exit(item) for sk, item in items.items() if exits and sk.startswith("EXIT#")]
         return InstanceView(instance=_instance(items["META"], context), exits=tuple(found))
 
@@ -218,6 +215,10 @@ class Instances:
     async def by_workflow(self, workflow_id: str, limit: int = 100) -> list[Instance]:
         items = await self._store.listed("by_workflow", workflow_id, limit=limit)
         return [_instance(item, {}) for item in items]
+
+
+def _start_key(start_message: str) -> str:
+    return f"START#{sha256(start_message)[:12]}"
 
 
 def _status_attributes(status: InstanceStatus, started: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from cch.errors import RejectedMessageError
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
-from cch.ledger.records import Fate, MessageRecord, RequestRecord
+from cch.ledger.records import ENDED, Fate, MessageRecord, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.replies.envelope import Command, parse_command
 
@@ -112,7 +112,7 @@ class Correlator:
         status = await self._ledger.instances.status(command.instance)
         if status is None:
             return await self._settle(record, "orphan", f"no instance {command.instance}", None)
-        if status in ("completed", "failed", "cancelled"):
+        if status in ENDED:
             return await self._settle(record, "late", f"instance {command.instance} has {status}", None)
         held = await self._ledger.messages.hold(record)
         if held.fate not in ("held", "claimed"):
@@ -120,6 +120,10 @@ class Correlator:
         pointers = await self._ledger.requests.pointers(command.instance, command.branch, command.source)
         if any(pointer.state == "open" for pointer in pointers):
             return await self._by_source(command, record, now)
+        # The instance may have ended, and swept up, between our first look and our pointer.
+        if await self._ledger.instances.status(command.instance) in ENDED:
+            await self._ledger.messages.end_hold(record.key, "late", f"instance {command.instance} has ended")
+            return Settled(stored=Stored(record.key), fate="late")
         return Settled(stored=Stored(record.key), fate="held")
 
     async def take_held(self, request: RequestRecord, now: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cch.definition.catalogue import Catalogue
-from cch.errors import CchError, LedgerError, StructureChangedError
+from cch.errors import CchError, LedgerError, ServiceUnavailableError, StructureChangedError
 from cch.graph.build import build_graph
 from cch.graph.plan import Plan, plan_tasks
 from cch.graph.regions import carriers
@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 CONF_INSTANCE = "_cch_instance"
 CONF_CORRELATION = "_correlation_id"
 CONF_DIGEST = "_cch_definition"
+
+
+#: Pauses (s) between two tries while AWS does not answer.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +71,30 @@ def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:
 async def execute_region(task: RegionTask, platform: Platform) -> RegionEnd:
     """Run the region to its end, however long that takes; safe to repeat at any point.
 
-    Never raises :class:`CchError`: what goes wrong is the task's failure, with the reason.
+    Never raises :class:`CchError`: what goes wrong is the task's failure, with the reason. While AWS does not answer
+    it tries again, because everything that counts is in the ledger.
     """
+    pause = _FIRST_PAUSE
+    while True:
+        begun = platform.clock()
+        try:
+            return await _execute(task, platform)
+        except ServiceUnavailableError as error:
+            log.warning("trying again: %s", error, extra={"cch_region": task.region})
+        if platform.clock() - begun > _LONGEST_PAUSE * 1000:
+            pause = _FIRST_PAUSE  # it went well for a while
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _execute(task: RegionTask, platform: Platform) -> RegionEnd:
     try:
         instance = await _instance(task, platform)
         plan = await asyncio.to_thread(_plan, instance.definition_digest, platform.catalogue, task.workflow_id)
         _check_structure(task, plan, instance)
         return await _run(task, platform, instance, plan)
+    except ServiceUnavailableError:
+        raise
     except CchError as error:
         log.error("region failed: %s", error, extra={"cch_code": error.code, "cch_region": task.region})  # noqa: TRY400 - the message says all
         return RegionEnd(state="failed", reason=str(error))

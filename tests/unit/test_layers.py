@@ -1,0 +1,69 @@
+"""Imports point downwards only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "cch"
+#: Each layer may import itself and those after it. Names of one row stand side by side.
+LAYERS = (
+    {"cli"},
+    {"stack"},
+    {"compiler", "operators", "triggers"},
+    {"runtime", "simulation"},
+    {"capabilities"},
+    {"aws"},
+    {"replies"},
+    {"ledger"},
+    {"interpreter"},
+    {"graph"},
+    {"definition"},
+    {"errors", "names", "settings", "durations", "__init__"},
+)
+
+
+def layer_of(name: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+def imports(path: Path) -> set[str]:
+    """First parts after ``cch.`` of what a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("cch.")}
+    return found
+
+
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "testing" not in p.parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_below(path: Path) -> None:
+    """A layer knows nothing of what is above it."""
+    relative = path.relative_to(PACKAGE)
+    own = layer_of(relative.parts[0].removesuffix(".py"))
+
+    for imported in imports(path) - {"testing"}:
+        assert layer_of(imported) >= own, f"{relative} imports {imported}"
+
+
+@pytest.mark.parametrize("package", ["definition", "graph", "interpreter", "simulation"])
+def test_the_pure_layers_load_neither_airflow_nor_aws(package: str) -> None:
+    """Definitions are checked and simulated in milliseconds, on a machine that has only Python."""
+    code = (
+        f"import pkgutil, importlib, sys, cch.{package} as p\n"
+        "[importlib.import_module(f'{p.__name__}.{m.name}') for m in pkgutil.iter_modules(p.__path__)]\n"
+        "print([n for n in ('airflow', 'boto3', 'botocore', 'aiobotocore') if n in sys.modules])"
+    )
+
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert answer.stdout.strip() == "[]"
