@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from world import World, eventually, open_memory_platform, with_answers
 
+from cch.errors import ServiceUnavailableError
 from cch.ledger.audit import audit
+from cch.ledger.instances import _start_key
 from cch.ledger.records import Instance
 from cch.runtime.platform import Platform
 
@@ -229,3 +232,49 @@ async def test_a_date_that_is_none_fails_the_node(platform: Platform, date: Any)
     (exit_,) = (await world.view()).exits
     assert exit_.outcomes[0].label == "on_failure"
     assert "dates.file" in exit_.outcomes[0].patch["_internalError"]
+
+
+async def test_an_outage_at_a_commit_is_waited_out(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the ledger does not answer, the task neither fails nor repeats what it has done."""
+    monkeypatch.setattr("cch.runtime.execution._FIRST_PAUSE", 0.01)
+    world = World(platform, HUMAN_LOOP, answers=[SUCCESS])
+    await world.create()
+    journal = platform.ledger.journal
+    plain, failures = journal.append, 3
+
+    async def away(*arguments: Any) -> bool:
+        nonlocal failures
+        if arguments[1] and failures:
+            failures -= 1
+            raise ServiceUnavailableError("the table does not answer")
+        return await plain(*arguments)
+
+    journal.append = away  # type: ignore[method-assign]
+
+    end = await with_answers(world, world.execute("Enrich"))
+
+    assert end.state == "success"
+    assert failures == 0
+    assert len(await platform.ledger.requests.of_instance(world.instance)) == 1
+
+
+async def test_the_start_that_wins_keeps_its_own_context(platform: Platform) -> None:
+    """A start that died half-way leaves nothing of its context to the one that comes after it."""
+    instances = platform.ledger.instances
+    first = Instance(
+        id="i",
+        workflow_id="w",
+        correlation_id="c",
+        status="pending",
+        started=1,
+        context={"from": 1},
+        start_message="m1",
+    )
+    second = replace(first, context={"from": 2}, start_message="m2")
+    await platform.ledger.store.put({"PK": "INST#i", "SK": _start_key("m1"), "context": '{"from":1}'})
+
+    mine, stored = await instances.create(second)
+    late, kept = await instances.create(first)
+
+    assert (mine, stored.context) == (True, {"from": 2})
+    assert (late, kept.context) == (False, {"from": 2})
