@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -27,6 +28,13 @@ def run(
     correlation_id: Annotated[str, typer.Option(help="Business key.  [default: the instance id]")] = "",
     instance_id: Annotated[str, typer.Option(help="Id of the new instance.  [default: a random UUID]")] = "",
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Show progress until the end.")] = False,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(help="Play this scenario: its context, the mock's answers, its events.", show_default=False),
+    ] = None,
+    time_scale: Annotated[
+        float, typer.Option(metavar="FACTOR", help="Multiplies the times of the scenario, for example 0.001.")
+    ] = 1.0,
     timeout: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Watch no longer than this.", show_default=False)
     ] = None,
@@ -34,17 +42,20 @@ def run(
 ) -> None:
     """Start a workflow with a START_WORKFLOW command.
 
-    With --watch the exit code is 0 only if the instance has completed.
+    With --watch the exit code is 0 only if the instance has completed; with --scenario, only if it did what the
+    scenario expects (its status, visits, context and requests).
     """
-    from cch.cli import starting  # noqa: PLC0415 - loads the platform
+    from cch.cli import scripted, starting  # noqa: PLC0415 - loads the platform
 
+    staging = scripted.Staging.read(scenario, time_scale) if scenario else None
+    given = starting.read_context(context, values or [])
     wish = starting.Wish(
         workflow=workflow,
-        context=starting.read_context(context, values or []),
-        correlation_id=correlation_id,
+        context={**staging.scenario.context, **given} if staging else given,
+        correlation_id=correlation_id or (staging.scenario.correlation_id if staging else ""),
         instance_id=instance_id,
     )
-    starting.run(wish, watching=watch, timeout=timeout, as_json=as_json)
+    starting.run(wish, watching=watch or scenario is not None, timeout=timeout, as_json=as_json, staging=staging)
 
 
 def status(

@@ -6,7 +6,8 @@ import asyncio
 import json
 import sys
 import uuid
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ import typer
 
 from cch.cli.drawing import load_file
 from cch.cli.instance_views import result_data, show_end
-from cch.cli.output import note, print_json, say
+from cch.cli.output import complain, note, print_json, say
 from cch.cli.publication import published_text
 from cch.cli.reading import is_definition_path
+from cch.cli.scripted import Staging, seen_outside
 from cch.cli.watching import Started, Watched, display_for, watch
 from cch.errors import (
     DefinitionNotFoundError,
@@ -29,6 +31,7 @@ from cch.interpreter.context import merge, nested
 from cch.replies.envelope import parse_command, start_command
 from cch.runtime.admission import context_problems
 from cch.runtime.platform import definition_source, open_platform
+from cch.simulation.simulator import Simulated, differences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,22 +166,51 @@ async def _send(platform: Platform, wish: Wish) -> Started:
     return started
 
 
-async def _run(wish: Wish, *, watching: bool, limit: float | None, as_json: bool) -> Watched:
+async def _run(wish: Wish, *, watching: bool, limit: float | None, as_json: bool, staging: Staging | None) -> Watched:
     async with open_platform() as platform:
+        if staging is not None:
+            wish = replace(wish, instance_id=wish.instance_id or str(uuid.uuid4()))
+            await asyncio.to_thread(staging.prepare, platform, wish.instance_id)
         started = await _send(platform, wish)
         if not as_json:
             say(f"instance {started.instance_id} of {started.workflow_id}")
         if not watching:
             return Watched(started=started, status="sent")
-        return await watch(platform, started, display_for(platform, quiet=as_json), limit)
+        events = asyncio.create_task(staging.play_events(platform, started.instance_id)) if staging else None
+        try:
+            return await watch(platform, started, display_for(platform, quiet=as_json), limit)
+        finally:
+            if events is not None:
+                events.cancel()
 
 
-def run(wish: Wish, *, watching: bool, timeout: float | None, as_json: bool) -> None:
-    """Start, watch if wanted, and leave with 1 unless the instance has completed (or nobody watched)."""
-    watched = asyncio.run(_run(wish, watching=watching, limit=timeout, as_json=as_json))
+def _unmet(watched: Watched, staging: Staging) -> list[str]:
+    """What the scenario expects and the instance did not do."""
+    if watched.progress is None:
+        return [f"the instance is {watched.status}: {watched.reason}"]
+    progress = watched.progress
+    asked = Counter(request.source for request in progress.requests)
+    seen = Simulated(
+        status="waiting" if watched.status == "timeout" else watched.status,  # type: ignore[arg-type]
+        visited=progress.visited,
+        context=progress.context,
+        requests=asked,
+        messages={},
+        elapsed_seconds=watched.seconds,
+    )
+    return differences(seen, seen_outside(dict(staging.scenario.expect)))
+
+
+def run(wish: Wish, *, watching: bool, timeout: float | None, as_json: bool, staging: Staging | None = None) -> None:
+    """Start, watch if wanted, and leave with 1 unless the instance has done what was wanted (or nobody watched)."""
+    watched = asyncio.run(_run(wish, watching=watching, limit=timeout, as_json=as_json, staging=staging))
+    unmet = _unmet(watched, staging) if staging and staging.scenario.expect else []
     if as_json:
-        print_json(result_data(watched))
+        print_json({**result_data(watched), **({"differences": unmet} if staging else {})})
     elif watching:
         show_end(watched)
-    if watched.status not in ("sent", "completed"):
+    for difference in unmet:
+        complain(difference)
+    as_wanted = not unmet if staging and staging.scenario.expect else watched.status in ("sent", "completed")
+    if not as_wanted:
         raise typer.Exit(1)

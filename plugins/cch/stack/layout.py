@@ -151,6 +151,7 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         **aws_environment(layout),
         "CCH_ENV": names.env,
         "CCH_OWNER": names.owner,
+        "CCH_MOCK_URL": layout.mock_url,
         "CCH_HOME": str(layout.home),
         "CCH_PROJECT": str(layout.root),
         "CCH_CACHE_FOLDER": str(layout.home / "definitions-cache"),
