@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import Figures
+from bench.language import measure_language
 from bench.parsing import measure_parsing
 from bench.router import measure_router
 from bench.workflow import measure_workflow
 
 MEASUREMENTS: dict[str, Callable[[], Figures]] = {
+    "language": measure_language,
     "router": measure_router,
     "parsing": measure_parsing,
     "workflow": measure_workflow,

@@ -7,6 +7,8 @@ import signal
 import uuid
 from typing import Any
 
+import pytest
+
 from tests.e2e.conftest import Stack, eventually
 
 
@@ -95,6 +97,29 @@ def test_a_scheduled_request_whose_date_has_passed_is_sent_at_once(stack: Stack)
     assert done["visited"] == ["Read_Date", "Ten_Days_Before", "File", "Scheduled", "File", "Mark_Filed", "Done"]
     assert done["context"]["filing"] == {"state": "FILED"}
     assert done["context"]["dates"]["filing"] == "2026-01-21T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "scale"),
+    [
+        ("import_correction_v1/a-person-resolves-it", "0.0001"),
+        ("filing_packs_v1/released-after-weeks", "0.000005"),
+        ("filing_packs_v1/one-pack-fails", "0.001"),
+    ],
+)
+def test_a_scenario_gives_the_same_on_airflow(stack: Stack, scenario: str, scale: str) -> None:
+    """What `cch test` runs in virtual time holds on a running stack: status, visits, context and requests."""
+    workflow = scenario.split("/", maxsplit=1)[0]
+
+    answer = stack.cch(
+        "run", workflow, "--scenario", f"scenarios/{scenario}.yaml", "--time-scale", scale,
+        "--timeout", "120", "--json", check=False,
+    )  # fmt: skip
+
+    result = json.loads(answer.stdout)
+    assert result["differences"] == []
+    assert result["status"] == "completed"
+    assert answer.returncode == 0
 
 
 def test_the_ledger_balances_after_all_of_it(stack: Stack) -> None:
