@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
@@ -25,7 +26,9 @@ QUIET = (
 def page(stack: Stack, tmp_path: Path) -> Iterator[Page]:
     """A browser that is logged in."""
     browser_path = which("chromium") or which("chromium-browser") or which("google-chrome")
-    assert browser_path, "this test needs a browser: apt-get install chromium"
+    if not browser_path:
+        assert not os.environ.get("CI"), "CI must have a browser: .ci/run installs Chromium"
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=list(QUIET))
         page = browser.new_page(viewport={"width": 1400, "height": 900})
