@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 ONCE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check lint types unit e2e bench lock clean
+.PHONY: errors help demo up down test check lint types unit e2e bench lock clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -56,3 +56,6 @@ lock:  ## Compile the pins anew
 
 clean:  ## Remove what was built (not .venv)
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+errors: $(READY)  ## Write docs/errors.md from the catalogue of codes
+	@$(BIN)/python -m cch.graph.codes > docs/errors.md

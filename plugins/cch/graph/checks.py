@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import networkx as nx
+
 from cch.definition.document import Document, Path, read_document
 from cch.definition.model import (
     AsyncRequest,
@@ -18,6 +20,7 @@ from cch.definition.model import (
     Join,
     LibraryCall,
     MapFork,
+    Node,
     ScheduledRequest,
     SyncCall,
 )
@@ -102,9 +105,8 @@ def _open_ends(graph: Graph, document: Document) -> Iterator[Problem]:
 
 def _joins(graph: Graph, document: Document) -> Iterator[Problem]:
     for name, join in graph.joins().items():
-        if name not in graph.reachable:
-            # A join nobody reaches although all its branches exist can never fire.
-            continue
+        if not graph.reachable & {name, *join.join_branches}:
+            continue  # a dead part as a whole, which is reported as that
         arrivals = graph.join_arrivals.get(name, {})
         for index, branch in enumerate(join.join_branches):
             if branch in graph.nodes and not arrivals.get(branch):
@@ -168,7 +170,9 @@ def _map_bodies(graph: Graph, document: Document) -> Iterator[Problem]:
 
 def _unhandled_errors(graph: Graph, document: Document) -> Iterator[Problem]:
     for name, node in graph.nodes.items():
-        if isinstance(node, AsyncRequest) and name in graph.reachable and node.on_failure is None:
+        if not isinstance(node, AsyncRequest | ScheduledRequest) or name not in graph.reachable:
+            continue
+        if node.on_failure is None:
             after = graph.nodes.get(node.on_response)
             decides = isinstance(after, Condition) and after.condition_on_key == "status"
             if not decides and node.error_reply is None:
@@ -183,13 +187,14 @@ def _unhandled_errors(graph: Graph, document: Document) -> Iterator[Problem]:
 _ALWAYS_THERE = frozenset({"status", "workflowInstanceId", "workflow_id"})
 
 
-def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
-    """``input_keys`` that nothing before the node brings; replies are trusted for what they are asked for."""
+def _produced(graph: Graph) -> dict[str, set[str]]:
+    """The keys that each node brings, ``*`` for any; replies are trusted for what they are asked for."""
     produced: dict[str, set[str]] = {}
     for name, node in graph.nodes.items():
         match node:
             case AsyncRequest() | ScheduledRequest():
                 produced[name] = set(node.request_output_keys) or {"*"}
+                produced[name] |= set(getattr(node, "on_schedule_set", {}))
             case SyncCall():
                 produced[name] = set(node.output_keys) if node.output_keys is not None else {"*"}
             case LibraryCall():
@@ -201,23 +206,69 @@ def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
             case Join():
                 produced[name] = {node.destination.split(".")[0]} if node.destination else set()
             case _:
-                static = getattr(node, "static_outputs", {}) or getattr(node, "on_schedule_set", {})
-                produced[name] = set(static)
-    items = {node.item_key for node in graph.nodes.values() if isinstance(node, MapFork)}
-    before: dict[str, set[str]] = {name: set() for name in graph.nodes}
-    for name in graph.nodes:
-        for later in graph.ahead[name]:
-            before[later].add(name)
-    for name, node in graph.nodes.items():
-        keys = getattr(node, "input_keys", None)
-        if not keys or any(name in cycle for cycle in graph.cycles):
+                produced[name] = set(getattr(node, "static_outputs", {}))
+    return produced
+
+
+def _before(graph: Graph) -> dict[str, frozenset[str]]:
+    """For each node, all that may have run when it starts; in a loop that is the whole loop."""
+    parts: Any = nx.condensation(graph.digraph)
+    up_to: dict[int, frozenset[str]] = {}
+    before: dict[str, frozenset[str]] = {}
+    looping = frozenset[str]().union(*graph.cycles)
+    for part in nx.topological_sort(parts):
+        members = frozenset(parts.nodes[part]["members"])
+        above = frozenset[str]().union(*(up_to[earlier] for earlier in parts.predecessors(part)))
+        up_to[part] = above | members
+        before |= dict.fromkeys(members, up_to[part] if members & looping else above)
+    return before
+
+
+def _reads(node: Node) -> Iterator[tuple[Path, str]]:
+    """The keys that a node reads by name, with their place."""
+    if isinstance(node, Condition):
+        yield ("condition_on_key",), node.condition_on_key
+    for index, key in enumerate(getattr(node, "input_keys", None) or ()):
+        yield ("input_keys", index), key
+
+
+def _parallel_writer(graph: Graph, reader: str, writers: set[str]) -> str | None:
+    """One of ``writers`` that is in another branch of a fork than ``reader``."""
+    for fork in graph.nodes.values() if writers else ():
+        if not isinstance(fork, Fork):
             continue
-        known = set(graph.definition.required) | _ALWAYS_THERE | items
-        known.update(*(produced[earlier] for earlier in before[name]))
-        for index, key in enumerate(keys):
-            if "*" not in known and key.split(".")[0] not in known:
+        own = {branch for branch in fork.branches if reader == branch or reader in graph.ahead[branch]}
+        for writer in sorted(writers) if own else ():
+            around = {branch for branch in fork.branches if writer == branch or writer in graph.ahead[branch]}
+            if around and not around & own:
+                return writer
+    return None
+
+
+def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
+    """Keys that nothing before the node brings. A condition may ask for such a key: it reads as null."""
+    produced, before = _produced(graph), _before(graph)
+    items = {node.item_key for node in graph.nodes.values() if isinstance(node, MapFork)}
+    always = {*graph.definition.required, *_ALWAYS_THERE, *items}
+    for name, node in graph.nodes.items():
+        reads = list(_reads(node))
+        own = getattr(node, "on_schedule_set", {})  # merged long before the request is made
+        known = always.union(own, *(produced[earlier] for earlier in before[name])) if reads else {"*"}
+        for path, key in reads if "*" not in known else ():
+            root = key.split(".")[0]
+            if root in known:
+                continue
+            writers = {writer for writer, keys in produced.items() if root in keys}
+            shared = graph.definition.visible == "shared"
+            if not shared and (writer := _parallel_writer(graph, name, writers)):
                 yield document.problem(
-                    ("nodes", name, "input_keys", index), "CCH-G104",
+                    ("nodes", name, *path), "CCH-G105",
+                    f"{name!r} does not see {key!r}: only {writer!r} writes it, in a parallel branch",
+                    "read it behind the join, or write it before the fork", warning=True,
+                )  # fmt: skip
+            elif not isinstance(node, Condition) and not (shared and writers):
+                yield document.problem(
+                    ("nodes", name, *path), "CCH-G104",
                     f"nothing before {name!r} brings the input key {key!r}",
                     "add it to initial_context or to an earlier node's outputs", warning=True,
                 )  # fmt: skip

@@ -31,6 +31,7 @@ class AirflowRuns:
 
     def state(self, dag_id: str, run_id: str) -> RunState:
         from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415
+        from airflow.sdk import DagRunState  # noqa: PLC0415
         from airflow.sdk.execution_time.comms import DagRunStateResult, GetDagRunState  # noqa: PLC0415
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415
 
@@ -41,7 +42,13 @@ class AirflowRuns:
             return "missing" if status == 404 else "unknown"
         if not isinstance(answer, DagRunStateResult):
             return "unknown"
-        return {"success": "success", "failed": "failed"}.get(str(answer.state), "running")  # type: ignore[return-value]
+        match answer.state:  # by comparison: the text of this enum's members is "DagRunState.FAILED"
+            case DagRunState.SUCCESS:
+                return "success"
+            case DagRunState.FAILED:
+                return "failed"
+            case _:
+                return "running"
 
 
 class DispatchOperator(BaseOperator):

@@ -1,0 +1,89 @@
+"""Every code of a problem, explained; ``python -m cch.graph.codes`` prints ``docs/errors.md``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from textwrap import fill
+
+from cch import errors
+from cch.errors import CchError
+from cch.graph.explained_files import FILES
+from cch.graph.explained_graphs import ERRORS, WARNINGS
+from cch.graph.explanation import Explanation
+
+#: In the order of the page.
+EXPLANATIONS: tuple[Explanation, ...] = (*FILES, *ERRORS, *WARNINGS)
+
+_PARTS = (
+    ("Files and schema", "The file cannot be read, or a key or value is not what the language has.", FILES),
+    ("Errors of the graph", "Every node is fine by itself, but they do not fit together.", ERRORS),
+    (
+        "Warnings",
+        (
+            "The definition is used as it is: production definitions do these things on purpose. "
+            "`cch validate --strict` counts them as errors."
+        ),
+        WARNINGS,
+    ),
+)
+
+#: Line length of prose, as in the other pages.
+_WIDTH = 125
+
+_INTRODUCTION = """\
+<!-- Made by `python -m cch.graph.codes > docs/errors.md`; change the catalogue in plugins/cch/graph instead. -->
+# Problem codes
+
+What `cch validate`, `cch test` and the DAG of an unusable definition report, code by code. Every problem has a place
+(`file:line:column`) and a message that names what is wrong, most have a hint what to do; the code is stable and may be
+searched for. Each wrong example below is a whole file whose only problem has that code; the right one has none.
+"""
+
+
+def code_of_errors() -> tuple[tuple[str, str], ...]:
+    """(code, meaning) of everything that is raised instead of collected."""
+    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, CchError)]
+    return tuple(sorted((each.code, " ".join((each.__doc__ or "").split())) for each in classes))
+
+
+def _block(title: str, text: str) -> Iterator[str]:
+    yield f"{title}\n"
+    yield f"```yaml\n{text.rstrip()}\n```\n"
+
+
+def _section(each: Explanation) -> Iterator[str]:
+    yield f"### {each.code}\n"
+    yield f"**{each.title}** ({each.severity})\n"
+    yield f"{fill(each.why, _WIDTH, break_on_hyphens=False, break_long_words=False)}\n"
+    if not each.wrong:
+        return
+    line, column = each.place
+    if each.beside:
+        yield from _block("One file:", each.beside)
+    subject = "Another file, wrong" if each.beside else "Wrong scenario" if each.form == "scenario" else "Wrong"
+    yield from _block(f"{subject}, reported at line {line}, column {column}:", each.wrong)
+    yield from _block("Right:", each.right)
+
+
+def _contents() -> Iterator[str]:
+    for title, _, explanations in _PARTS:
+        yield f"- [{title}](#{title.lower().replace(' ', '-')})"
+        yield from (f"  - [{each.code}](#{each.code.lower()}): {each.title}" for each in explanations)
+    yield "- [Errors of commands and messages](#errors-of-commands-and-messages)\n"
+
+
+def page() -> str:
+    """The text of ``docs/errors.md``."""
+    lines = [_INTRODUCTION, *_contents()]
+    for title, about, explanations in _PARTS:
+        lines += [f"## {title}\n", f"{about}\n"]
+        lines += [line for each in explanations for line in _section(each)]
+    lines += ["## Errors of commands and messages\n", "These are raised; no file produces them.\n"]
+    lines += ["| code | meaning |", "|---|---|"]
+    lines += [f"| {code} | {meaning.replace('``', '`')} |" for code, meaning in code_of_errors()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(page().encode())  # UTF-8 with plain line ends wherever it is made

@@ -1,0 +1,283 @@
+"""The codes of definitions whose nodes do not fit together (``CCH-G…``), or hardly mean what they say."""
+
+from __future__ import annotations
+
+from cch.graph.explanation import Explanation, around, written
+
+ERRORS = (
+    Explanation(
+        code="CCH-G001",
+        title="A way leads to a node that does not exist",
+        why="The instance would stop there without knowing where to go. It is mostly a misspelt name.",
+        wrong=around("""
+            Start: {type: entry, next: Dnoe}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: entry, next: Done}
+            Done: {type: end}
+        """),
+        at="next: Dnoe",
+    ),
+    Explanation(
+        code="CCH-G002",
+        title="No way leads to an end",
+        why="Such an instance can never be completed. `end_branch` closes a branch of a fork or map, not a workflow.",
+        wrong=around("""
+            Start: {type: sync_call, capability_id: duty#estimate, on_success: Done}
+            Done: {type: end_branch}
+        """),
+        right=around("""
+            Start: {type: sync_call, capability_id: duty#estimate, on_success: Done}
+            Done: {type: end}
+        """),
+        at="entry_point",
+    ),
+    Explanation(
+        code="CCH-G004",
+        title="A join can never fire",
+        why="A join waits for every branch of its list. One that ends elsewhere, or that nothing starts, keeps it "
+        "waiting forever, and nothing behind it runs.",
+        wrong=around("""
+            Start: {type: fork, branches: [Price, Weigh]}
+            Price: {type: sync_call, capability_id: duty#estimate, on_success: Priced}
+            Priced: {type: end_branch}
+            Weigh: {type: sync_call, capability_id: cargo#weigh, on_success: Weighed}
+            Weighed: {type: set_state, static_outputs: {weighed: true}, on_success: Done}
+            Both: {type: join, join_branches: [Price, Weighed], on_success: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: fork, branches: [Price, Weigh]}
+            Price: {type: sync_call, capability_id: duty#estimate, on_success: Priced}
+            Priced: {type: end_branch}
+            Weigh: {type: sync_call, capability_id: cargo#weigh, on_success: Weighed}
+            Weighed: {type: end_branch}
+            Both: {type: join, join_branches: [Price, Weighed], on_success: Done}
+            Done: {type: end}
+        """),
+        at="Weighed], on_success",
+    ),
+    Explanation(
+        code="CCH-G005",
+        title="A loop without a wait, a call or an exit",
+        why="Without a request, a wait or a call nothing can change from round to round, and the loop only burns its "
+        "`max_visits`; without a way out it always ends in that failure.",
+        wrong=around("""
+            Start:
+              type: condition
+              condition_on_key: released
+              branches: {"true": Done, _default: Note}
+            Note: {type: set_state, static_outputs: {waiting: true}, on_success: Start}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start:
+              type: condition
+              condition_on_key: released
+              branches: {"true": Done, _default: Wait}
+            Wait: {type: event_wait, on_event: Start}
+            Done: {type: end}
+        """),
+        at="Start:\n    type",
+    ),
+    Explanation(
+        code="CCH-G006",
+        title="The body of a map never ends",
+        why="Each item runs through the body by itself and is done at an `end_branch`. The map starts the next items; "
+        "a body that leads back to it would start the whole map again.",
+        wrong=around("""
+            Start:
+              type: map_fork
+              input_list_key: packs
+              branch_key: packId
+              branch_entry_node: Submit
+            Submit: {type: async_request, capability_id: filing#submit, on_response: Start, error_reply: response}
+            All: {type: join, join_branches: [Start], on_success: Done}
+            Done: {type: end}
+        """, top="""
+            initial_context: [packs]
+        """),
+        right=around("""
+            Start:
+              type: map_fork
+              input_list_key: packs
+              branch_key: packId
+              branch_entry_node: Submit
+            Submit: {type: async_request, capability_id: filing#submit, on_response: Item_Done, error_reply: response}
+            Item_Done: {type: end_branch}
+            All: {type: join, join_branches: [Start], on_success: Done}
+            Done: {type: end}
+        """, top="""
+            initial_context: [packs]
+        """),
+        at="Start:\n    type",
+    ),
+    Explanation(
+        code="CCH-G007",
+        title="Two definitions have one workflow_id",
+        why="The `workflow_id` is the DAG's id, and a start names nothing else. The first file by name keeps it; the "
+        "other one is not served.",
+        beside=around("""
+            Start: {type: end}
+        """),
+        wrong=written("""
+            workflow_id: example_v1
+            workflow_name: Export, copied from the example
+            entry_point: Start
+            nodes:
+              Start: {type: end}
+        """),
+        right=written("""
+            workflow_id: export_v1
+            workflow_name: Export, copied from the example
+            entry_point: Start
+            nodes:
+              Start: {type: end}
+        """),
+        at="workflow_id",
+    ),
+    Explanation(
+        code="CCH-G900",
+        title="A checked definition cannot be compiled",
+        why="The checks found nothing and making the DAG failed all the same. That is a mistake of the platform: "
+        "please report it with the definition. Other definitions are served meanwhile.",
+    ),
+)  # fmt: skip
+
+WARNINGS = (
+    Explanation(
+        code="CCH-G003",
+        title="A node does not say where to go after success",
+        severity="warning",
+        why="The path ends there without an `end`, quietly. Outside of a branch that a join lists, this is "
+        "rarely meant.",
+        wrong=around("""
+            Start: {type: condition, condition_on_key: country, branches: {VN: Done, _default: Note}}
+            Note: {type: set_state, static_outputs: {manual: true}}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: condition, condition_on_key: country, branches: {VN: Done, _default: Note}}
+            Note: {type: set_state, static_outputs: {manual: true}, on_success: Done}
+            Done: {type: end}
+        """),
+        at="Note: {type",
+    ),
+    Explanation(
+        code="CCH-G101",
+        title="A node that no way leads to",
+        severity="warning",
+        why="It never runs. Often the node is fine, and the way to it was forgotten.",
+        wrong=around("""
+            Start: {type: sync_call, capability_id: duty#estimate, on_success: Done}
+            Failed: {type: end, status: failed}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: sync_call, capability_id: duty#estimate, on_success: Done, on_failure: Failed}
+            Failed: {type: end, status: failed}
+            Done: {type: end}
+        """),
+        at="Failed: {type",
+    ),
+    Explanation(
+        code="CCH-G102",
+        title="A branch may leave past its join",
+        severity="warning",
+        why="If it does, the join does not fire and what stands behind it does not run, while the rest of the instance "
+        "goes on. Some workflows want exactly that; most want every way of the branch to reach the join.",
+        wrong=around("""
+            Start: {type: fork, branches: [Inspect, Price]}
+            Inspect:
+              type: condition
+              condition_on_key: risk
+              branches: {high: Done, _default: Inspected}
+            Inspected: {type: end_branch}
+            Price: {type: sync_call, capability_id: duty#estimate}
+            Both: {type: join, join_branches: [Inspect, Price], on_success: Done}
+            Done: {type: end}
+        """, top="""
+            initial_context: [risk]
+        """),
+        right=around("""
+            Start: {type: fork, branches: [Inspect, Price]}
+            Inspect:
+              type: condition
+              condition_on_key: risk
+              branches: {high: Flag, _default: Inspected}
+            Flag: {type: set_state, static_outputs: {flagged: true}, on_success: Inspected}
+            Inspected: {type: end_branch}
+            Price: {type: sync_call, capability_id: duty#estimate}
+            Both: {type: join, join_branches: [Inspect, Price], on_success: Done}
+            Done: {type: end}
+        """, top="""
+            initial_context: [risk]
+        """),
+        at="Inspect:\n    type",
+    ),
+    Explanation(
+        code="CCH-G103",
+        title="Nothing handles an ERROR reply",
+        severity="warning",
+        why="Without `on_failure`, and without a condition on `status` right behind the request, an ERROR reply goes "
+        "the same way as a SUCCESS. `error_reply: response` says that this is meant.",
+        wrong=around("""
+            Start: {type: async_request, capability_id: import#enrichment, on_response: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: async_request, capability_id: import#enrichment, on_response: Done, on_failure: Failed}
+            Failed: {type: end, status: failed}
+            Done: {type: end}
+        """),
+        at="Start: {type",
+    ),
+    Explanation(
+        code="CCH-G104",
+        title="An input that nothing before the node brings",
+        severity="warning",
+        why="The request would go out without it. Either the key is misspelt, or `initial_context` or the outputs of "
+        "an earlier node do not name it.",
+        wrong=around("""
+            Start: {type: sync_call, capability_id: duty#estimate, input_keys: [shipmentID], on_success: Done}
+            Done: {type: end}
+        """, top="""
+            initial_context: [shipmentId]
+        """),
+        right=around("""
+            Start: {type: sync_call, capability_id: duty#estimate, input_keys: [shipmentId], on_success: Done}
+            Done: {type: end}
+        """, top="""
+            initial_context: [shipmentId]
+        """),
+        at="shipmentID",
+    ),
+    Explanation(
+        code="CCH-G105",
+        title="A key that only a parallel branch writes",
+        severity="warning",
+        why="A node sees what the nodes on its own way have written; parallel branches see each other after their "
+        "join. A condition would read null here, whatever the other branch does.",
+        wrong=around("""
+            Start: {type: fork, branches: [Weigh, Decide]}
+            Weigh: {type: sync_call, capability_id: cargo#weigh, output_keys: [heavy]}
+            Decide: {type: condition, condition_on_key: heavy, branches: {"true": By_Sea, _default: By_Air}}
+            By_Sea: {type: set_state, static_outputs: {mode: sea}}
+            By_Air: {type: set_state, static_outputs: {mode: air}}
+            Both: {type: join, join_branches: [Weigh, Decide], on_success: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: fork, branches: [Weigh, Price]}
+            Weigh: {type: sync_call, capability_id: cargo#weigh, output_keys: [heavy]}
+            Price: {type: sync_call, capability_id: duty#estimate, output_keys: [duty]}
+            Both: {type: join, join_branches: [Weigh, Price], on_success: Decide}
+            Decide: {type: condition, condition_on_key: heavy, branches: {"true": By_Sea, _default: By_Air}}
+            By_Sea: {type: set_state, static_outputs: {mode: sea}, on_success: Done}
+            By_Air: {type: set_state, static_outputs: {mode: air}, on_success: Done}
+            Done: {type: end}
+        """),
+        at="condition_on_key: heavy",
+    ),
+)  # fmt: skip
