@@ -18,7 +18,7 @@ class Supervisor:
     def __init__(self, answer: Any) -> None:
         self.answer = answer
 
-    def send(self, message: Any) -> Any:  # noqa: ARG002
+    def send(self, message: Any) -> Any:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

@@ -30,8 +30,8 @@ class AirflowRuns:
         return RunRefused(status=int(detail.get("status_code") or 500), reason=str(detail)[:300])
 
     def state(self, dag_id: str, run_id: str) -> RunState:
-        from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415
         from airflow.sdk import DagRunState  # noqa: PLC0415
+        from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415
         from airflow.sdk.execution_time.comms import DagRunStateResult, GetDagRunState  # noqa: PLC0415
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415
 
