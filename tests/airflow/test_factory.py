@@ -57,6 +57,15 @@ def test_a_bad_definition_harms_no_other_and_shows_its_message(definitions: Path
     assert "bad.yaml:6" in dags["bad"].doc_md
 
 
+def test_a_placeholder_does_not_leave_the_mended_workflow_paused(definitions: Path) -> None:
+    """Airflow keeps whether a DAG is paused from its first sight of it, and the placeholder has the workflow's id."""
+    (definitions / "bad.yaml").write_text("workflow_id: bad")
+
+    placeholder = served()["bad"]
+
+    assert placeholder.is_paused_upon_creation is False
+
+
 def test_last_good_version_is_served_with_the_problems(definitions: Path) -> None:
     """After a bad publication the old workflow still runs, and says what is wrong with the new one."""
     file = definitions / "flow.yaml"

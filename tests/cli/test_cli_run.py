@@ -247,3 +247,19 @@ def test_the_screen_of_a_terminal_draws_the_same_tables(office, cch, monkeypatch
     assert result.exit_code == 0
     assert "Enrich" in result.stdout
     assert "completed" in result.stdout
+
+
+def test_a_broken_publication_does_not_keep_the_last_good_version_from_starting(office, cch):
+    """As with every other way to start; what is wrong is said, and without a good version it is all there is."""
+    cch("run", "enrich_v1", "--set", "shipmentId=S-1", "--watch")
+    office.publish("enrich_v1.yaml", ENRICH.replace("on_response: ", "on_response: X"))
+    office.publish("never_v1.yaml", "workflow_id: never_v1")
+
+    last_good = cch("run", "enrich_v1", "--set", "shipmentId=S-1", "--watch")
+    never = cch("run", "never_v1")
+
+    assert last_good.exit_code == 0
+    assert "its last good version is started" in last_good.stderr
+    assert "CCH-G001" in last_good.stderr
+    assert never.exit_code == 1
+    assert never.stderr.startswith("what is published as never_v1 cannot be used:")

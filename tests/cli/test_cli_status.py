@@ -93,3 +93,21 @@ def test_the_platforms_own_keys_stay_inside(office, cch):
 
     assert not [key for key in found["context"] if key.startswith("_")]
     assert "import#enrichment answered ERROR" in found["errors"][0]["message"]
+
+
+def test_a_narrow_terminal_shows_names_whole(office, cch, monkeypatch):
+    """On 80 columns less is shown, because names that are cut into pieces cannot be read."""
+    from rich.console import Console
+
+    from cch.cli import instance_views
+
+    cch("run", "enrich_v1", "--set", "shipmentId=S-1", "--watch", "--instance-id", "narrow")
+    wide = cch("status", "narrow").stdout
+    monkeypatch.setattr(instance_views, "console", lambda: Console(width=80))
+
+    narrow = cch("status", "narrow").stdout
+
+    assert "since" in wide
+    assert "since" not in narrow
+    assert "import#enrichment" in narrow
+    assert "→ on_response" in narrow

@@ -49,7 +49,7 @@ class S3Definitions:
         self._bucket = settings.names.definitions_bucket
 
     def _client(self) -> Any:
-        return client("s3", self._settings)
+        return client("s3", self._settings, hurried=True)
 
     def stamps(self) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -20,6 +20,11 @@ _POOL = 50
 #: Outside Airflow a person waits at a prompt: two repeats pass a hiccup in about 2 s, five take up to 20 s.
 _REPEATS_IN_AIRFLOW, _REPEATS_AT_PROMPT = 5, 2
 _TIMEOUTS = {"connect_timeout": 5, "read_timeout": 40}
+#: A Lambda function may take 15 minutes (AWS quota), and a call that is repeated runs it once more.
+_LAMBDA = {"connect_timeout": 5, "read_timeout": 910, "tcp_keepalive": True, "retries": {"total_max_attempts": 1}}
+#: Airflow gives up a DAG file after 30 s (``[core] dagbag_import_timeout``): what a parse reads must have failed long
+#: before, so that the cache is served. 11 s at most.
+_HURRIED = {"connect_timeout": 3, "read_timeout": 5, "retries": {"mode": "standard", "total_max_attempts": 2}}
 
 
 def _in_airflow() -> bool:
@@ -37,9 +42,13 @@ def _hook(service: str, settings: Settings, config: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=32)
-def client(service: str, settings: Settings) -> Any:
-    """A boto3 client, cached for the process; clients are safe to share between threads."""
-    config = Config(retries=_retries(), max_pool_connections=_POOL, **_TIMEOUTS)
+def client(service: str, settings: Settings, *, hurried: bool = False) -> Any:
+    """A boto3 client, cached for the process; clients are safe to share between threads.
+
+    ``hurried``: for somebody who cannot wait for an outage to pass, and has something else to fall back on.
+    """
+    options = _HURRIED if hurried else _LAMBDA if service == "lambda" else {"retries": _retries(), **_TIMEOUTS}
+    config = Config(max_pool_connections=_POOL, **options)
     if _in_airflow():
         return _hook(service, settings, config).get_conn()
     import boto3  # noqa: PLC0415 - half a second that `cch validate` does not need

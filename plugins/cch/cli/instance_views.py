@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.text import Text
 
-from cch.cli.output import coloured, complain, duration, moment, say, show, table
+from cch.cli.output import coloured, complain, console, duration, moment, say, show, table
 from cch.replies.envelope import iso
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Longest reason in a table; the whole one is in the JSON form.
 _REASON = 200
+#: Columns from which a terminal shows everything; a narrower one would cut names into pieces.
+_WIDE = 110
 
 
 # --- for people -------------------------------------------------------------------------------------------------
@@ -48,26 +50,37 @@ def node_note(node: NodeProgress) -> str:
     return " ".join(part for part in parts if part)
 
 
+def _is_narrow() -> bool:
+    return console().width < _WIDE
+
+
 def _nodes(progress: Progress, now: int) -> Table:
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for node in progress.nodes:
         lasts = node.state in ("WAITING", "RUNNING")
         seconds = max(0, now - node.since) / 1000 if lasts and node.since else node.seconds
         visits = str(node.visits or "")
+        state, note = coloured(node.state), node_note(node)
+        if _is_narrow():
+            rows.append((node.name, state, duration(seconds), note))
+            continue
         since = moment(node.since, day=False)
-        rows.append((node.name, node.type, coloured(node.state), visits, since, duration(seconds), node_note(node)))
-    return table("", ("node", "type", "state", "visit", "since", "for", ""), rows)
+        rows.append((node.name, node.type, state, visits, since, duration(seconds), note))
+    columns = ("node", "state", "for", "") if _is_narrow() else ("node", "type", "state", "visit", "since", "for", "")
+    return table("", columns, rows)
 
 
 def _requests(requests: Iterable[RequestRecord]) -> Table:
-    rows = [
-        (
-            r.node, r.source, str(r.attempt), coloured(r.state), moment(r.sent_at, day=False),
-            moment(r.closed_at, day=False), request_note(r),
-        )
-        for r in requests
-    ]  # fmt: skip
-    return table("requests", ("node", "capability", "attempt", "state", "sent", "closed", ""), rows)
+    rows: list[tuple[str | Text, ...]] = []
+    for r in requests:
+        state, note = coloured(r.state), request_note(r)
+        if _is_narrow():
+            rows.append((r.node, r.source, state, note))
+            continue
+        times = (moment(r.sent_at, day=False), moment(r.closed_at, day=False))
+        rows.append((r.node, r.source, str(r.attempt), state, *times, note))
+    wide = ("node", "capability", "attempt", "state", "sent", "closed", "")
+    return table("requests", ("node", "capability", "state", "") if _is_narrow() else wide, rows)
 
 
 def _headline(progress: Progress, now: int) -> Text:

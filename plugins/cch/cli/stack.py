@@ -21,7 +21,13 @@ def up(only: str = typer.Option("", help="Comma-separated services instead of al
     if unknown:
         raise typer.BadParameter(f"no service {', '.join(unknown)}; there are {', '.join(SERVICES)}")
     stack = LocalStack.open()
-    stack.start(_errors.print, names)
+    before = stack.running()
+    try:
+        stack.start(_errors.print, names, samples=True)
+    except KeyboardInterrupt:
+        _errors.print("stopping what has been started …")
+        stack.stop(keep=before)
+        raise typer.Exit(130) from None
     table = Table("service", "process", "log")
     for name, pid, log in stack.health():
         table.add_row(name, str(pid or "-"), log)

@@ -21,6 +21,7 @@ from cch.cli.reading import is_definition_path
 from cch.cli.scripted import Staging, seen_outside
 from cch.cli.watching import Started, Watched, display_for, watch
 from cch.errors import (
+    DefinitionError,
     DefinitionNotFoundError,
     MalformedMessageError,
     ServiceUnavailableError,
@@ -115,7 +116,24 @@ def _published(platform: Platform, name: str) -> Definition:
             return platform.catalogue.current(workflow_id)
         except DefinitionNotFoundError as error:
             raise WrongUseError(f"{error}: run `cch publish` first, or check the id") from None
-    return load(text, f"{workflow_id}.yaml")
+    return _usable(platform, workflow_id, text)
+
+
+def _usable(platform: Platform, workflow_id: str, text: str) -> Definition:
+    """What is published, or the last good version, as every other way to start uses it.
+
+    :raises DefinitionError: there is neither.
+    """
+    try:
+        return load(text, f"{workflow_id}.yaml")
+    except DefinitionError as error:
+        try:
+            last_good = platform.catalogue.current(workflow_id)
+        except DefinitionError:
+            note(f"what is published as {workflow_id} cannot be used:")
+            raise error from None
+        note(f"what is published as {workflow_id} cannot be used, its last good version is started: {error}")
+        return last_good
 
 
 def _start_message(platform: Platform, wish: Wish, definition: Definition) -> tuple[Started, str]:

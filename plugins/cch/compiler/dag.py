@@ -129,6 +129,8 @@ def placeholder(dag_id: str, title: str, problems: tuple[Problem, ...]) -> DAG:
         schedule=None,
         catchup=False,
         tags=["cch", "definition-error"],
+        # A DAG stays as it was first seen: a paused placeholder would leave the mended workflow paused.
+        is_paused_upon_creation=False,
         default_args={"owner": "cch", "retries": 0},
     )
     _DefinitionErrorOperator(task_id="definition_error", message="\n".join(map(str, problems)), dag=dag)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
 from cch.ledger.mailboxes import Mailboxes
 from cch.ledger.messages import Messages
 from cch.ledger.payloads import Payloads
+from cch.ledger.records import RequestRecord
 from cch.ledger.requests import Requests
 from cch.ledger.store import BlobStore, ItemStore
 from cch.ledger.waits import Waits
@@ -26,3 +29,9 @@ class Ledger:
         self.messages = Messages(store, payloads)
         self.waits = Waits(store)
         self.mailboxes = Mailboxes(store)
+
+    async def requests_of(self, instance: str, most_branches: int | None = None) -> list[RequestRecord]:
+        """Requests of an instance and of the items of its maps (of the first ``most_branches``), oldest first."""
+        branches = ("", *(await self.instances.branches(instance))[:most_branches])
+        found = await asyncio.gather(*(self.requests.of_instance(instance, branch) for branch in branches))
+        return sorted((record for records in found for record in records), key=lambda record: record.created)

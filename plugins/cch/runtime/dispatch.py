@@ -151,7 +151,7 @@ class Dispatcher:
         ended = await self._platform.ledger.instances.end(instance.id, "failed", self._platform.clock(), reason)
         if ended:
             await self._platform.router.events.sweep(instance.id)
-        for request in await self._platform.ledger.requests.of_instance(instance.id) if ended else ():
+        for request in await self._platform.ledger.requests_of(instance.id) if ended else ():
             if request.state == "open":
                 mine, closed = await self._platform.ledger.requests.close(
                     request.command_id, "superseded", self._platform.clock()

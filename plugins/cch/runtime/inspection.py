@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from cch.runtime.platform import Platform
 
 
+#: Items of maps whose requests are shown; a look costs a query each.
+_MOST_BRANCHES = 100
+
+
 class Inspector:
     """Looks at instances; keeps the plans of the definitions they run, which never change."""
 
@@ -29,7 +33,7 @@ class Inspector:
         """Where the instance stands; None if the ledger does not know it."""
         ledger = self._platform.ledger
         # Requests first: one that is closed in between then shows as open for a moment, never as lost.
-        requests = await ledger.requests.of_instance(instance_id)
+        requests = await ledger.requests_of(instance_id, _MOST_BRANCHES)
         view = await ledger.instances.view(instance_id)
         if view is None:
             return None

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from cch.stack.layout import USER
-from cch.stack.local import LocalStack
+from cch.stack.local import SERVICES, LocalStack
 from cch.stack.processes import StackError
 
 WORKFLOW = "import_vn_memphis_v1"
@@ -34,26 +34,34 @@ class Demo:
         self._begun = time.monotonic()
 
     def show(self) -> int:
-        """Run it; the exit code: 0 only if the workflow completed."""
-        was_up = bool(self._stack.running())
-        signal.signal(signal.SIGTERM, _interrupt)
-        keep = False
+        """Run it; the exit code: 0 only if the workflow completed, 130 if it was interrupted before its end.
+
+        What ran before goes on running; everything else is stopped, however this ends.
+        """
+        before = self._stack.running()
+        _interrupt_on(signal.SIGTERM, signal.SIGHUP)
+        completed: bool | None = None
         try:
             completed = self._run()
-            keep = was_up and self._once
             if not self._once:
-                self._say("\nAirflow stays up for you to look around. Ctrl-C stops everything.")
-                _wait_for_interrupt()
+                self._stay(before)
         except KeyboardInterrupt:
             self._say("\nstopping …")
-            return 130 if self._once else 0
-        except StackError:
-            keep = was_up
-            raise
         finally:
-            if not keep:
-                self._stack.stop()
-        return 0 if completed else 1
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
+            self._stack.stop(keep=before)
+        return 130 if completed is None else int(not completed)
+
+    def _stay(self, before: Collection[str]) -> None:
+        """Keep what this demo started until somebody has seen enough."""
+        if set(SERVICES) <= set(before):
+            self._say("\nThe stack was up before and stays up: `make down` stops it.")
+            return
+        self._say("\nAirflow stays up for you to look around. Ctrl-C stops everything.")
+        while "api-server" in self._stack.running():
+            time.sleep(1)
+        self._say("\nAirflow has been stopped by another program.")
 
     def _run(self) -> bool:
         say = self._progress
@@ -76,8 +84,9 @@ class Demo:
         self._say(
             f"\n[b]{result['status']}[/b], {result['seconds']:.1f} s after the command,"
             f" {time.monotonic() - self._begun:.0f} s after the start of this demo\n"
-            f"Airflow: [b]{result['ui']}[/b]  user [b]{USER}[/b]  password [b]{self._stack.password}[/b]",
+            f"Airflow: [b]{result['ui']}[/b]\nuser [b]{USER}[/b]  password [b]{self._stack.password}[/b]",
             highlight=False,
+            soft_wrap=True,  # an address that is cut into lines cannot be opened
         )
         return bool(result["status"] == "completed")
 
@@ -127,6 +136,8 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _wait_for_interrupt() -> None:
-    while True:
-        time.sleep(3600)
+def _interrupt_on(*numbers: signal.Signals) -> None:
+    """Let signals do what Ctrl-C does, unless somebody wanted them to be ignored (nohup)."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)

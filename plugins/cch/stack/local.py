@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -10,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from cch.stack.layout import USER, Layout, environment, open_layout
@@ -63,6 +65,7 @@ class LocalStack:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.processes = processes(layout)
+        self._announced: set[str] = set()
 
     @classmethod
     def open(cls) -> LocalStack:
@@ -78,24 +81,43 @@ class LocalStack:
     def environment(self) -> dict[str, str]:
         return environment(self.layout)
 
-    def start(self, say: Say, names: Sequence[str] = SERVICES) -> None:
-        """Start what does not run, and return when all of it is ready.
+    def start(self, say: Say, names: Sequence[str] = SERVICES, *, samples: bool = False) -> None:
+        """Start what does not run, and return when all of it is ready; one start of a stack at a time.
+
+        ``samples``: publish the sample definitions if AWS's stand-in is empty, because it has just been started.
 
         :raises StackError: something cannot start.
         """
-        self.layout.save()
-        for name in names:
-            if name not in self.running():
-                self._check_port(name)
-        self._start("aws", say)
-        self._wait_for("aws", lambda: _answers(f"{self.layout.aws_url}/moto-api/", errors_too=True))
-        self._provision()
-        if "mock" in names:
-            self._start("mock", say)
-        if set(names) & set(AIRFLOW_SERVICES):
-            self._start_airflow(say)
-        if "mock" in names:
-            self._wait_for("mock", lambda: _answers(f"{self.layout.mock_url}/health"))
+        with self._alone(say):
+            if self.running():
+                self.layout = open_layout()  # somebody else's start was faster than this one: its ports count
+            self.layout.save()
+            for name in names:
+                if name not in self.running():
+                    self._check_port(name)
+            empty = self._start("aws", say)
+            self._wait_for("aws", lambda: _answers(f"{self.layout.aws_url}/moto-api/", errors_too=True))
+            self._provision()
+            if empty and samples:
+                self._publish_samples(say)
+            if "mock" in names:
+                self._start("mock", say)
+            if set(names) & set(AIRFLOW_SERVICES):
+                self._start_airflow(say)
+            if "mock" in names:
+                self._wait_for("mock", lambda: _answers(f"{self.layout.mock_url}/health"))
+
+    @contextlib.contextmanager
+    def _alone(self, say: Say) -> Iterator[None]:
+        """Two starts at the same time would take the same ports."""
+        self.layout.home.mkdir(parents=True, exist_ok=True)
+        with (self.layout.home / "start.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("this stack is being started by another program: waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _check_port(self, name: str) -> None:
         port = {"aws": "aws", "mock": "mock", "api-server": "airflow"}.get(name)
@@ -105,12 +127,13 @@ class LocalStack:
                 " stop it, or stop the rest of the stack (`cch down`) so that a free port can be chosen"
             )
 
-    def _start(self, name: str, say: Say) -> None:
+    def _start(self, name: str, say: Say) -> bool:
         environment = {**self.environment(), **({"PYTHONPATH": self._mock_path()} if name == "mock" else {})}
-        if self.processes.start(_services(self.layout)[name], environment, self.layout.root):
-            say(f"{name}: started")
-        else:
-            say(f"{name}: running already")
+        started = self.processes.start(_services(self.layout)[name], environment, self.layout.root)
+        if started or name not in self._announced:
+            say(f"{name}: {'started' if started else 'running already'}")
+        self._announced.add(name)
+        return started
 
     def _mock_path(self) -> str:
         return str(self.layout.root / "capability-mock-service")
@@ -122,6 +145,15 @@ class LocalStack:
         """Create the resources, in a process of its own: it must not leave AWS settings in this one."""
         samples = str(self.layout.root / "sample-data")
         self._run([sys.executable, "-m", "cch.aws.provision", "--sample-data", samples], "resources")
+
+    def _publish_samples(self, say: Say) -> None:
+        """As good as it goes: a sample that somebody is editing must not keep the stack from starting."""
+        try:
+            self._run([str(Path(sys.executable).with_name("cch")), "publish"], "cch publish")
+        except StackError as error:
+            say(str(error))
+        else:
+            say("definitions: samples published")
 
     def _run(self, command: list[str], what: str) -> None:
         answer = subprocess.run(  # noqa: S603
@@ -137,6 +169,8 @@ class LocalStack:
             self._start(name, say)
         for name in AIRFLOW_SERVICES:
             self.processes.check(name)
+        if not _answers(f"{self.layout.ui_url}/api/v2/monitor/health"):
+            say("waiting for Airflow to answer")
         self._wait_for("api-server", lambda: _answers(f"{self.layout.ui_url}/api/v2/monitor/health"))
 
     def _prepare_database(self, say: Say) -> None:
@@ -165,9 +199,11 @@ class LocalStack:
     def password(self) -> str:
         return self.layout.secrets()["password"]
 
-    def stop(self) -> list[str]:
-        """Stop everything; Airflow first, so that nothing looks for AWS while it goes."""
-        return [*self.processes.stop(AIRFLOW_SERVICES), *self.processes.stop(("mock", "aws"))]
+    def stop(self, keep: Collection[str] = ()) -> list[str]:
+        """Stop everything but ``keep``; Airflow first, so that nothing looks for AWS while it goes."""
+        groups = (AIRFLOW_SERVICES, ("mock", "aws"))
+        stopped = (self.processes.stop([name for name in group if name not in keep]) for group in groups)
+        return [name for names in stopped for name in names]
 
     def health(self) -> Iterator[tuple[str, int | None, str]]:
         """(service, process id or None, log) of each service."""

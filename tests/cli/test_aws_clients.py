@@ -1,0 +1,33 @@
+"""How long AWS clients wait, and what they repeat by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from cch.aws.objects import S3Definitions
+from cch.aws.session import client
+from cch.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+
+
+def test_definitions_are_given_up_long_before_airflow_gives_up_the_dag_file() -> None:
+    """Else an S3 that takes connections and never answers would cost all DAGs instead of showing the cached ones."""
+    config = S3Definitions(Settings())._client().meta.config
+
+    longest = config.retries["total_max_attempts"] * max(config.connect_timeout, config.read_timeout)
+
+    assert longest <= 15
+
+
+def test_a_slow_lambda_function_is_called_once() -> None:
+    """A function may run for 15 minutes; a client that gives up earlier and repeats would run it again."""
+    config = client("lambda", Settings()).meta.config
+
+    assert config.read_timeout > 900
+    assert config.retries["total_max_attempts"] == 1

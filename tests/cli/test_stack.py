@@ -1,0 +1,170 @@
+"""The local stack: what it starts, leaves running and stops, without starting any of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cch.stack import demo as demo_module
+from cch.stack.demo import Demo
+from cch.stack.layout import Layout
+from cch.stack.local import SERVICES, LocalStack
+from cch.stack.processes import Processes, Service
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A demo takes signals over for good; the tests after it want them back."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class FakeStack:
+    """A stack that remembers what was asked of it. ``on_stop``: signal that arrives while it stops."""
+
+    def __init__(self, before: Collection[str] = (), on_stop: int = 0) -> None:
+        self._running = list(before)
+        self._on_stop = on_stop
+        self.stopped: list[str] | None = None
+
+    def running(self) -> list[str]:
+        return list(self._running)
+
+    def stop(self, keep: Collection[str] = ()) -> list[str]:
+        if self._on_stop:
+            os.kill(os.getpid(), self._on_stop)
+        self.stopped = [name for name in self._running if name not in keep]
+        self._running = [name for name in self._running if name in keep]
+        return self.stopped
+
+
+def a_demo(monkeypatch: pytest.MonkeyPatch, stack: FakeStack, work: Any, *, once: bool = False) -> Demo:
+    monkeypatch.setattr(LocalStack, "open", lambda: stack)
+
+    def run(_: Demo) -> bool:
+        stack._running = list(SERVICES)
+        result: bool = work()
+        return result
+
+    monkeypatch.setattr(demo_module.Demo, "_run", run)
+    return Demo(once=once)
+
+
+def interrupted() -> bool:
+    os.kill(os.getpid(), signal.SIGINT)
+    raise AssertionError("a signal that was not taken")
+
+
+def hung_up() -> bool:
+    os.kill(os.getpid(), signal.SIGHUP)
+    raise AssertionError("a signal that was not taken")
+
+
+# --- the demo -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("work", [interrupted, hung_up])
+def test_an_interrupted_demo_stops_everything(monkeypatch: pytest.MonkeyPatch, work: Any) -> None:
+    """Ctrl-C, or the end of the terminal, leaves no process behind."""
+    stack = FakeStack()
+
+    code = a_demo(monkeypatch, stack, work).show()
+
+    assert code == 130
+    assert stack.stopped == list(SERVICES)
+
+
+def test_a_second_ctrl_c_does_not_leave_half_of_it_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the demo stops its processes it cannot be interrupted again."""
+    stack = FakeStack(on_stop=signal.SIGINT)
+
+    code = a_demo(monkeypatch, stack, interrupted).show()
+
+    assert code == 130
+    assert stack.running() == []
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_stack_that_was_up_before_stays_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], once: bool
+) -> None:
+    """A demo beside `make up`, or beside another demo, does not pull the ground from under it, and does not wait."""
+    stack = FakeStack(before=SERVICES)
+
+    code = a_demo(monkeypatch, stack, lambda: True, once=once).show()
+
+    assert code == 0
+    assert stack.stopped == []
+    assert once or "was up before and stays up" in capsys.readouterr().out
+
+
+def test_only_what_the_demo_started_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `cch up --only aws,mock` holds is still there afterwards."""
+    stack = FakeStack(before=("aws", "mock"))
+
+    a_demo(monkeypatch, stack, lambda: True, once=True).show()
+
+    assert stack.running() == ["aws", "mock"]
+
+
+def test_a_demo_whose_workflow_fails_says_so_with_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that call it with --once look at nothing else."""
+    assert a_demo(monkeypatch, FakeStack(), lambda: False, once=True).show() == 1
+
+
+# --- starting and stopping ------------------------------------------------------------------------------------
+
+
+def a_stack(folder: Path) -> LocalStack:
+    return LocalStack(Layout(root=folder, home=folder / "stack", ports={"aws": 1, "mock": 2, "airflow": 3}))
+
+
+def test_only_one_start_of_a_stack_at_a_time(tmp_path: Path) -> None:
+    """The second one says that it waits, and goes on when the first one is done."""
+    said: list[str] = []
+    order: list[str] = []
+
+    def second() -> None:
+        with a_stack(tmp_path)._alone(lambda line: (said.append(line), waiting.set())[0]):
+            order.append("second")
+
+    waiting = threading.Event()
+    other = threading.Thread(target=second)
+    with a_stack(tmp_path)._alone(said.append):
+        other.start()
+        assert waiting.wait(10)
+        order.append("first")
+    other.join(10)
+
+    assert order == ["first", "second"]
+    assert said == ["this stack is being started by another program: waiting for it"]
+
+
+def test_a_process_is_found_again_and_stopped_with_its_children(tmp_path: Path) -> None:
+    """Another program, with the same folder, knows what runs; stopping takes the whole group."""
+    sleeper = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    ours = Processes(tmp_path / "processes", tmp_path / "logs")
+    others = Processes(tmp_path / "processes", tmp_path / "logs")
+
+    started = ours.start(Service(name="x", command=[sys.executable, "-c", sleeper]), {}, tmp_path)
+    again = others.start(Service(name="x", command=["false"]), {}, tmp_path)
+    pid = others.pid("x")
+    stopped = ours.stop(["x", "y"])
+
+    assert (started, again, stopped) == (True, False, ["x"])
+    assert pid is not None
+    assert others.pid("x") is None
+    with pytest.raises(ProcessLookupError):
+        os.killpg(pid, 0)
