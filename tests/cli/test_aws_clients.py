@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import botocore.exceptions
 import pytest
 
 from cch.aws.objects import S3Definitions
+from cch.aws.queues import SqsQueues
 from cch.aws.session import client
+from cch.errors import ServiceUnavailableError
 from cch.settings import Settings
 
 
@@ -31,3 +34,37 @@ def test_a_slow_lambda_function_is_called_once() -> None:
 
     assert config.read_timeout > 900
     assert config.retries["total_max_attempts"] == 1
+
+
+class OneQueue:
+    """An SQS client that knows one queue, until it is deleted."""
+
+    def __init__(self) -> None:
+        self.exists = True
+
+    def _check(self, operation: str) -> None:
+        if not self.exists:
+            error = {"Error": {"Code": "AWS.SimpleQueueService.NonExistentQueue", "Message": "gone"}}
+            raise botocore.exceptions.ClientError(error, operation)
+
+    async def get_queue_url(self, **_: str) -> dict[str, str]:
+        self._check("GetQueueUrl")
+        return {"QueueUrl": "http://sqs/queue"}
+
+    async def send_message(self, **_: object) -> None:
+        self._check("SendMessage")
+
+
+async def test_a_queue_that_was_deleted_is_looked_up_again() -> None:
+    """Else requests for its capability would be tried for ever, instead of going to the fallback queue or failing."""
+    client_of_sqs = OneQueue()
+    queues = SqsQueues(client_of_sqs)
+    known = await queues.find("queue")
+    assert known is not None
+    await known.send("{}")
+
+    client_of_sqs.exists = False
+    with pytest.raises(ServiceUnavailableError, match="NonExistentQueue"):
+        await known.send("{}")
+
+    assert await queues.find("queue") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import botocore.exceptions
@@ -23,8 +23,10 @@ class SqsQueue:
     :raises ServiceUnavailableError: from every method, when SQS does not answer.
     """
 
-    def __init__(self, client: Any, name: str, url: str) -> None:
+    def __init__(self, client: Any, name: str, url: str, gone: Callable[[], None] = lambda: None) -> None:
+        """``gone`` is called when SQS says that the queue does not exist any more."""
         self._client = client
+        self._gone = gone
         self.name = name
         self.url = url
 
@@ -59,11 +61,21 @@ class SqsQueue:
     async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
         typed = {name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items()}
         with explained(self.name):
-            await self._client.send_message(QueueUrl=self.url, MessageBody=body, MessageAttributes=typed)
+            try:
+                await self._client.send_message(QueueUrl=self.url, MessageBody=body, MessageAttributes=typed)
+            except botocore.exceptions.ClientError as error:
+                if _does_not_exist(error):
+                    self._gone()
+                raise
+
+
+def _does_not_exist(error: botocore.exceptions.ClientError) -> bool:
+    code = error_code(error)
+    return "NonExistentQueue" in code or "QueueDoesNotExist" in code
 
 
 class SqsQueues:
-    """Queues by name; addresses are kept, absence only for a few seconds."""
+    """Queues by name; addresses are kept until SQS knows the queue no more, absence only for a few seconds."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -81,12 +93,16 @@ class SqsQueues:
                 try:
                     answer = await self._client.get_queue_url(QueueName=name)
                 except botocore.exceptions.ClientError as error:
-                    if "NonExistentQueue" not in error_code(error) and "QueueDoesNotExist" not in error_code(error):
+                    if not _does_not_exist(error):
                         raise
                     self._absent[name] = time.monotonic() + _ABSENCE_SECONDS
                     return None
-            self._known[name] = SqsQueue(self._client, name, answer["QueueUrl"])
+            self._known[name] = SqsQueue(self._client, name, answer["QueueUrl"], lambda: self._forget(name))
             return self._known[name]
+
+    def _forget(self, name: str) -> None:
+        """Look it up again next time: it may have been deleted, and then requests go elsewhere."""
+        self._known.pop(name, None)
 
     async def address(self, name: str) -> str:
         queue = await self.find(name)

@@ -116,8 +116,13 @@ def show_end(watched: Watched) -> None:
     if watched.reason:
         complain(f"{watched.started.instance_id} {watched.status}: {watched.reason}")
     elif watched.status == "failed" and watched.progress is not None:
-        reason = watched.progress.instance.reason or "no reason is recorded"
-        complain(f"{watched.started.instance_id} failed: {reason}")
+        complain(f"{watched.started.instance_id} failed: {_why(watched.progress)}")
+
+
+def _why(progress: Progress) -> str:
+    """What failed: an instance that ended at a `failed` end as its author meant it to has no reason of its own."""
+    said = [str(error.get("message")) for error in progress.errors]
+    return progress.instance.reason or (said[-1] if said else "no reason is recorded")
 
 
 def instances_table(title: str, instances: Iterable[Instance], now: int) -> Table:
