@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,35 @@ def test_a_process_is_found_again_and_stopped_with_its_children(tmp_path: Path) 
     assert others.pid("x") is None
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+def test_the_children_of_a_killed_service_are_stopped_too(tmp_path: Path) -> None:
+    """They would go on for ever, and hold the ports of the next start."""
+    parent = (
+        "import subprocess, sys, time;"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    processes = Processes(tmp_path / "processes", tmp_path / "logs")
+    service = Service(name="x", command=[sys.executable, "-c", parent])
+
+    def start_and_kill() -> int:
+        processes.log("x").unlink(missing_ok=True)
+        processes.start(service, {}, tmp_path)
+        while "ready" not in processes.log("x").read_text():
+            time.sleep(0.02)
+        pid = processes.pid("x")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        while processes.pid("x") is not None:
+            time.sleep(0.02)
+        return pid
+
+    first = start_and_kill()
+    second = start_and_kill()
+    stopped = processes.stop(["x"])
+
+    assert stopped == ["x"]
+    for group in (first, second):
+        with pytest.raises(ProcessLookupError):
+            os.killpg(group, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -57,20 +58,36 @@ class Processes:
     def log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def pid(self, name: str) -> int | None:
-        """The id of the running service, or None."""
-        _reap()
+    def _known(self, name: str) -> tuple[int, str] | None:
+        """Process id and start time of the service as it was last started."""
         try:
             known = json.loads(self._file(name).read_text())
         except (FileNotFoundError, ValueError):
             return None
-        pid = int(known["pid"])
-        return pid if known["started"] and _started_at(pid) == known["started"] else None
+        return int(known["pid"]), str(known["started"])
+
+    def pid(self, name: str) -> int | None:
+        """The id of the running service, or None."""
+        _reap()
+        known = self._known(name)
+        return known[0] if known and known[1] and _started_at(known[0]) == known[1] else None
+
+    def _group(self, name: str) -> int | None:
+        """The service's process group while anything in it lives: a service that was killed leaves its children."""
+        if (pid := self.pid(name)) is not None:
+            return pid
+        known = self._known(name)
+        # No process gets this id while the group lives; a process that has it now belongs to somebody else.
+        if known is None or _started_at(known[0]) or not _group_lives(known[0]):
+            return None
+        return known[0]
 
     def start(self, service: Service, environment: Mapping[str, str], cwd: Path) -> bool:
         """Start the service unless it runs; whether it was started."""
         if self.pid(service.name) is not None:
             return False
+        if (orphans := self._group(service.name)) is not None:
+            _signal_group(orphans, signal.SIGKILL)  # they would hold its ports
         self._folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log(service.name).open("ab") as log:
@@ -99,36 +116,36 @@ class Processes:
         """Send a signal to the service's whole group, if it runs."""
         pid = self.pid(name)
         if pid is not None:
-            try:
-                os.killpg(pid, number)
-            except ProcessLookupError:
-                pass
+            _signal_group(pid, number)
 
     def stop(self, names: Sequence[str]) -> list[str]:
-        """Stop services together; those that ran."""
-        running = {name: pid for name in names if (pid := self.pid(name)) is not None}
-        for name in running:
-            self.signal(name, signal.SIGTERM)
+        """Stop services together, and what is left of those that were killed; those that ran."""
+        running = {name: group for name in names if (group := self._group(name)) is not None}
+        for group in running.values():
+            _signal_group(group, signal.SIGTERM)
         until = time.monotonic() + _GRACE
-        while time.monotonic() < until and any(self._group_lives(pid) for pid in running.values()):
+        while time.monotonic() < until and any(map(_group_lives, running.values())):
             _reap()
             time.sleep(0.1)
-        for pid in running.values():
-            try:
-                os.killpg(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        for group in running.values():
+            _signal_group(group, signal.SIGKILL)
         _reap()
         for name in names:
             self._file(name).unlink(missing_ok=True)
         return list(running)
 
-    def _group_lives(self, pid: int) -> bool:
-        try:
-            os.killpg(pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+
+def _signal_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 #: What this process started: an ended child stays in the process table until its parent has asked for it.
