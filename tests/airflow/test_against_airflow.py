@@ -22,7 +22,7 @@ from strategies import Scenario, scenarios  # noqa: E402
 from cch.compiler.factory import workflow_dags  # noqa: E402
 from cch.graph.build import build_graph  # noqa: E402
 from cch.graph.plan import plan_tasks  # noqa: E402
-from cch.graph.regions import Region, carriers  # noqa: E402
+from cch.graph.regions import Region  # noqa: E402
 from cch.interpreter.flow import TokenFlow  # noqa: E402
 from cch.interpreter.host import Answer, Call, Request  # noqa: E402
 from cch.interpreter.region import RegionRun  # noqa: E402
@@ -55,7 +55,7 @@ def scripted_host(script: Mapping[str, Any]) -> type[LedgerHost]:
 def as_one_region(scenario: Scenario) -> TokenFlow:
     """The same definition without Airflow: all nodes in one region."""
     graph = build_graph(scenario.definition)
-    flow = TokenFlow(graph, carriers(plan_tasks(graph).regions), scenario.context)
+    flow = TokenFlow(graph, plan_tasks(graph).domains, scenario.context)
     everything = Region(head=graph.entry, kind="wait", nodes=tuple(graph.nodes))
     asyncio.run(RegionRun(everything, flow, ScriptedHost(scenario.script)).run())
     return flow
@@ -87,7 +87,7 @@ def on_airflow(scenario: Scenario, definitions: Path, monkeypatch: pytest.Monkey
     view = asyncio.run(ledger.instances.view(instance_id_of_run("random", run.run_id)))
     assert view is not None
     plan = plan_tasks(build_graph(scenario.definition))
-    flow = TokenFlow(plan.graph, carriers(plan.regions), view.instance.context)
+    flow = TokenFlow(plan.graph, plan.domains, view.instance.context)
     flow.apply_all(outcome for exit_ in view.exits for outcome in exit_.outcomes)
     assert view.instance.status == flow.status()
     return flow, str(run.state.value if hasattr(run.state, "value") else run.state)

@@ -14,7 +14,6 @@ from scripted import ScriptedHost
 from strategies import Scenario
 
 from cch.graph.plan import Plan
-from cch.graph.regions import carriers
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import RegionRun
@@ -50,7 +49,7 @@ class AirflowRun:
         self._parents = {task: sorted(a for a, b in self.plan.edges if b == task) for task in self.plan.tasks}
 
     def flow(self) -> TokenFlow:
-        flow = TokenFlow(self.plan.graph, carriers(self.plan.regions), self.scenario.context)
+        flow = TokenFlow(self.plan.graph, self.plan.domains, self.scenario.context)
         flow.apply_all(self.outcomes)
         return flow
 
@@ -118,7 +117,9 @@ class AirflowRun:
         if any(outcome.failed for outcome in outcomes):
             return _Ending("failed", outcomes)
         fired = {outcome.node for outcome in outcomes}
-        return _Ending("success", outcomes, tuple(self.plan.followed(head, flow.taken(head), fired)))
+        return _Ending(
+            "success", outcomes, tuple(self.plan.followed(head, flow.taken(self.plan.regions[head].nodes), fired))
+        )
 
     def _finish(self, task: str) -> None:
         ending = self._endings.pop(task)

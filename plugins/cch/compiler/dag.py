@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator, Param
+from airflow.sdk import DAG, BaseOperator, Param, XComArg
+from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
-from cch.definition.model import Definition
+from cch.compiler.documentation import problem_list, task_documentation, workflow_documentation
+from cch.definition.model import Definition, MapFork
 from cch.errors import Problem
+from cch.graph.blocks import waits
 from cch.graph.build import build_graph
-from cch.graph.mermaid import mermaid
 from cch.graph.plan import Plan, PlannedTask, plan_tasks
+from cch.graph.scopes import map_body
 from cch.operators.marker import GateOperator, MarkerOperator
-from cch.operators.region import CallOperator, WaitOperator
+from cch.operators.region import CallOperator, ItemOperator, ListOperator, WaitOperator
 from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST
 
 #: Instances wait for weeks, and Airflow's limit of 16 active runs would hold back the 17th.
 _NO_LIMIT = 1_000_000
-#: Deaths of its worker that a calling task survives.
-_WORKER_DEATHS = 3
+#: A task on a worker survives this many deaths of its worker: it then continues from its journal. What fails is not
+#: retried by Airflow (AirflowFailException); its attempts are the interpreter's.
+_ON_WORKER: Mapping[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=5)}
 _ANYTHING = ["string", "integer", "number", "boolean", "object", "array"]
 
 
@@ -35,7 +39,7 @@ def compile_workflow(definition: Definition, *, problems: tuple[Problem, ...] = 
         dag_id=definition.workflow_id,
         dag_display_name=definition.workflow_name,
         description=definition.description.strip().split("\n")[0][:200] or definition.workflow_name,
-        doc_md=_documentation(definition, plan, problems),
+        doc_md=workflow_documentation(definition, plan, problems),
         schedule=None,
         catchup=False,
         tags=_tags(definition, problems),
@@ -46,38 +50,66 @@ def compile_workflow(definition: Definition, *, problems: tuple[Problem, ...] = 
         dagrun_timeout=timedelta(seconds=definition.timeout) if definition.timeout else None,
         default_args={"owner": definition.owner or "cch", "retries": 0},
     )
-    operators = {task.task_id: _operator(task, definition, plan, dag) for task in _in_order(plan)}
+    operators: dict[str, BaseOperator | MappedOperator] = {}
+    mapped = {task.task_id: task for task in plan.tasks.values() if task.kind == "item"}
+    for task_id in sorted(plan.tasks.keys() - mapped):
+        operators[task_id] = _operator(plan.tasks[task_id], definition, plan, dag)
+    lists = {task.node: operators[task.task_id] for task in plan.tasks.values() if task.kind == "list"}
+    for task_id, task in sorted(mapped.items()):
+        operators[task_id] = _items(task, definition, plan, dag).expand(item=XComArg(lists[task.node]))
     for before, after in sorted(plan.edges):
-        operators[before].set_downstream(operators[after])
+        if after not in mapped:  # a mapped task follows its list already
+            operators[before].set_downstream(operators[after])
     return dag
 
 
-def _in_order(plan: Plan) -> list[PlannedTask]:
-    return [plan.tasks[task_id] for task_id in sorted(plan.tasks)]
-
-
 def _operator(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -> BaseOperator:
-    common: dict[str, Any] = {"task_id": task.task_id, "trigger_rule": task.rule, "dag": dag}
-    if task.kind == "gate":
-        return GateOperator(**common)
     node = definition.nodes[task.node]
-    common |= {"task_display_name": task.label, "doc_md": node.description or None}
+    if task.kind == "gate":
+        return GateOperator(task_id=task.task_id, trigger_rule=task.rule, dag=dag)
     if task.kind == "marker":
-        return MarkerOperator(shows=node.type, **common)
-    region = plan.regions[task.node]
-    if region.kind == "call":
-        # For a worker that dies: the region then continues from its journal. A call that fails is not retried by
-        # Airflow (AirflowFailException); its attempts are the interpreter's.
-        common |= {"retries": _WORKER_DEATHS, "retry_delay": timedelta(seconds=5)}
-    operator = CallOperator if region.kind == "call" else WaitOperator
-    return operator(
-        workflow_id=definition.workflow_id,
-        region=region.head,
-        definition_digest=definition.digest,
-        structure_digest=plan.structure_digest,
-        shows=node.type,
-        **common,
+        return MarkerOperator(shows=node.type, **_shown(task, plan, dag))
+    arguments = _region_arguments(task, definition, plan, dag)
+    if task.kind == "list":
+        return ListOperator(**_ON_WORKER, **arguments)
+    if plan.regions[task.node].kind == "call":
+        return CallOperator(**_ON_WORKER, **arguments)
+    return WaitOperator(**arguments)
+
+
+def _items(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -> OperatorPartial:
+    """The task that Airflow maps over the branch keys of a list."""
+    node = definition.nodes[task.node]
+    assert isinstance(node, MapFork)
+    body = map_body(plan.graph, node.name)
+    return ItemOperator.partial(
+        waits=any(waits(body.nodes[name]) for name in body.reachable),
+        map_index_template="{{ task.item }}",
+        max_active_tis_per_dagrun=node.concurrency,
+        **_ON_WORKER,
+        **_region_arguments(task, definition, plan, dag),
     )
+
+
+def _shown(task: PlannedTask, plan: Plan, dag: DAG) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "trigger_rule": task.rule,
+        "task_display_name": task.label,
+        "doc_md": task_documentation(task, plan),
+        "dag": dag,
+    }
+
+
+def _region_arguments(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -> dict[str, Any]:
+    return {
+        "workflow_id": definition.workflow_id,
+        "region": task.node,
+        "definition_digest": definition.digest,
+        "structure_digest": plan.structure_digest,
+        "shows": definition.nodes[task.node].type,
+        **_shown(task, plan, dag),
+    }
 
 
 def _tags(definition: Definition, problems: tuple[Problem, ...]) -> list[str]:
@@ -106,26 +138,12 @@ def _params(definition: Definition) -> dict[str, Param]:
     return params
 
 
-def _documentation(definition: Definition, plan: Plan, problems: tuple[Problem, ...]) -> str:
-    parts = []
-    if problems:
-        parts.append(_problem_list("The published version has errors; this is the last good one.", problems))
-    parts.append(f"### {definition.workflow_name}\n\n{definition.description}".rstrip())
-    parts.append(f"```mermaid\n{mermaid(plan.graph)}```")
-    return "\n\n".join(parts)
-
-
-def _problem_list(title: str, problems: tuple[Problem, ...]) -> str:
-    lines = "\n".join(f"- `{problem}`" for problem in problems)
-    return f"### ⚠ {title}\n\n{lines}"
-
-
 def placeholder(dag_id: str, title: str, problems: tuple[Problem, ...]) -> DAG:
     """A DAG that shows why there is no workflow here. Running it fails with the same message."""
     dag = DAG(
         dag_id=dag_id,
         description=str(problems[0])[:200],
-        doc_md=_problem_list(title, problems),
+        doc_md=problem_list(title, problems),
         schedule=None,
         catchup=False,
         tags=["cch", "definition-error"],

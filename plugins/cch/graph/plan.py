@@ -1,11 +1,14 @@
 """The Airflow tasks of a definition and the edges between them, as data.
 
-Three kinds of task: a *region* does the work; a *marker* shows an instant node; a *gate* stands on an edge.
+A *region* task does the work; a *marker* shows an instant node; a *gate* stands on an edge.
 Gates are needed because Airflow skips a task as soon as one finished branching parent did not choose it, even if
 another parent did: so an edge that may not be taken, into a node with several deciding regions, gets a task of its
 own that only the deciding region can skip. Markers and gates are settled by the scheduler without any process.
 The decision of a region reaches everything it carries by direct edges to the tasks that depend on it, so one
 XCom of its own tells all (docs/adr/0002).
+
+A map whose items have tasks of their own is four tasks: *list* names the items, *item* is mapped over them, a gate
+waits until all have ended, however they did, and the region's task collects the results (docs/adr/0010).
 """
 
 from __future__ import annotations
@@ -17,16 +20,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cch.definition.model import Join
+from cch.definition.model import Join, MapFork
+from cch.graph.blocks import calls, waits
 from cch.graph.model import Edge, Graph
-from cch.graph.regions import Region, carriers, plan_regions
+from cch.graph.regions import Region, carriers, failure_domains, plan_regions
 from cch.graph.scopes import root_scope
 
-TaskKind = Literal["region", "marker", "gate"]
+TaskKind = Literal["region", "marker", "gate", "list", "item"]
 #: Names of Airflow's trigger rules.
-Rule = Literal["none_failed_min_one_success", "all_success"]
+Rule = Literal["none_failed_min_one_success", "all_success", "all_done"]
 ANY: Rule = "none_failed_min_one_success"
 ALL: Rule = "all_success"
+ENDED: Rule = "all_done"
+#: Nodes that the title of a task for several names.
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,8 @@ class Plan:
     #: Task that a taken edge leads to: a gate, or the target's own task.
     arrival: Mapping[Edge, str]
     task_of: Mapping[str, str]
+    #: Node → head of the region in which its failure stops what comes after it.
+    domains: Mapping[str, str]
 
     @property
     def structure_digest(self) -> str:
@@ -104,6 +113,8 @@ class _Planner:
         self.edges: set[tuple[str, str]] = set()
         self.arrival: dict[Edge, str] = {}
         self.task_of: dict[str, str] = {}
+        #: First task of a map that has several; ``task_of`` is the last one, which decides.
+        self.first_of: dict[str, str] = {}
 
     def plan(self) -> Plan:
         self._node_tasks()
@@ -120,6 +131,7 @@ class _Planner:
             edges=frozenset(self.edges),
             arrival=self.arrival,
             task_of=self.task_of,
+            domains=failure_domains(self.graph, self.regions),
         )
 
     def _add(self, wanted: str, kind: TaskKind, node: str, label: str, rule: Rule = ANY) -> str:
@@ -128,19 +140,43 @@ class _Planner:
         return task_id
 
     def _node_tasks(self) -> None:
-        for name, node in self.graph.nodes.items():
+        for name in self.graph.nodes:
             if name not in self.graph.reachable:
                 continue
             head = self.carrier.get(name)
             region = self.regions[head] if head else None
-            if region and region.cyclic and name != head and name in self._loop(region):
+            if region and name != head and name in region.folded:
+                continue
+            if region and region.mapped and name == head:
+                self._map_tasks(name)
                 continue
             kind: TaskKind = "region" if name == head else "marker"
-            rule = self._rule(name, region)
-            self.task_of[name] = self._add(name, kind, name, node.title or name, rule)
+            label = self._loop_label(region) if region and name == head and region.folded else self._title(name)
+            self.task_of[name] = self._add(name, kind, name, label, self._rule(name, region))
         for region in self.regions.values():
-            for name in self._loop(region):
+            for name in region.folded:
                 self.task_of.setdefault(name, self.task_of[region.head])
+
+    def _title(self, name: str) -> str:
+        return self.graph.nodes[name].title or name
+
+    def _loop_label(self, region: Region) -> str:
+        """The nodes that the task stands for and that take time, as far as people want to read."""
+        shown = [
+            n for n in region.nodes if n in region.folded and (waits(self.graph.nodes[n]) or calls(self.graph.nodes[n]))
+        ]
+        titles = [self._title(name) for name in shown[:_SHOWN]] + ["…"] * (len(shown) > _SHOWN)
+        return (" ↻ " if region.cyclic else " · ").join(titles or [self._title(region.head)])
+
+    def _map_tasks(self, name: str) -> None:
+        node = self.graph.nodes[name]
+        assert isinstance(node, MapFork)
+        first = self._add(name, "list", name, self._title(name))
+        item = self._add(f"{name}__items", "item", name, self._title(node.branch_entry_node))
+        done = self._add(f"{name}__done", "gate", name, f"{self._title(name)}: all items ended", ENDED)
+        results = self._add(f"{name}__results", "region", name, f"{self._title(name)}: results", ALL)
+        self.edges |= {(first, item), (item, done), (done, results), (first, results)}
+        self.first_of[name], self.task_of[name] = first, results
 
     def _rule(self, name: str, region: Region | None) -> Rule:
         """A join's marker needs all branches, which one region has decided by the time any of them is settled.
@@ -152,16 +188,15 @@ class _Planner:
         carried = region is not None and name != region.head and not self._is_prefix(region, name)
         return ALL if carried and isinstance(self.graph.nodes[name], Join) else ANY
 
-    def _loop(self, region: Region) -> frozenset[str]:
-        """The nodes of the region's loop; instant nodes carried behind it have markers as elsewhere."""
-        return next((cycle for cycle in self.graph.cycles if region.head in cycle), frozenset())
-
     def _always(self, region: Region) -> bool:
         """Whether everything behind the region is reached whenever it succeeds."""
         return not region.cyclic and not any(self.graph.chooses(name) for name in region.nodes)
 
-    def _deciders(self, name: str) -> set[str | None]:
-        return {self.carrier.get(edge.source) for edge in self.graph.incoming(name) if edge.source in self.task_of}
+    def _deciders(self, task: str) -> set[str | None]:
+        """The regions that decide whether the task begins; all its nodes together, if it stands for several."""
+        inside = [name for name, shown in self.task_of.items() if task == self.first_of.get(name, shown)]
+        arriving = [edge for name in inside for edge in self.graph.incoming(name) if edge.source in self.task_of]
+        return {self.carrier.get(edge.source) for edge in arriving if self.task_of[edge.source] != task}
 
     def _way(self, edges: list[Edge]) -> None:
         """Tasks and edges for all ways from one node to another; they share a gate if they need one."""
@@ -170,10 +205,11 @@ class _Planner:
         if head is None:
             return
         region = self.regions[head]
-        decider, source, target = self.task_of[head], self.task_of[edge.source], self.task_of[edge.target]
+        decider, source = self.task_of[head], self.task_of[edge.source]
+        target = self.first_of.get(edge.target, self.task_of[edge.target])
         if source == target:
             return
-        several = len(self._deciders(edge.target)) > 1
+        several = len(self._deciders(target)) > 1
         target = self._branch_marker(edge, target)
         is_prefix = self._is_prefix(region, edge.source)
         chooses = not is_prefix and (not self._always(region) if source == decider else self.graph.chooses(edge.source))

@@ -1,6 +1,7 @@
 """Which Airflow task executes which nodes.
 
-A *region* is the set of nodes that one task executes: a node that waits or calls, or a whole loop, together with
+A *region* is the set of nodes that one task executes: a node that waits or calls, or a whole *block* (a loop; what
+goes on beside a scheduled request; with ``granularity: workflow`` everything that needs no worker), together with
 the instant nodes around it that need no task of their own. An instant node is *carried* by the one region that
 decides whether it is reached; a straight run of instant nodes that leads to nothing but one region is carried by
 that region as its *prefix*. What remains (a decision with predecessors in several regions, a failed end) is a
@@ -9,26 +10,14 @@ region by itself. A successful ``end`` with several predecessors needs nobody: r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import networkx as nx
 
-from cch.definition.model import (
-    AsyncRequest,
-    End,
-    Entry,
-    EventWait,
-    Join,
-    LibraryCall,
-    LogError,
-    MapFork,
-    Node,
-    ScheduledRequest,
-    SetState,
-    SyncCall,
-)
+from cch.definition.model import End, Entry, Join, LogError, MapFork, Node, SetState
+from cch.graph.blocks import Block, calls, find_blocks, waits
 from cch.graph.model import Graph
 
 #: wait: starts and ends in the triggerer; call: runs on a worker; instant: only decides, in the triggerer.
@@ -37,28 +26,27 @@ RegionKind = Literal["wait", "call", "instant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """``head`` names the region, its task and its records; ``nodes`` are all it executes, in definition order."""
+    """``head`` names the region, its task and its records; ``nodes`` are all it executes, in definition order.
+
+    ``folded``: the nodes that the head's task stands for, instead of a marker of their own. ``cyclic``: a loop is in
+    it. ``mapped``: its head is a map whose items have tasks of their own.
+    """
 
     head: str
     kind: RegionKind
     nodes: tuple[str, ...]
+    folded: frozenset[str] = frozenset()
     cyclic: bool = False
+    mapped: bool = False
 
 
 @dataclass(slots=True)
 class _Draft:
     head: str
     kind: RegionKind
-    cyclic: bool = False
     nodes: set[str] = field(default_factory=set)
-
-
-def waits(node: Node) -> bool:
-    return isinstance(node, AsyncRequest | ScheduledRequest | EventWait | MapFork)
-
-
-def calls(node: Node) -> bool:
-    return isinstance(node, SyncCall | LibraryCall)
+    folded: frozenset[str] = frozenset()
+    cyclic: bool = False
 
 
 def _is_failed_end(node: Node) -> bool:
@@ -70,85 +58,104 @@ def _is_plain(node: Node) -> bool:
     return isinstance(node, Entry | SetState | LogError | Join)
 
 
-def _prefix_target(graph: Graph, name: str) -> str | None:
-    """The waiting or calling node that a straight run of plain nodes from ``name`` leads to, if it does."""
-    while _is_plain(graph.nodes[name]):
-        targets = graph.targets(name)
-        if len(targets) != 1:
-            return None
-        (name,) = targets
-        if {edge.source for edge in graph.incoming(name)} != {graph_source(graph, name)}:
-            return None
-    in_loop = any(name in cycle for cycle in graph.cycles)
-    return name if not in_loop and (waits(graph.nodes[name]) or calls(graph.nodes[name])) else None
+class _Planner:
+    def __init__(self, graph: Graph, blocks: tuple[Block, ...]) -> None:
+        self._graph = graph
+        self._block_of = {name: block for block in blocks for name in block.nodes}
+        self._order = {name: index for index, name in enumerate(graph.nodes)}
+        self._drafts: dict[str, _Draft] = {}
+        self._carrier: dict[str, str | None] = {}
 
+    def plan(self) -> Mapping[str, Region]:
+        for members in self._units():
+            name = min(members, key=self._order.__getitem__)
+            if name in self._carrier:
+                continue  # a prefix, assigned when its first node was met
+            if (block := self._block_of.get(name)) is not None:
+                self._drafts[block.head] = _Draft(
+                    block.head, "wait", set(block.nodes), folded=block.folded, cyclic=block.cyclic
+                )
+                self._carrier.update(dict.fromkeys(block.nodes, block.head))
+            else:
+                self._single(name)
+        drafts = sorted(self._drafts.values(), key=lambda draft: self._order[draft.head])
+        return {draft.head: self._region(draft) for draft in drafts}
 
-def graph_source(graph: Graph, name: str) -> str:
-    """The one predecessor of ``name``, or an arbitrary one of several."""
-    return graph.incoming(name)[0].source
+    def _units(self) -> list[frozenset[str]]:
+        """Blocks and single nodes that a run can come to, each after all that lead to it."""
+        first = {name: min(block.nodes, key=self._order.__getitem__) for name, block in self._block_of.items()}
+        reachable = self._graph.reachable
+        units: nx.DiGraph[str] = nx.DiGraph()
+        units.add_nodes_from(first.get(name, name) for name in self._graph.nodes if name in reachable)
+        for edge in self._graph.edges:
+            source, target = first.get(edge.source, edge.source), first.get(edge.target, edge.target)
+            if edge.source in reachable and source != target:
+                units.add_edge(source, target)
+        ordered = nx.lexicographical_topological_sort(units, key=self._order.__getitem__)
+        return [self._block_of[name].nodes if name in self._block_of else frozenset({name}) for name in ordered]
 
+    def _single(self, name: str) -> None:
+        node = self._graph.nodes[name]
+        arriving = self._graph.incoming(name)
+        deciders = {self._carrier.get(edge.source) for edge in arriving if edge.source in self._graph.reachable}
+        if waits(node) or calls(node) or _is_failed_end(node):
+            kind: RegionKind = "wait" if waits(node) else "call" if calls(node) else "instant"
+            self._drafts.setdefault(name, _Draft(name, kind)).nodes.add(name)
+            self._carrier[name] = name
+        elif len(deciders) == 1 and (only := next(iter(deciders))) is not None:
+            self._drafts[only].nodes.add(name)
+            self._carrier[name] = only
+        elif isinstance(node, End):
+            self._carrier[name] = None
+        elif (target := self._prefix_target(name)) is not None:
+            kind = "wait" if waits(self._graph.nodes[target]) else "call"
+            draft = self._drafts.setdefault(target, _Draft(target, kind))
+            while name != target:
+                draft.nodes.add(name)
+                self._carrier[name] = target
+                (name,) = self._graph.targets(name)
+        else:
+            self._drafts[name] = _Draft(name, "instant", nodes={name})
+            self._carrier[name] = name
 
-def _heads(graph: Graph, members: Iterable[str]) -> list[str]:
-    """Where tokens enter a loop, in the order of the definition."""
-    inside = set(members)
-    return [
-        name
-        for name in graph.nodes
-        if name in inside and (name == graph.entry or any(edge.source not in inside for edge in graph.incoming(name)))
-    ]
+    def _prefix_target(self, name: str) -> str | None:
+        """The waiting or calling node that a straight run of plain nodes from ``name`` leads to, if it does."""
+        while _is_plain(self._graph.nodes[name]):
+            targets = self._graph.targets(name)
+            if len(targets) != 1:
+                return None
+            (target,) = targets
+            if {edge.source for edge in self._graph.incoming(target)} != {name}:
+                return None
+            name = target
+        node = self._graph.nodes[name]
+        return name if name not in self._block_of and (waits(node) or calls(node)) else None
+
+    def _region(self, draft: _Draft) -> Region:
+        node = self._graph.nodes[draft.head]
+        return Region(
+            head=draft.head,
+            kind=draft.kind,
+            nodes=tuple(sorted(draft.nodes, key=self._order.__getitem__)),
+            folded=draft.folded,
+            cyclic=draft.cyclic,
+            mapped=isinstance(node, MapFork) and node.execution != "inline" and draft.head not in self._block_of,
+        )
 
 
 def plan_regions(graph: Graph) -> Mapping[str, Region]:
-    """The regions of a node-by-node layout, by head.
+    """The regions of a layout, by head. Nodes that no run can reach belong to none."""
+    return _Planner(graph, find_blocks(graph, graph.definition.granularity)).plan()
 
-    Nodes that no run can reach belong to none.
+
+def failure_domains(graph: Graph, regions: Mapping[str, Region]) -> Mapping[str, str]:
+    """Node → head of the region in which its failure stops what comes after it.
+
+    Those of the node-by-node layout whatever the granularity, so that a definition means the same in both.
     """
-    drafts: dict[str, _Draft] = {}
-    carrier: dict[str, str | None] = {}
-    loops = {name: cycle for cycle in graph.cycles for name in cycle}
-    condensed = nx.condensation(graph.digraph)
-    order = {name: index for index, name in enumerate(graph.nodes)}
-    units = nx.lexicographical_topological_sort(
-        condensed, key=lambda unit: min(order[name] for name in condensed.nodes[unit]["members"])
-    )
-    for unit in units:
-        members = condensed.nodes[unit]["members"]
-        name = min(members, key=order.__getitem__)
-        if name not in graph.reachable:
-            continue
-        node = graph.nodes[name]
-        if name in loops:
-            head = (_heads(graph, members) or [name])[0]
-            drafts[head] = _Draft(head, "wait", cyclic=True, nodes=set(members))
-            carrier.update(dict.fromkeys(members, head))
-            continue
-        if name in carrier:  # a prefix, assigned when its first node was met
-            continue
-        deciders = {carrier.get(edge.source) for edge in graph.incoming(name) if edge.source in graph.reachable}
-        if waits(node) or calls(node) or _is_failed_end(node):
-            kind: RegionKind = "wait" if waits(node) else "call" if calls(node) else "instant"
-            drafts.setdefault(name, _Draft(name, kind)).nodes.add(name)
-            carrier[name] = name
-        elif len(deciders) == 1 and (only := next(iter(deciders))) is not None:
-            drafts[only].nodes.add(name)
-            carrier[name] = only
-        elif isinstance(node, End):
-            carrier[name] = None
-        elif (target := _prefix_target(graph, name)) is not None:
-            draft = drafts.setdefault(target, _Draft(target, "wait" if waits(graph.nodes[target]) else "call"))
-            while name != target:
-                draft.nodes.add(name)
-                carrier[name] = target
-                (name,) = graph.targets(name)
-        else:
-            drafts[name] = _Draft(name, "instant", nodes={name})
-            carrier[name] = name
-    return {
-        head: Region(
-            head=head, kind=draft.kind, cyclic=draft.cyclic, nodes=tuple(sorted(draft.nodes, key=order.__getitem__))
-        )
-        for head, draft in sorted(drafts.items(), key=lambda item: order[item[0]])
-    }
+    if graph.definition.granularity == "node":
+        return carriers(regions)
+    return carriers(_Planner(graph, find_blocks(graph, "node")).plan())
 
 
 def carriers(regions: Mapping[str, Region]) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ task executes several regions; then all hosts agree whatever the timing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,14 +44,17 @@ class Ready:
 
 
 class TokenFlow:
-    """State of one scope, built by applying outcomes in any order that respects parents."""
+    """State of one scope, built by applying outcomes in any order that respects parents.
 
-    def __init__(self, graph: Graph, carriers: Mapping[str, str], initial: Mapping[str, Any]) -> None:
+    ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`).
+    """
+
+    def __init__(self, graph: Graph, domains: Mapping[str, str], initial: Mapping[str, Any]) -> None:
         self.graph = graph
         self.initial = initial
         self.outcomes: dict[str, Outcome] = {}
         self.failures: list[Outcome] = []
-        self._carriers = carriers
+        self._domains = domains
         self._tokens: list[Token] = [Token(graph.entry, "", "")]
         self._stopped: set[str] = set()
         self._visits: dict[str, int] = {}
@@ -89,12 +92,12 @@ class TokenFlow:
             self.apply(outcome)
 
     def _region(self, node: str) -> str:
-        return self._carriers.get(node, node)
+        return self._domains.get(node, node)
 
     def _behind(self, head: str) -> frozenset[str]:
         """Nodes that come after any node of the region."""
         if head not in self._after_region:
-            inside = {name for name, carrier in self._carriers.items() if carrier == head} | {head}
+            inside = {name for name, domain in self._domains.items() if domain == head} | {head}
             self._after_region[head] = frozenset().union(*(self.graph.ahead[name] for name in inside))
         return self._after_region[head]
 
@@ -188,7 +191,7 @@ class TokenFlow:
         """Let tokens at a successful ``end`` reach it: nobody executes those (:mod:`cch.graph.regions`)."""
         for ready in self.ready():
             node = self.graph.nodes[ready.node]
-            if isinstance(node, End) and ready.node not in self._carriers:
+            if isinstance(node, End) and ready.node not in self._domains:
                 stamp = self.stamp(ready.parents, 0)
                 self.apply(
                     Outcome(
@@ -216,12 +219,12 @@ class TokenFlow:
         """Nodes in the order of commit, one entry a visit."""
         return [o.node for o in sorted(self.outcomes.values(), key=_order)]
 
-    def taken(self, head: str) -> list[Edge]:
-        """Edges that the outcomes of one region chose."""
+    def taken(self, nodes: Collection[str]) -> list[Edge]:
+        """Edges that the outcomes of these nodes chose."""
         return [
             edge
             for outcome in self.outcomes.values()
-            if self._carriers.get(outcome.node) == head
+            if outcome.node in nodes
             for edge in self.graph.chosen(outcome.node, outcome.label)
             if edge.target in outcome.targets
         ]

@@ -126,8 +126,11 @@ class Host(Protocol):
         """
         ...
 
-    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[Host, Sequence[Outcome]]:
-        """The scope of one item of a map: a host that speaks for it, and what was committed for it before."""
+    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[Host | None, Sequence[Outcome]]:
+        """The scope of one item of a map: a host that speaks for it, and what was committed for it before.
+
+        Without a host somebody else has run the item, to its end or not.
+        """
         ...
 
     def note(self, event: str, **facts: Any) -> None:

@@ -1,10 +1,10 @@
-"""One visit of a map: its body once for each item, all in this region, and the results back into the list."""
+"""One visit of a map: its body once for each item, and the results back into the list."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from cch.graph.scopes import map_body
 from cch.interpreter.context import MISSING, as_text, lookup, merge, nested
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Host, OvertakenError
+from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import RegionRun
 from cch.interpreter.visit import Result, Visit, failure
 
@@ -26,19 +27,31 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ItemEnd:
+class Item:
+    """One item of the list, and its branch key."""
+
+    index: int
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemEnd:
     """How one item ended: its outputs merged into it, and why it failed ("" if it did not)."""
 
     item: Any
     reason: str
 
 
-def _keys(node: MapFork, items: Sequence[Any]) -> list[str]:
-    """The branch keys of the items.
+def map_items(node: MapFork, context: Mapping[str, Any]) -> list[Item]:
+    """The items of a map.
 
-    :raises ValueError: one is missing, or two are equal; names them.
+    :raises ValueError: there is no list, or a branch key is missing or used twice; says which.
     """
-    found = [lookup(item, node.branch_key) if isinstance(item, Mapping) else MISSING for item in items]
+    values = lookup(context, node.input_list_key)
+    if not isinstance(values, list):
+        raise ValueError(f"{node.input_list_key} is {as_text(values)[:80]}, not a list")  # noqa: TRY004 - bad data
+    found = [lookup(value, node.branch_key) if isinstance(value, Mapping) else MISSING for value in values]
     missing = [str(index) for index, key in enumerate(found) if key is MISSING or key is None]
     if missing:
         raise ValueError(f"items {', '.join(missing[:_NAMED])} of {node.input_list_key} have no {node.branch_key!r}")
@@ -48,7 +61,14 @@ def _keys(node: MapFork, items: Sequence[Any]) -> list[str]:
         raise ValueError(
             f"{node.branch_key} {', '.join(twice[:_NAMED])} appears more than once in {node.input_list_key}"
         )
-    return keys
+    return [Item(index=i, key=key, value=value) for i, (key, value) in enumerate(zip(keys, values, strict=True))]
+
+
+def item_flow(body: Graph, outcomes: Iterable[Outcome], context: Mapping[str, Any]) -> TokenFlow:
+    """The state of one item's scope; all its nodes stop together."""
+    flow = TokenFlow(body, dict.fromkeys(body.nodes, body.entry), context)
+    flow.apply_all(outcomes)
+    return flow
 
 
 async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
@@ -56,26 +76,21 @@ async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
 
     An item that fails without a way on does not stop the others; the join that waits for the map fails then.
     """
-    items = lookup(visit.context, node.input_list_key)
-    if not isinstance(items, list):
-        found = as_text(items)[:80]
-        return failure(visit.graph, node, f"{node.input_list_key} is {found}, not a list")
     try:
-        keys = _keys(node, items)
+        items = map_items(node, visit.context)
     except ValueError as error:
         return failure(visit.graph, node, str(error))
     body = map_body(visit.graph, node.name)
     slots = asyncio.Semaphore(node.concurrency or _AT_ONCE)
 
-    async def one(item: _Item) -> _ItemEnd:
+    async def one(item: Item) -> ItemEnd:
         async with slots:
-            return await _run_item(node, visit, body, host, item)
+            return await run_item(node, visit, body, host, item)
 
     async with asyncio.TaskGroup() as group:
-        each = enumerate(zip(keys, items, strict=True))
-        tasks = [group.create_task(one(_Item(index=i, key=key, value=value))) for i, (key, value) in each]
+        tasks = [group.create_task(one(item)) for item in items]
     ends = [task.result() for task in tasks]
-    failed = {key: end.reason for key, end in zip(keys, ends, strict=True) if end.reason}
+    failed = {item.key: end.reason for item, end in zip(items, ends, strict=True) if end.reason}
     return Result(
         label=ALL_ITEMS,
         patch=nested(node.input_list_key, [end.item for end in ends]),
@@ -83,33 +98,30 @@ async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Item:
-    """One item of the list and its branch key."""
-
-    index: int
-    key: str
-    value: Any
-
-
-async def _run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: _Item) -> _ItemEnd:
-    nodes = tuple(body.nodes)
-    region = Region(head=body.entry, kind="wait", nodes=nodes)
+async def run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: Item) -> ItemEnd:
+    """Run the body for one item, or take what somebody else made of it."""
+    region = Region(head=body.entry, kind="wait", nodes=tuple(body.nodes))
     context = {**visit.context, node.item_key: item.value}
     while True:
         scope, recorded = await host.item(node.name, visit.number, item.index, item.key)
-        flow = TokenFlow(body, dict.fromkeys(nodes, body.entry), context)
-        flow.apply_all(recorded)
-        try:
-            await RegionRun(region, flow, scope).run()
-        except OvertakenError:
-            continue
-        status = flow.status()
-        reason = ""
-        if status == "failed":
+        flow = item_flow(body, recorded, context)
+        if scope is not None:
+            try:
+                await RegionRun(region, flow, scope).run()
+            except OvertakenError:
+                continue
+        return ItemEnd(item=_merged(item.value, node.item_key, flow), reason=_reason(flow))
+
+
+def _reason(flow: TokenFlow) -> str:
+    match flow.status():
+        case "completed":
+            return ""
+        case "running":
+            return "its task ended before its work was done"
+        case "failed":
             last = flow.failures[0]
-            reason = str(last.patch.get("_internalError") or f"ended at {last.node!r} as failed")
-        return _ItemEnd(item=_merged(item.value, node.item_key, flow), reason=reason)
+            return str(last.patch.get("_internalError") or f"ended at {last.node!r} as failed")
 
 
 def _merged(item: Any, item_key: str, flow: TokenFlow) -> Any:

@@ -30,6 +30,12 @@ class RegionRun:
         """Whether the recorded outcomes of other regions lead into this one."""
         return any(ready.node in region.nodes for ready in flow.ready())
 
+    def approach(self, name: str) -> Visit | None:
+        """The visit that node ``name`` is about to get, if it is; what leads to it is evaluated, not committed."""
+        self._settle()
+        ready = next((ready for ready in self._ready() if ready.node == name), None)
+        return None if ready is None else self._visit(ready, self._host.now())
+
     async def run(self) -> None:
         """Go on until nothing in the region can run.
 

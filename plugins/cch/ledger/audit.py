@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cch.graph.regions import carriers
 from cch.interpreter.flow import TokenFlow
 from cch.ledger.records import ENDED, FINAL, ROOT, RegionKey
 
@@ -218,7 +217,7 @@ async def _citation_findings(ledger: Ledger, books: _Books) -> list[Finding]:
 
 
 def _says(plan: Plan, view: InstanceView) -> str:
-    flow = TokenFlow(plan.graph, carriers(plan.regions), view.instance.context)
+    flow = TokenFlow(plan.graph, plan.domains, view.instance.context)
     flow.apply_all(outcome for exit_ in view.exits for outcome in exit_.outcomes)
     return flow.status()
 

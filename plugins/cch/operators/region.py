@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow.triggers.base import StartTriggerArgs
 
-from cch.runtime.execution import RegionEnd, RegionTask, execute_region
-from cch.runtime.platform import open_platform
+from cch.errors import CchError
+from cch.runtime.execution import RegionTask, execute_region, list_items
+from cch.runtime.platform import Platform, open_platform
+
+T = TypeVar("T")
 
 #: Key under which Airflow looks for a branching decision (airflow.ti_deps.deps.not_previously_skipped_dep).
 DECISION_KEY = "skipmixin_key"
 _TRIGGER = "cch.triggers.region.RegionTrigger"
+#: Characters of a branch key that Airflow is given to map over.
+_LONGEST_KEY = 250
 
 
-async def _execute_here(task: RegionTask) -> RegionEnd:
-    async with open_platform() as platform:
-        try:
-            return await execute_region(task, platform)
-        finally:
-            await platform.router.stop()
+def _here(work: Callable[[Platform], Awaitable[T]]) -> T:
+    """Run the work in this process, with a platform and a router of its own."""
+
+    async def run() -> T:
+        async with open_platform() as platform:
+            try:
+                return await work(platform)
+            finally:
+                await platform.router.stop()
+
+    return asyncio.run(run())
 
 
 def _runs_in_process() -> bool:
@@ -33,12 +45,8 @@ def _runs_in_process() -> bool:
     return isinstance(getattr(task_runner, "SUPERVISOR_COMMS", None), InProcessSupervisorComms)
 
 
-class CallOperator(BaseOperator):
-    """Executes a region that calls somebody's code, on a worker."""
-
-    #: Airflow skips the tasks after this one that its decision does not name.
-    inherits_from_skipmixin = True
-    ui_color = "#dfe9fb"
+class _RegionOperator(BaseOperator):
+    """What all tasks of regions have; ``region`` is the head of the region."""
 
     def __init__(
         self,
@@ -61,17 +69,52 @@ class CallOperator(BaseOperator):
     def custom_operator_name(self) -> str:
         return self.shows
 
-    def region_task(self, context: Any) -> RegionTask:
+    def _task(self, context: Any) -> RegionTask:
         ti, run = context["ti"], context["dag_run"]
         return RegionTask(
-            workflow_id=self.workflow_id,
-            region=self.region,
-            run_id=run.run_id,
-            task_instance=str(ti.id),
-            definition_digest=self.definition_digest,
-            structure_digest=self.structure_digest,
-            conf=dict(run.conf or {}),
+            run_id=run.run_id, task_instance=str(ti.id), conf=dict(run.conf or {}), **self._trigger_kwargs()
         )
+
+    def _trigger_kwargs(self) -> dict[str, Any]:
+        return {
+            "workflow_id": self.workflow_id,
+            "region": self.region,
+            "definition_digest": self.definition_digest,
+            "structure_digest": self.structure_digest,
+        }
+
+    def _run_here(self, context: Any) -> None:
+        task = self._task(context)
+        end = _here(lambda platform: execute_region(task, platform))
+        if end.state == "failed":
+            raise AirflowFailException(end.reason)
+        if end.state == "skipped":
+            raise AirflowSkipException(end.reason)
+        if end.followed is not None:
+            context["ti"].xcom_push(key=DECISION_KEY, value={"followed": list(end.followed)})
+
+    def _defer(self, context: Any) -> None:
+        """Defer to the trigger that ends the task; in ``airflow dags test`` do its work in place."""
+        if _runs_in_process():
+            self._run_here(context)
+            return
+        from cch.triggers.region import RegionTrigger  # noqa: PLC0415 - the trigger's module needs none of this one's
+
+        run = context["dag_run"]
+        trigger = RegionTrigger(**self._trigger_kwargs(), run_id=run.run_id, conf=dict(run.conf or {}))
+        raise TaskDeferred(trigger=trigger, method_name="execute_complete")
+
+    def execute_complete(self, context: Any, event: Any = None) -> None:  # noqa: ARG002
+        """Never reached: the trigger ends the task. Airflow wants the name of a method to resume at."""
+        raise AirflowFailException(f"{self.task_id} was resumed on a worker, which it never asks for: {event!r}")
+
+
+class CallOperator(_RegionOperator):
+    """Executes a region that calls somebody's code, on a worker."""
+
+    #: Airflow skips the tasks after this one that its decision does not name.
+    inherits_from_skipmixin = True
+    ui_color = "#dfe9fb"
 
     def execute(self, context: Any) -> None:
         """Run the region here and now.
@@ -79,17 +122,13 @@ class CallOperator(BaseOperator):
         :raises AirflowFailException: a node failed and nothing handles it.
         :raises AirflowSkipException: nothing recorded leads here.
         """
-        end = asyncio.run(_execute_here(self.region_task(context)))
-        if end.state == "failed":
-            raise AirflowFailException(end.reason)
-        if end.state == "skipped":
-            raise AirflowSkipException(end.reason)
-        context["ti"].xcom_push(key=DECISION_KEY, value={"followed": list(end.followed)})
+        self._run_here(context)
 
 
-class WaitOperator(CallOperator):
+class WaitOperator(_RegionOperator):
     """Executes a region that waits: starts in the triggerer and ends there, without any worker."""
 
+    inherits_from_skipmixin = True
     start_from_trigger = True
     ui_color = "#fff3d6"
 
@@ -101,25 +140,68 @@ class WaitOperator(CallOperator):
             next_method="execute_complete",
         )
 
+    def execute(self, context: Any) -> None:
+        """Only where Airflow cannot start from the trigger."""
+        self._defer(context)
+
+
+class ListOperator(_RegionOperator):
+    """Names the items of a map, over which Airflow maps the tasks that run them."""
+
+    ui_color = "#dfe9fb"
+
+    def execute(self, context: Any) -> list[str]:
+        """The branch keys of the items.
+
+        None are named if Airflow could not map them: the map's region then runs all items itself.
+
+        :raises AirflowFailException: the instance or its definition is not as this task needs it.
+        :raises AirflowSkipException: nothing recorded leads here.
+        """
+        task = self._task(context)
+        try:
+            keys = _here(lambda platform: list_items(task, platform))
+        except CchError as error:
+            raise AirflowFailException(str(error)) from error
+        if keys is None:
+            raise AirflowSkipException("no recorded outcome of a predecessor chose this node")
+        most = conf.getint("core", "max_map_length")
+        if len(keys) > most:
+            self.log.info("%d items are more than [core] max_map_length (%d): they run in one task", len(keys), most)
+        elif not all(map(_is_plain, keys)):
+            self.log.info("a branch key is no short, printable text: the items run in one task")
+        else:
+            return keys
+        return []
+
+
+def _is_plain(key: str) -> bool:
+    """Whether every store and channel of Airflow's can hold the key."""
+    return key.isprintable() and 0 < len(key) <= _LONGEST_KEY
+
+
+class ItemOperator(_RegionOperator):
+    """Runs the item of a map that has the branch key ``item``.
+
+    Airflow starts no mapped task from its trigger, so a worker defers one that ``waits``; other items are done there.
+    """
+
+    ui_color = "#fff3d6"
+
+    def __init__(self, *, item: str, waits: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.item = item
+        self.waits = waits
+
     def _trigger_kwargs(self) -> dict[str, Any]:
-        return {
-            "workflow_id": self.workflow_id,
-            "region": self.region,
-            "definition_digest": self.definition_digest,
-            "structure_digest": self.structure_digest,
-        }
+        return {**super()._trigger_kwargs(), "item": self.item}
 
     def execute(self, context: Any) -> None:
-        """Defer to the trigger that ends the task; in ``airflow dags test`` do its work in place."""
-        if _runs_in_process():
-            super().execute(context)
-            return
-        from cch.triggers.region import RegionTrigger  # noqa: PLC0415 - the trigger's module needs none of this one's
+        """Run the item.
 
-        run = context["dag_run"]
-        trigger = RegionTrigger(**self._trigger_kwargs(), run_id=run.run_id, conf=dict(run.conf or {}))
-        raise TaskDeferred(trigger=trigger, method_name="execute_complete")
-
-    def execute_complete(self, context: Any, event: Any = None) -> None:  # noqa: ARG002
-        """Never reached: the trigger ends the task. Airflow wants the name of a method to resume at."""
-        raise AirflowFailException(f"{self.task_id} was resumed on a worker, which it never asks for: {event!r}")
+        :raises AirflowFailException: a node of the item failed and nothing handles it.
+        """
+        if self.waits:
+            self._defer(context)
+        else:
+            self._run_here(context)

@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from cch.definition.catalogue import Catalogue
 from cch.errors import CchError, LedgerError, ServiceUnavailableError, StructureChangedError
 from cch.graph.build import build_graph
 from cch.graph.plan import Plan, plan_tasks
-from cch.graph.regions import carriers
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
 from cch.runtime.admission import context_problems
 from cch.runtime.host import LedgerHost, Try
-from cch.runtime.journaling import enter
+from cch.runtime.journaling import enter, never, succeeded
+from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Keys of a run's conf that are ours. Stored in Airflow's database: do not rename.
 CONF_INSTANCE = "_cch_instance"
@@ -46,15 +48,20 @@ class RegionTask:
     definition_digest: str
     structure_digest: str
     conf: Mapping[str, Any] = field(default_factory=dict)
+    #: Branch key of the one item that this task runs, if the region is a map whose items have tasks.
+    item: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionEnd:
-    """How the task ends. ``followed``: the tasks right after it that were chosen."""
+    """How the task ends. ``followed``: the tasks right after it that were chosen; None: whatever follows."""
 
     state: Literal["success", "failed", "skipped"]
-    followed: tuple[str, ...] = ()
+    followed: tuple[str, ...] | None = None
     reason: str = ""
+
+
+_Work = Callable[[RegionTask, Platform, Instance, Plan], Awaitable[T]]
 
 
 @functools.lru_cache(maxsize=256)
@@ -69,35 +76,42 @@ def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def execute_region(task: RegionTask, platform: Platform) -> RegionEnd:
-    """Run the region to its end, however long that takes; safe to repeat at any point.
+    """Run the region, or one item of its map, to its end, however long that takes; safe to repeat at any point.
 
     Never raises :class:`CchError`: what goes wrong is the task's failure, with the reason. While AWS does not answer
     it tries again, because everything that counts is in the ledger.
     """
+    work = _run if task.item is None else _run_item
+    try:
+        return await _persistently(task, platform, work)
+    except CchError as error:
+        log.error("region failed: %s", error, extra={"cch_code": error.code, "cch_region": task.region})  # noqa: TRY400 - the message says all
+        return RegionEnd(state="failed", reason=str(error))
+
+
+async def list_items(task: RegionTask, platform: Platform) -> list[str] | None:
+    """The branch keys over which Airflow maps the tasks of the region's items; None if nothing leads to the map.
+
+    :raises CchError: the instance or its definition is not as this task needs it.
+    """
+    return await _persistently(task, platform, _list_items)
+
+
+async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) -> T:
     pause = _FIRST_PAUSE
     while True:
         begun = platform.clock()
         try:
-            return await _execute(task, platform)
+            instance = await _instance(task, platform)
+            plan = await asyncio.to_thread(_plan, instance.definition_digest, platform.catalogue, task.workflow_id)
+            _check_structure(task, plan, instance)
+            return await work(task, platform, instance, plan)
         except ServiceUnavailableError as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         if platform.clock() - begun > _LONGEST_PAUSE * 1000:
             pause = _FIRST_PAUSE  # it went well for a while
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-async def _execute(task: RegionTask, platform: Platform) -> RegionEnd:
-    try:
-        instance = await _instance(task, platform)
-        plan = await asyncio.to_thread(_plan, instance.definition_digest, platform.catalogue, task.workflow_id)
-        _check_structure(task, plan, instance)
-        return await _run(task, platform, instance, plan)
-    except ServiceUnavailableError:
-        raise
-    except CchError as error:
-        log.error("region failed: %s", error, extra={"cch_code": error.code, "cch_region": task.region})  # noqa: TRY400 - the message says all
-        return RegionEnd(state="failed", reason=str(error))
 
 
 async def _instance(task: RegionTask, platform: Platform) -> Instance:
@@ -157,23 +171,49 @@ async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: P
         if not RegionRun.may_begin(region, flow):
             log.warning("no recorded outcome leads here: skipped", extra={"cch_region": task.region})
             return RegionEnd(state="skipped", reason="no recorded outcome of a predecessor chose this node")
-        last_exit = next((exit_ for exit_ in view.exits if exit_.region == task.region), None)
-        journal = await enter(platform.ledger, key, task.task_instance, last_exit)
+        left = any(exit_.region == task.region for exit_ in view.exits)
+        journal = await enter(platform.ledger, key, task.task_instance, succeeded if left else never)
         if journal is None:
             log.warning("a newer copy of this task runs: this one does nothing", extra={"cch_region": task.region})
             await asyncio.Event().wait()
         assert journal is not None
         flow.apply_all(journal.outcomes.values())
         attempt = Try(key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped)
+        host = (ResultsHost if region.mapped else LedgerHost)(platform, instance, attempt, journal.entries)
         try:
-            await RegionRun(region, flow, LedgerHost(platform, instance, attempt, journal.entries)).run()
+            await RegionRun(region, flow, host).run()
         except OvertakenError:
             continue
         return await _leave(task, platform, plan, flow, journal.generation)
 
 
+async def _list_items(task: RegionTask, platform: Platform, instance: Instance, plan: Plan) -> list[str] | None:
+    flow, host = await _before_map(task, platform, instance, plan)
+    return item_keys(plan.regions[task.region], flow, host)
+
+
+async def _run_item(task: RegionTask, platform: Platform, instance: Instance, plan: Plan) -> RegionEnd:
+    flow, host = await _before_map(task, platform, instance, plan)
+    assert task.item is not None
+    reason = await run_mapped_item(plan.regions[task.region], flow, host, task.item)
+    if reason is None:
+        return RegionEnd(state="skipped", reason=f"the list of {task.region!r} has no item {task.item!r} any more")
+    return RegionEnd(state="failed", reason=reason) if reason else RegionEnd(state="success")
+
+
+async def _before_map(
+    task: RegionTask, platform: Platform, instance: Instance, plan: Plan
+) -> tuple[TokenFlow, ItemHost]:
+    """What is recorded before the map, and a host for its items: the map's own region has not begun."""
+    view = await platform.ledger.instances.view(instance.id)
+    assert view is not None
+    key = RegionKey(instance=instance.id, region=task.region)
+    attempt = Try(key=key, task_instance=task.task_instance, generation=0, dropped={})
+    return _flow(plan, view, without=task.region), ItemHost(platform, instance, attempt, plan.graph)
+
+
 def _flow(plan: Plan, view: InstanceView, without: str = "") -> TokenFlow:
-    flow = TokenFlow(plan.graph, carriers(plan.regions), view.instance.context)
+    flow = TokenFlow(plan.graph, plan.domains, view.instance.context)
     flow.apply_all(outcome for exit_ in view.exits if exit_.region != without for outcome in exit_.outcomes)
     return flow
 
@@ -193,7 +233,7 @@ async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFl
         reason = str(failed[0].patch.get("_internalError") or f"the workflow ended at {failed[0].node!r} as failed")
         return RegionEnd(state="failed", reason=reason)
     fired = {outcome.node for outcome in outcomes}
-    return RegionEnd(state="success", followed=tuple(plan.followed(task.region, flow.taken(task.region), fired)))
+    return RegionEnd(state="success", followed=tuple(plan.followed(task.region, flow.taken(members), fired)))
 
 
 def _instance_id(task: RegionTask) -> str:

@@ -19,7 +19,7 @@ from cch.ledger.waits import WaitRecord
 from cch.replies.envelope import parse_command
 from cch.replies.outgoing import capability_queue, request_body
 from cch.replies.queue import MAX_BODY
-from cch.runtime.journaling import enter
+from cch.runtime.journaling import Anew, any_failed, enter
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -92,18 +92,22 @@ class LedgerHost:
                 "visited", node=outcome.node, visit=outcome.visit, edge=outcome.label, cause=outcome.cause.get("kind")
             )
 
-    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost, Sequence[Outcome]]:
-        parent = self._try.key
-        path = f"{parent.scope}/{node}#{visit}@{self._try.generation}[{branch}]"
-        key = RegionKey(instance=parent.instance, region=parent.region, scope=path)
-        await self._platform.ledger.instances.put_scope(key, node, index, branch)
-        state = await enter(self._platform.ledger, key, self._try.task_instance)
+    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost | None, Sequence[Outcome]]:
+        path = f"{self._try.key.scope}/{node}#{visit}@{self._try.generation}[{branch}]"
+        return await self.open_item(path, node, index, branch, any_failed)
+
+    async def open_item(
+        self, path: str, node: str, index: int, branch: str, anew: Anew
+    ) -> tuple[LedgerHost, Sequence[Outcome]]:
+        """Take part in the journal of an item's scope."""
+        ledger, task_instance = self._platform.ledger, self._try.task_instance
+        key = RegionKey(instance=self._try.key.instance, region=self._try.key.region, scope=path)
+        await ledger.instances.put_scope(key, node, index, branch)
+        state = await enter(ledger, key, task_instance, anew)
         if state is None:
             await asyncio.Event().wait()  # a newer copy of this task runs; Airflow will cancel this one
         assert state is not None
-        attempt = Try(
-            key=key, task_instance=self._try.task_instance, generation=state.generation, dropped=state.dropped
-        )
+        attempt = Try(key=key, task_instance=task_instance, generation=state.generation, dropped=state.dropped)
         host = LedgerHost(self._platform, self._instance, attempt, state.entries, branch)
         return host, tuple(state.outcomes.values())
 

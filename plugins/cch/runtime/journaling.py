@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cch.interpreter.outcome import Outcome
 from cch.ledger.ledger import Ledger
-from cch.ledger.records import Exit, JournalEntry, RegionKey
+from cch.ledger.records import JournalEntry, RegionKey
+
+Anew = Callable[[Sequence[Outcome]], bool]
 
 
 @dataclass(slots=True)
@@ -32,14 +35,11 @@ class JournalState:
         else:
             self.outcomes.update({outcome.id: outcome for outcome in entry.outcomes})
 
-    def next_try(self, key: RegionKey, task_instance: str, last_exit: Exit | None) -> JournalEntry:
-        """How a newer task instance begins: a region continues after a failure and runs anew after a success."""
+    def next_try(self, task_instance: str, anew: Anew) -> JournalEntry:
+        """How a newer task instance begins: after what counts, or with nothing."""
         if not self.entries:
             return JournalEntry(kind="try", mode="first", task_instance=task_instance, generation=0)
-        failed = any(outcome.failed for outcome in self.outcomes.values())
-        # An item of a map that failed is run anew as a whole: its own error route has been gone to the end.
-        anew = failed if key.scope else last_exit is not None and not failed
-        if anew:
+        if anew(tuple(self.outcomes.values())):
             return JournalEntry(kind="try", mode="fresh", task_instance=task_instance, generation=self.generation + 1)
         dropped = {o.id: int(o.cause.get("attempt", 0)) for o in self.outcomes.values() if _is_to_repeat(o)}
         return JournalEntry(
@@ -47,24 +47,46 @@ class JournalState:
         )
 
 
+def any_failed(outcomes: Sequence[Outcome]) -> bool:
+    """An item of a map that failed is run anew as a whole: its own error route has been gone to the end."""
+    return any(outcome.failed for outcome in outcomes)
+
+
+def never(outcomes: Sequence[Outcome]) -> bool:  # noqa: ARG001
+    """A region that did not leave goes on from where it was."""
+    return False
+
+
+def succeeded(outcomes: Sequence[Outcome]) -> bool:
+    """A region that left continues after a failure, and runs anew after a success."""
+    return not any_failed(outcomes)
+
+
 def _is_to_repeat(outcome: Outcome) -> bool:
     """A failure; and a map with failed items, of which those that finished find their own journals."""
     return outcome.failed or (outcome.cause.get("kind") == "map" and bool(outcome.cause.get("failed")))
 
 
-async def enter(
-    ledger: Ledger, key: RegionKey, task_instance: str, last_exit: Exit | None = None
-) -> JournalState | None:
-    """Read the journal and take part in it; None if a newer copy of the task has taken over."""
+async def read(ledger: Ledger, key: RegionKey) -> JournalState:
+    """What the journal says now."""
+    state = JournalState()
+    for entry in await ledger.journal.read(key):
+        state.take(entry)
+    return state
+
+
+async def enter(ledger: Ledger, key: RegionKey, task_instance: str, anew: Anew) -> JournalState | None:
+    """Read the journal and take part in it; None if a newer copy of the task has taken over.
+
+    ``anew``: whether a newer task instance that finds these outcomes does everything again.
+    """
     while True:
-        state = JournalState()
-        for entry in await ledger.journal.read(key):
-            state.take(entry)
+        state = await read(ledger, key)
         if state.task_instance == task_instance:
             return state
         if state.task_instance > task_instance:
             return None
-        entry = state.next_try(key, task_instance, last_exit)
+        entry = state.next_try(task_instance, anew)
         if await ledger.journal.append(key, state.entries, entry):
             state.take(entry)
             if entry.mode != "first":

@@ -68,7 +68,7 @@ class Progress:
 
 
 def _flow_of(plan: Plan, view: InstanceView) -> TokenFlow:
-    flow = TokenFlow(plan.graph, carriers(plan.regions), view.instance.context)
+    flow = TokenFlow(plan.graph, plan.domains, view.instance.context)
     flow.apply_all(outcome for exit_ in view.exits for outcome in exit_.outcomes)
     return flow
 

@@ -11,7 +11,7 @@ from cch.definition.model import Definition
 from cch.durations import parse_duration
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
-from cch.graph.regions import Region, carriers
+from cch.graph.regions import Region
 from cch.interpreter.context import MISSING, lookup
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.region import RegionRun
@@ -62,7 +62,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         plan = plan_tasks(build_graph(self.definition))
-        self.flow = TokenFlow(plan.graph, carriers(plan.regions), dict(self.scenario.context))
+        self.flow = TokenFlow(plan.graph, plan.domains, dict(self.scenario.context))
 
     async def run(self) -> float:
         """Run to the end; the seconds that it took."""

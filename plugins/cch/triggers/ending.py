@@ -28,7 +28,9 @@ def end_task(end: RegionEnd) -> BaseTaskEndEvent:
     """The event that ends the task as ``end`` says."""
     if end.state == "skipped":
         return TaskSkippedEvent()
-    if end.state == "success" and _is_safe(end.followed):
+    if end.state == "success" and end.followed is None:
+        return TaskSuccessEvent()
+    if end.state == "success" and end.followed is not None and _is_safe(end.followed):
         return TaskSuccessEvent(xcoms={"skipmixin_key": {"followed": list(end.followed)}})
     log.error("task failed: %s", end.reason or "its decision cannot be stored")
     return TaskFailedEvent()

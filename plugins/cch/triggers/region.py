@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class RegionTrigger(BaseTrigger):
-    """Runs one region and ends its task.
+    """Runs one region, or one item of its map, and ends its task.
 
     A task that starts from its trigger gets ``run_id`` and ``conf`` from the run when Airflow renders templates;
     one that was deferred by a worker brings them.
@@ -31,6 +31,7 @@ class RegionTrigger(BaseTrigger):
         structure_digest: str,
         run_id: str = "",
         conf: Mapping[str, Any] | None = None,
+        item: str | None = None,
     ) -> None:
         super().__init__()
         self.workflow_id = workflow_id
@@ -39,6 +40,7 @@ class RegionTrigger(BaseTrigger):
         self.structure_digest = structure_digest
         self.run_id = run_id
         self.conf = dict(conf or {})
+        self.item = item
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         kwargs: dict[str, Any] = {
@@ -49,6 +51,8 @@ class RegionTrigger(BaseTrigger):
         }
         if self.run_id:
             kwargs |= {"run_id": self.run_id, "conf": self.conf}
+        if self.item is not None:
+            kwargs["item"] = self.item
         return "cch.triggers.region.RegionTrigger", kwargs
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:  # noqa: ARG002
@@ -77,6 +81,7 @@ class RegionTrigger(BaseTrigger):
                     definition_digest=self.definition_digest,
                     structure_digest=self.structure_digest,
                     conf=self.conf,
+                    item=self.item,
                 ),
                 platform,
             )

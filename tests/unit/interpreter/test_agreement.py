@@ -14,7 +14,7 @@ from strategies import Scenario, scenarios
 
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
-from cch.graph.regions import Region, carriers
+from cch.graph.regions import Region
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.region import RegionRun
 
@@ -22,7 +22,7 @@ from cch.interpreter.region import RegionRun
 def run_as_one(scenario: Scenario, clock: object = None) -> TokenFlow:
     """All nodes as a single region, as the simulator and the granularity ``workflow`` execute them."""
     graph = build_graph(scenario.definition)
-    flow = TokenFlow(graph, carriers(plan_tasks(graph).regions), scenario.context)
+    flow = TokenFlow(graph, plan_tasks(graph).domains, scenario.context)
     everything = Region(head=graph.entry, kind="wait", nodes=tuple(graph.nodes))
     asyncio.run(RegionRun(everything, flow, ScriptedHost(scenario.script, clock)).run())  # type: ignore[arg-type]
     return flow

@@ -7,7 +7,6 @@ from typing import Any
 from workflows import graph_of
 
 from cch.graph.plan import plan_tasks
-from cch.graph.regions import carriers
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
 
@@ -26,7 +25,7 @@ class Flow:
 
     def __init__(self, nodes: str, **initial: Any) -> None:
         graph = graph_of(nodes)
-        self.flow = TokenFlow(graph, carriers(plan_tasks(graph).regions), initial)
+        self.flow = TokenFlow(graph, plan_tasks(graph).domains, initial)
 
     @property
     def ready(self) -> list[str]:
@@ -227,8 +226,8 @@ def test_the_edges_that_a_region_took_are_known() -> None:
     flow.visit("F", "branches")
     flow.visit("A", "on_failure")
 
-    assert [(edge.source, edge.label) for edge in flow.flow.taken("F")] == [("F", "A"), ("F", "B")]
-    assert [(edge.source, edge.label) for edge in flow.flow.taken("A")] == [("A", "on_failure")]
+    assert [(edge.source, edge.label) for edge in flow.flow.taken({"F"})] == [("F", "A"), ("F", "B")]
+    assert [(edge.source, edge.label) for edge in flow.flow.taken({"A"})] == [("A", "on_failure")]
 
 
 def test_a_loop_visits_a_node_again_with_a_new_number() -> None:

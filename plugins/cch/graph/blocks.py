@@ -1,0 +1,175 @@
+"""Sets of nodes that one task must execute whatever surrounds them.
+
+A *loop*, because Airflow's graph has no cycles. What goes on *beside a scheduled request*, because a task behind
+the request's would begin only after the reply. With ``granularity: workflow`` everything between two calls that
+need a worker.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import networkx as nx
+
+from cch.definition.model import AsyncRequest, EventWait, Fork, LibraryCall, MapFork, Node, ScheduledRequest, SyncCall
+from cch.graph.model import Graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """``head``: where tokens enter; ``folded``: nodes without a task of their own in Airflow, ``head`` among them."""
+
+    head: str
+    nodes: frozenset[str]
+    folded: frozenset[str]
+    cyclic: bool
+
+
+def waits(node: Node) -> bool:
+    return isinstance(node, AsyncRequest | ScheduledRequest | EventWait | MapFork)
+
+
+def calls(node: Node) -> bool:
+    return isinstance(node, SyncCall | LibraryCall)
+
+
+def find_blocks(graph: Graph, granularity: Literal["node", "workflow"]) -> tuple[Block, ...]:
+    """The blocks of a layout; they share no node, and no way leaves one and comes back."""
+    return _Finder(graph).find(granularity)
+
+
+class _Finder:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._order = {name: index for index, name in enumerate(graph.nodes)}
+        #: Each node and loop by its first node, each after all that lead to it.
+        self._units: dict[str, frozenset[str]] = {}
+        self._loop_of = {name: cycle for cycle in graph.cycles for name in cycle}
+        condensed = nx.condensation(graph.digraph)
+        members: dict[int, frozenset[str]] = {unit: frozenset(condensed.nodes[unit]["members"]) for unit in condensed}
+        first = {unit: min(members[unit], key=self._order.__getitem__) for unit in condensed}
+        for unit in nx.lexicographical_topological_sort(condensed, key=lambda unit: self._order[first[unit]]):
+            if members[unit] & graph.reachable:
+                self._units[first[unit]] = members[unit]
+
+    def find(self, granularity: Literal["node", "workflow"]) -> tuple[Block, ...]:
+        found = self._levels() if granularity == "workflow" else self._beside_schedules()
+        taken = {name for block in found for name in block.nodes}
+        loops = [members for members in self._units.values() if self._is_loop(members) and not members & taken]
+        return (*found, *(self._block(members, folded=members) for members in loops))
+
+    def _is_loop(self, members: frozenset[str]) -> bool:
+        return next(iter(members)) in self._loop_of
+
+    def _is_effect(self, name: str) -> bool:
+        node = self._graph.nodes[name]
+        return waits(node) or calls(node)
+
+    def _block(self, nodes: frozenset[str], folded: frozenset[str]) -> Block:
+        return Block(
+            head=self._head(nodes), nodes=nodes, folded=folded, cyclic=any(name in self._loop_of for name in nodes)
+        )
+
+    def _head(self, nodes: frozenset[str]) -> str:
+        """Where tokens enter first, in the order of the definition; nothing in the block leads to it but its loop."""
+        unit = next(
+            members
+            for members in self._units.values()
+            if members <= nodes and not self._sources(members) & nodes - members
+        )
+        entered = [name for name in self._graph.nodes if name in unit and self._enters(name, unit)]
+        return entered[0] if entered else min(unit, key=self._order.__getitem__)
+
+    def _enters(self, name: str, unit: frozenset[str]) -> bool:
+        return name == self._graph.entry or any(edge.source not in unit for edge in self._graph.incoming(name))
+
+    def _sources(self, members: Iterable[str]) -> frozenset[str]:
+        arriving = (edge.source for name in members for edge in self._graph.incoming(name))
+        return frozenset(source for source in arriving if source in self._graph.reachable)
+
+    # --- beside a scheduled request -------------------------------------------------------------------------
+
+    def _beside_schedules(self) -> list[Block]:
+        """With each request, what nothing but its ``on_success`` leads to, if anything there waits or calls."""
+        blocks: list[Block] = []
+        for name, node in self._graph.nodes.items():
+            taken = {member for block in blocks for member in block.nodes}
+            if not isinstance(node, ScheduledRequest) or name not in self._units or {name} != self._units[name]:
+                continue
+            beside = frozenset({name})
+            after = self._after_success(name)
+            for members in self._units.values():
+                if members <= after and not members & taken and self._sources(members) - members <= beside:
+                    beside |= members
+            if name not in taken and any(self._is_effect(each) for each in beside - {name}):
+                loops = frozenset(each for each in beside if each in self._loop_of)
+                blocks.append(self._block(beside, folded=loops | {name}))
+        return blocks
+
+    def _after_success(self, name: str) -> frozenset[str]:
+        targets = [edge.target for edge in self._graph.outgoing(name) if edge.label == "on_success"]
+        return self._closure(targets)
+
+    def _closure(self, names: Iterable[str]) -> frozenset[str]:
+        return frozenset().union(*({name} | nx.descendants(self._graph.digraph, name) for name in names))
+
+    # --- granularity: workflow ------------------------------------------------------------------------------
+
+    def _levels(self) -> list[Block]:
+        """All nodes that as many calls on a worker come before; a level that waits for nothing needs no block."""
+        level: dict[str, int] = {}
+        behind_call: dict[str, str] = {}  # instant nodes that one call alone leads to: its task evaluates them
+        groups: dict[int, set[str]] = {}
+        on_worker = self._on_worker()
+        for first, members in self._units.items():
+            before = self._sources(members) - members
+            # A call's task ends before the level behind it begins.
+            reached = max((level[b] + (b in on_worker or b in behind_call) for b in before), default=0)
+            level.update(dict.fromkeys(members, reached))
+            deciders = {behind_call.get(b, b) for b in before}
+            if first in on_worker:
+                continue
+            if len(deciders) == 1 and deciders <= on_worker and not self._is_effect(first) and len(members) == 1:
+                level[first] = reached - 1
+                behind_call[first] = next(iter(deciders))
+            else:
+                groups.setdefault(reached, set()).update(members)
+        waiting = [frozenset(group) for group in groups.values() if any(self._is_effect(name) for name in group)]
+        return [self._block(group, folded=group) for group in waiting]
+
+    def _on_worker(self) -> frozenset[str]:
+        """The calls outside of loops beside which nothing else can be under way.
+
+        A call with company is made in the triggerer, in a thread: its own task would begin only when the company
+        is done.
+        """
+        effects = [name for name in self._graph.nodes if name in self._graph.reachable and self._is_effect(name)]
+        company = self._company(effects)
+        return frozenset(
+            name
+            for name in effects
+            if calls(self._graph.nodes[name]) and name not in self._loop_of and name not in company
+        )
+
+    def _company(self, effects: list[str]) -> frozenset[str]:
+        """Effects that may be under way at the same time as another one."""
+        after = {name: nx.descendants(self._graph.digraph, name) for name in effects}
+        found: set[str] = set()
+        for ways in self._parallel_ways():
+            inside = [[name for name in effects if name in way] for way in ways]
+            for one, other in itertools.combinations(inside, 2):
+                pairs = ((a, b) for a in one for b in other if a != b and b not in after[a] and a not in after[b])
+                found.update(itertools.chain.from_iterable(pairs))
+        return frozenset(found)
+
+    def _parallel_ways(self) -> Iterable[list[frozenset[str]]]:
+        """For each node that lets several tokens go, where each of them may come."""
+        for name, node in self._graph.nodes.items():
+            if isinstance(node, Fork):
+                yield [self._closure([branch]) for branch in node.branches]
+            elif isinstance(node, ScheduledRequest):
+                reply = [edge.target for edge in self._graph.outgoing(name) if edge.label != "on_success"]
+                yield [self._after_success(name), self._closure(reply) | {name}]
