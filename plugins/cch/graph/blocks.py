@@ -14,7 +14,19 @@ from typing import Literal
 
 import networkx as nx
 
-from cch.definition.model import AsyncRequest, EventWait, Fork, LibraryCall, MapFork, Node, ScheduledRequest, SyncCall
+from cch.definition.model import (
+    AsyncRequest,
+    Condition,
+    End,
+    EventWait,
+    Fork,
+    Join,
+    LibraryCall,
+    MapFork,
+    Node,
+    ScheduledRequest,
+    SyncCall,
+)
 from cch.graph.model import Graph
 
 
@@ -141,29 +153,28 @@ class _Finder:
         return [self._block(group, folded=group) for group in waiting]
 
     def _on_worker(self) -> frozenset[str]:
-        """The calls outside of loops beside which nothing else can be under way.
+        """The calls outside of loops that no other way of the instance goes beside.
 
-        A call with company is made in the triggerer, in a thread: its own task would begin only when the company
-        is done.
+        Others are made in the triggerer, in a thread: a task of their own would begin only when the nodes beside them
+        are done, and not at all if one of those fails.
         """
-        effects = [name for name in self._graph.nodes if name in self._graph.reachable and self._is_effect(name)]
-        company = self._company(effects)
-        return frozenset(
-            name
-            for name in effects
-            if calls(self._graph.nodes[name]) and name not in self._loop_of and name not in company
-        )
-
-    def _company(self, effects: list[str]) -> frozenset[str]:
-        """Effects that may be under way at the same time as another one."""
-        after = {name: nx.descendants(self._graph.digraph, name) for name in effects}
-        found: set[str] = set()
+        lone = {name for name in self._units if calls(self._graph.nodes[name]) and name not in self._loop_of}
+        beside = [name for members in self._units.values() for name in members if self._takes_time_or_fails(name)]
+        after = {name: nx.descendants(self._graph.digraph, name) for name in beside}
         for ways in self._parallel_ways():
-            inside = [[name for name in effects if name in way] for way in ways]
-            for one, other in itertools.combinations(inside, 2):
-                pairs = ((a, b) for a in one for b in other if a != b and b not in after[a] and a not in after[b])
-                found.update(itertools.chain.from_iterable(pairs))
-        return frozenset(found)
+            for one, other in itertools.permutations(ways, 2):
+                others = [name for name in beside if name in other]
+                lone -= {
+                    call
+                    for call in lone & one
+                    if any(name != call and name not in after[call] and call not in after[name] for name in others)
+                }
+        return frozenset(lone)
+
+    def _takes_time_or_fails(self, name: str) -> bool:
+        node = self._graph.nodes[name]
+        fails = isinstance(node, Condition | Join) or (isinstance(node, End) and node.status == "failed")
+        return fails or self._is_effect(name)
 
     def _parallel_ways(self) -> Iterable[list[frozenset[str]]]:
         """For each node that lets several tokens go, where each of them may come."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from dataclasses import replace
+from typing import Literal
 
 from airflow_rules import AirflowRun
 from hypothesis import HealthCheck, given, settings
@@ -18,9 +20,12 @@ from cch.graph.regions import Region
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.region import RegionRun
 
+Granularity = Literal["node", "workflow"]
+GRANULARITIES: st.SearchStrategy[Granularity] = st.sampled_from(["node", "workflow"])
+
 
 def run_as_one(scenario: Scenario, clock: object = None) -> TokenFlow:
-    """All nodes as a single region, as the simulator and the granularity ``workflow`` execute them."""
+    """All nodes as a single region, as the simulator executes them."""
     graph = build_graph(scenario.definition)
     flow = TokenFlow(graph, plan_tasks(graph).domains, scenario.context)
     everything = Region(head=graph.entry, kind="wait", nodes=tuple(graph.nodes))
@@ -28,9 +33,10 @@ def run_as_one(scenario: Scenario, clock: object = None) -> TokenFlow:
     return flow
 
 
-def run_in_airflow(scenario: Scenario, seed: int, clock: object = None) -> AirflowRun:
+def run_in_airflow(scenario: Scenario, seed: int, granularity: Granularity, clock: object = None) -> AirflowRun:
     """One task a region, in one of the orders that Airflow may choose."""
-    run = AirflowRun(plan_tasks(build_graph(scenario.definition)), scenario, random.Random(seed), clock)
+    graph = build_graph(replace(scenario.definition, granularity=granularity))
+    run = AirflowRun(plan_tasks(graph), scenario, random.Random(seed), clock)
     asyncio.run(run.run())
     return run
 
@@ -39,14 +45,14 @@ def steps(flow: TokenFlow) -> dict[str, tuple[str, bool]]:
     return {key: (outcome.label, outcome.failed) for key, outcome in flow.outcomes.items()}
 
 
-@given(scenario=scenarios(), seed=st.integers(0, 2**16))
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-def test_airflow_and_one_region_agree(scenario: Scenario, seed: int) -> None:
-    """Visits, edges, final context and status are the same in Airflow and in one region."""
+@given(scenario=scenarios(), seed=st.integers(0, 2**16), granularity=GRANULARITIES)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+def test_airflow_and_one_region_agree(scenario: Scenario, seed: int, granularity: Granularity) -> None:
+    """Visits, edges, final context and status are the same in Airflow, in either layout, and in one region."""
     one = run_as_one(scenario)
     status = one.status()
 
-    run = run_in_airflow(scenario, seed)
+    run = run_in_airflow(scenario, seed, granularity)
     flow = run.flow()
 
     assert (flow.status(), steps(flow)) == (status, steps(one))
@@ -61,7 +67,7 @@ def test_clocks_change_nothing_where_branches_write_their_own_keys(scenario: Sce
     """Stamps from a wall clock order patches, but never decide which nodes run."""
     one = run_as_one(scenario, itertools.count(1000).__next__)
     status = one.status()
-    run = run_in_airflow(scenario, seed, itertools.count(5000).__next__)
+    run = run_in_airflow(scenario, seed, "node", itertools.count(5000).__next__)
     flow = run.flow()
 
     assert (flow.status(), steps(flow)) == (status, steps(one))
