@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_serialisation_round_trip(path: Path) -> None:
     first = DagSerialization.serialize_dag(compile_workflow(read(path)))
     second = DagSerialization.serialize_dag(compile_workflow(read(path)))
 
-    restored = DagSerialization.deserialize_dag(first)
+    restored = DagSerialization.deserialize_dag(json.loads(json.dumps(first)))
 
     assert first == second
     original = compile_workflow(read(path))

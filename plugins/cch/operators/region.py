@@ -48,6 +48,9 @@ def _runs_in_process() -> bool:
 class _RegionOperator(BaseOperator):
     """What all tasks of regions have; ``region`` is the head of the region."""
 
+    #: What Airflow shows as the kind of task; of a mapped one the class's.
+    custom_operator_name = "item"
+
     def __init__(
         self,
         *,
@@ -63,11 +66,7 @@ class _RegionOperator(BaseOperator):
         self.region = region
         self.definition_digest = definition_digest
         self.structure_digest = structure_digest
-        self.shows = shows
-
-    @property
-    def custom_operator_name(self) -> str:
-        return self.shows
+        self.custom_operator_name = shows
 
     def _task(self, context: Any) -> RegionTask:
         ti, run = context["ti"], context["dag_run"]
