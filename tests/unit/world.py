@@ -58,13 +58,15 @@ class World:
             )
         )  # fmt: skip
 
-    async def execute(self, region: str, task_instance: str = "t1") -> RegionEnd:
-        task = RegionTask(
+    def task(self, region: str, task_instance: str = "t1", item: str | None = None) -> RegionTask:
+        return RegionTask(
             workflow_id=self.definition.workflow_id, region=region, run_id=self.instance,
             task_instance=task_instance, definition_digest=self.definition.digest,
-            structure_digest=self.plan.structure_digest, conf={CONF_INSTANCE: self.instance},
+            structure_digest=self.plan.structure_digest, conf={CONF_INSTANCE: self.instance}, item=item,
         )  # fmt: skip
-        return await execute_region(task, self.platform)
+
+    async def execute(self, region: str, task_instance: str = "t1", item: str | None = None) -> RegionEnd:
+        return await execute_region(self.task(region, task_instance, item), self.platform)
 
     async def event(self, payload: dict[str, Any], event_id: str = "", *, branch: str = "", status: str = "") -> None:
         queue = await self.platform.queues.find(self.platform.settings.names.command_queue)

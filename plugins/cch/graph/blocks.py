@@ -147,10 +147,14 @@ class _Finder:
             if len(deciders) == 1 and deciders <= on_worker and not self._is_effect(first) and len(members) == 1:
                 level[first] = reached - 1
                 behind_call[first] = next(iter(deciders))
-            else:
+            elif not self._is_free_end(first) or deciders <= groups.get(reached, set()):
                 groups.setdefault(reached, set()).update(members)
         waiting = [frozenset(group) for group in groups.values() if any(self._is_effect(name) for name in group)]
         return [self._block(group, folded=group) for group in waiting]
+
+    def _is_free_end(self, name: str) -> bool:
+        node = self._graph.nodes[name]
+        return isinstance(node, End) and node.status != "failed"
 
     def _on_worker(self) -> frozenset[str]:
         """The calls outside of loops that no other way of the instance goes beside.

@@ -208,6 +208,13 @@ class TokenFlow:
             return "running"
         return "failed" if self.failures else "completed"
 
+    def failure_reason(self, failed: Outcome) -> str:
+        """Why a visit failed; for an ``end`` that fails, also what the way to it says went wrong."""
+        if own := failed.patch.get("_internalError"):
+            return str(own)
+        before = self._after[failed.id].get("_internalError")
+        return f"ended at {failed.node!r} as failed" + (f": {before}" if before else "")
+
     def final_context(self) -> dict[str, Any]:
         """All patches by stamp: what the instance has come to know."""
         result = dict(self.initial)

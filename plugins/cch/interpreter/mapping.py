@@ -120,8 +120,7 @@ def _reason(flow: TokenFlow) -> str:
         case "running":
             return "its task ended before its work was done"
         case "failed":
-            last = flow.failures[0]
-            return str(last.patch.get("_internalError") or f"ended at {last.node!r} as failed")
+            return flow.failure_reason(flow.failures[0])
 
 
 def _merged(item: Any, item_key: str, flow: TokenFlow) -> Any:

@@ -230,8 +230,7 @@ async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFl
     await finish_if_complete(instance_id, plan, platform)
     failed = [outcome for outcome in outcomes if outcome.failed]
     if failed:
-        reason = str(failed[0].patch.get("_internalError") or f"the workflow ended at {failed[0].node!r} as failed")
-        return RegionEnd(state="failed", reason=reason)
+        return RegionEnd(state="failed", reason=flow.failure_reason(failed[0]))
     fired = {outcome.node for outcome in outcomes}
     return RegionEnd(state="success", followed=tuple(plan.followed(task.region, flow.taken(members), fired)))
 
