@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +122,96 @@ def test_a_scenario_gives_the_same_on_airflow(stack: Stack, scenario: str, scale
     assert result["differences"] == []
     assert result["status"] == "completed"
     assert answer.returncode == 0
+
+
+ITEMS = """
+workflow_id: e2e_items
+workflow_name: Items with tasks of their own
+entry_point: Fan
+nodes:
+  Fan: {type: map_fork, input_list_key: packs, branch_key: id, branch_entry_node: Submit, concurrency: 2}
+  Submit: {type: async_request, capability_id: "import#submit", on_response: Out, error_reply: failure}
+  Out: {type: end_branch}
+  All: {type: join, join_branches: [Fan], on_success: Done, destination: results}
+  Done: {type: end}
+"""
+LAYOUTS = """
+workflow_id: e2e_whole
+workflow_name: Everything that needs no worker in one task
+entry_point: Plan
+execution: {granularity: workflow}
+nodes:
+  Plan:
+    type: scheduled_request
+    capability_id: "import#file"
+    schedule_parameters: {date_context_key: date}
+    on_success: Meanwhile
+    on_response: Filed
+  Meanwhile: {type: async_request, capability_id: "import#meanwhile", on_response: Stop}
+  Stop: {type: end}
+  Filed: {type: library_call, library_function_id: "core#calculate_timedelta", on_success: Check,
+    parameters: {date_context_key: date, timedelta: {days: 1}}, output_key: next}
+  Check: {type: async_request, capability_id: "import#check", on_response: Done}
+  Done: {type: end}
+"""
+
+
+def publish(stack: Stack, folder: Path, workflow: str, text: str) -> None:
+    (folder / f"{workflow}.yaml").write_text(text)
+    stack.cch("publish", str(folder / f"{workflow}.yaml"))
+    eventually(f"the DAG {workflow}", lambda: stack.api("GET", f"/dags/{workflow}")[0] == 200)
+
+
+def items(stack: Stack, workflow: str, run: str) -> dict[str, str]:
+    """State of each mapped task, by the name that Airflow shows for it."""
+    _, answer = stack.api("GET", f"/dags/{workflow}/dagRuns/{run}/taskInstances?limit=200")
+    return {
+        ti["rendered_map_index"]: ti["state"]
+        for ti in answer["task_instances"]
+        if ti["task_id"] == "Fan__items" and ti["map_index"] >= 0
+    }
+
+
+def test_a_failed_item_is_cleared_in_airflow_and_done_alone(stack: Stack, tmp_path: Path) -> None:
+    """Each item is a task named by its branch key; the one that failed is cleared, and the workflow completes."""
+    publish(stack, tmp_path, "e2e_items", ITEMS)
+    instance = str(uuid.uuid4())
+    broken = {"branch": "b", "status": "ERROR", "payload": {"messages": [{"code": "X"}]}}
+    answers = [{"payload": {"filed": True}}, broken]
+    stack.mock_scenario(instance, {"capabilities": {"import#submit": answers}})
+    stack.start("e2e_items", {"packs": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}, instance)
+    assert stack.finished(instance)["status"] == "failed"
+    assert stack.run_ended("e2e_items", instance) == "failed"
+    assert items(stack, "e2e_items", instance) == {"a": "success", "b": "failed", "c": "success"}
+    stack.mock_scenario(instance, {"capabilities": {"import#submit": [{"payload": {"filed": True}}]}})
+
+    clear = {"dry_run": False, "dag_run_id": instance, "only_failed": True, "include_downstream": True,
+             "task_ids": [["Fan__items", 1]]}  # fmt: skip
+    status, _ = stack.api("POST", "/dags/e2e_items/clearTaskInstances", clear)
+
+    assert status == 200
+    assert stack.run_ended("e2e_items", instance) == "success"
+    done = stack.status(instance)
+    assert done["status"] == "completed"
+    assert [result["filed"] for result in done["context"]["results"]] == [True, True, True]
+    asked = [request["branch"] for request in stack.requests(instance)]
+    assert sorted(asked) == ["a", "b", "b", "c"]
+
+
+def test_a_whole_workflow_in_one_task(stack: Stack, tmp_path: Path) -> None:
+    """A request goes out while the schedule waits for its date; a call beside it needs no task of its own."""
+    publish(stack, tmp_path, "e2e_whole", LAYOUTS)
+    date = (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
+
+    instance = stack.start("e2e_whole", {"date": date})
+
+    done = stack.finished(instance)
+    assert done["status"] == "completed"
+    assert done["visited"] == ["Plan", "Meanwhile", "Stop", "Plan", "Filed", "Check", "Done"]
+    assert stack.run_ended("e2e_whole", instance) == "success"
+    states = stack.task_states("e2e_whole", instance)
+    assert set(states.values()) == {"success"}
+    assert len(states) <= 3
 
 
 def test_the_ledger_balances_after_all_of_it(stack: Stack) -> None:

@@ -82,11 +82,13 @@ def _items(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -> O
     node = definition.nodes[task.node]
     assert isinstance(node, MapFork)
     body = map_body(plan.graph, node.name)
+    waiting = any(waits(body.nodes[name]) for name in body.reachable)
     return ItemOperator.partial(
-        waits=any(waits(body.nodes[name]) for name in body.reachable),
+        waits=waiting,
         map_index_template="{{ task.item }}",
         max_active_tis_per_dagrun=node.concurrency,
-        **_ON_WORKER,
+        # Airflow would retry what a trigger ends as failed; an item that a worker cannot defer is done by the region.
+        **({} if waiting else _ON_WORKER),
         **_region_arguments(task, definition, plan, dag),
     )
 

@@ -7,8 +7,8 @@ own that only the deciding region can skip. Markers and gates are settled by the
 The decision of a region reaches everything it carries by direct edges to the tasks that depend on it, so one
 XCom of its own tells all (docs/adr/0002).
 
-A map whose items have tasks of their own is four tasks: *list* names the items, *item* is mapped over them, a gate
-waits until all have ended, however they did, and the region's task collects the results (docs/adr/0010).
+A map whose items have tasks of their own is three tasks: *list* names the items, *item* is mapped over them, and
+the region's task collects the results when all have ended, however they did (docs/adr/0010).
 """
 
 from __future__ import annotations
@@ -173,9 +173,8 @@ class _Planner:
         assert isinstance(node, MapFork)
         first = self._add(name, "list", name, self._title(name))
         item = self._add(f"{name}__items", "item", name, self._title(node.branch_entry_node))
-        done = self._add(f"{name}__done", "gate", name, f"{self._title(name)}: all items ended", ENDED)
-        results = self._add(f"{name}__results", "region", name, f"{self._title(name)}: results", ALL)
-        self.edges |= {(first, item), (item, done), (done, results), (first, results)}
+        results = self._add(f"{name}__results", "region", name, f"{self._title(name)}: results", ENDED)
+        self.edges |= {(first, item), (item, results)}
         self.first_of[name], self.task_of[name] = first, results
 
     def _rule(self, name: str, region: Region | None) -> Rule:

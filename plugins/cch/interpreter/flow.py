@@ -115,6 +115,10 @@ class TokenFlow:
         """Nodes at which tokens are, each once, in the order of arrival."""
         return list(dict.fromkeys(token.target for token in self._tokens))
 
+    def may_reach(self, name: str) -> bool:
+        """Whether a token is at the node, or may still come to it."""
+        return any(name == position or name in self._still_ahead(position) for position in self.positions)
+
     def _arrived(self, name: str) -> list[Token]:
         return [token for token in self._tokens if token.target == name]
 

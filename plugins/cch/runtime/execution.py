@@ -13,6 +13,7 @@ from cch.definition.catalogue import Catalogue
 from cch.errors import CchError, LedgerError, ServiceUnavailableError, StructureChangedError
 from cch.graph.build import build_graph
 from cch.graph.plan import Plan, plan_tasks
+from cch.graph.regions import Region
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
@@ -169,8 +170,7 @@ async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: P
         assert view is not None
         flow = _flow(plan, view, without=task.region)
         if not RegionRun.may_begin(region, flow):
-            log.warning("no recorded outcome leads here: skipped", extra={"cch_region": task.region})
-            return RegionEnd(state="skipped", reason="no recorded outcome of a predecessor chose this node")
+            return _not_begun(region, flow)
         left = any(exit_.region == task.region for exit_ in view.exits)
         journal = await enter(platform.ledger, key, task.task_instance, succeeded if left else never)
         if journal is None:
@@ -185,6 +185,17 @@ async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: P
         except OvertakenError:
             continue
         return await _leave(task, platform, plan, flow, journal.generation)
+
+
+def _not_begun(region: Region, flow: TokenFlow) -> RegionEnd:
+    """The end of a task that nothing recorded leads to.
+
+    Only a map's results begin also when a task before them failed: they must then fail, or Airflow's run succeeds.
+    """
+    log.warning("no recorded outcome leads here", extra={"cch_region": region.head})
+    if region.mapped and (region.head in flow.stopped or flow.may_reach(region.head)):
+        return RegionEnd(state="failed", reason="what leads to this map failed, or ended before its work was done")
+    return RegionEnd(state="skipped", reason="no recorded outcome of a predecessor chose this node")
 
 
 async def _list_items(task: RegionTask, platform: Platform, instance: Instance, plan: Plan) -> list[str] | None:
