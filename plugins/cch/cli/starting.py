@@ -31,6 +31,7 @@ from cch.graph.checks import load
 from cch.interpreter.context import merge, nested
 from cch.replies.envelope import parse_command, start_command
 from cch.runtime.admission import context_problems
+from cch.runtime.inspection import Inspector
 from cch.runtime.platform import definition_source, open_platform
 from cch.simulation.simulator import Simulated, differences
 
@@ -196,10 +197,14 @@ async def _run(wish: Wish, *, watching: bool, limit: float | None, as_json: bool
             return Watched(started=started, status="sent")
         events = asyncio.create_task(staging.play_events(platform, started.instance_id)) if staging else None
         try:
-            return await watch(platform, started, display_for(platform, quiet=as_json), limit)
+            watched = await watch(platform, started, display_for(platform, quiet=as_json), limit)
         finally:
             if events is not None:
                 events.cancel()
+        if staging is None or watched.progress is None:
+            return watched
+        # What the scenario expects counts all items of a map, while watching looks at the first ones only.
+        return replace(watched, progress=await Inspector(platform).look(started.instance_id, most_items=None))
 
 
 def _unmet(watched: Watched, staging: Staging) -> list[str]:
