@@ -118,7 +118,7 @@ class ScriptedHost:
             return EventAnswer(kind="timeout")
         return EventAnswer(kind="event", payload=behaviour.payload, message=f"{query.node}/{query.visit}")
 
-    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[ScriptedHost, Sequence[Outcome]]:  # noqa: ARG002
+    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[ScriptedHost, Sequence[Outcome]]:
         return ScriptedHost(self.script, self.clock), ()
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:

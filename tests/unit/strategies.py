@@ -1,7 +1,7 @@
 """Random definitions with a script for their capabilities, for property tests on any host.
 
 Definitions are built backwards: every node points only to nodes that exist already, so no loop comes about by chance.
-Loops are drawn on purpose: a condition leads back to a node of a straight run before it, for a scripted number of turns.
+Loops are drawn on purpose: a condition leads back to a node of a straight run before it, so many times.
 """
 
 from __future__ import annotations
