@@ -20,6 +20,7 @@ from cch.graph.checks import check
 from cch.graph.plan import plan_tasks
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, InstanceView
+from cch.ledger.store import ItemStore
 from cch.replies.envelope import event_command
 from cch.runtime.execution import CONF_INSTANCE, RegionEnd, RegionTask, execute_region
 from cch.runtime.platform import Platform
@@ -100,7 +101,7 @@ async def eventually(look: Callable[[], Any]) -> None:
 
 
 @asynccontextmanager
-async def open_memory_platform(tmp_path: Path, *texts: str) -> AsyncIterator[Platform]:
+async def open_memory_platform(tmp_path: Path, *texts: str, store: ItemStore | None = None) -> AsyncIterator[Platform]:
     """A platform with these definitions, whose router takes replies and commands."""
     settings = Settings(cache_folder=str(tmp_path / "cache"), mailbox_seconds=0.01)
     names = settings.names
@@ -112,7 +113,7 @@ async def open_memory_platform(tmp_path: Path, *texts: str) -> AsyncIterator[Pla
         (folder / f"{definition.workflow_id}.yaml").write_text(text)
     opened = Platform(
         settings=settings,
-        ledger=Ledger(MemoryStore(), MemoryBlobs()),
+        ledger=Ledger(store or MemoryStore(), MemoryBlobs()),
         queues=MemoryQueues(names.command_queue, names.reply_queue, names.fallback_queue),
         catalogue=Catalogue(FolderSource(folder), settings.cache_path, check, 0.0),
         read_object=lambda uri: uri,
