@@ -18,7 +18,9 @@ Status = Literal["SUCCESS", "ERROR"]
 CountPer = Literal["instance", "service"]
 
 #: Keys of the scenario form that other programs (simulator, runner) act on.
-IGNORED_KEYS = ("name", "description", "start", "correlation_id", "context", "objects", "events", "expect")
+IGNORED_KEYS = (
+    "name", "description", "workflow", "start", "correlation_id", "context", "lists", "objects", "events", "expect",
+)  # fmt: skip
 TOP_KEYS = ("capabilities", "time_scale", "count_per", *IGNORED_KEYS)
 FLAG_KEYS = ("never", "malformed", "echo", "before", "out_of_order")
 ANSWER_KEYS = ("status", "payload", "after", "branch", "duplicate", *FLAG_KEYS)

@@ -1,8 +1,12 @@
-"""Random definitions on Airflow itself: its scheduling rules, its trigger rules, its skips, and our ledger."""
+"""Random definitions on Airflow itself: its scheduling rules, its trigger rules, its skips, and our ledger.
+
+``CCH_AIRFLOW_EXAMPLES=200 pytest tests/airflow/test_against_airflow.py`` tries so many, and others than CI.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,18 +21,18 @@ if str(UNIT) not in sys.path:
     sys.path.insert(0, str(UNIT))
 
 from scripted import ScriptedHost  # noqa: E402
-from strategies import Scenario, scenarios  # noqa: E402
+from strategies import Scenario, cyclic_scenarios, scenarios  # noqa: E402
 
 from cch.compiler.factory import workflow_dags  # noqa: E402
 from cch.graph.build import build_graph  # noqa: E402
 from cch.graph.plan import plan_tasks  # noqa: E402
 from cch.graph.regions import Region  # noqa: E402
 from cch.interpreter.flow import TokenFlow  # noqa: E402
-from cch.interpreter.host import Answer, Call, Request  # noqa: E402
+from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request  # noqa: E402
 from cch.interpreter.region import RegionRun  # noqa: E402
 from cch.ledger.ledger import Ledger  # noqa: E402
 from cch.ledger.records import instance_id_of_run  # noqa: E402
-from cch.runtime import execution  # noqa: E402
+from cch.runtime import execution, host  # noqa: E402
 from cch.runtime.host import LedgerHost  # noqa: E402
 from cch.runtime.platform import Platform, open_catalogue, use_opener  # noqa: E402
 from cch.settings import load_settings  # noqa: E402
@@ -42,6 +46,9 @@ def scripted_host(script: Mapping[str, Any]) -> type[LedgerHost]:
     class Scripted(LedgerHost):
         async def request(self, request: Request) -> Answer:
             return await ScriptedHost(script, self.now).request(request)
+
+        async def wait_event(self, query: EventQuery) -> EventAnswer:
+            return await ScriptedHost(script).wait_event(query)
 
         async def call(self, call: Call) -> Mapping[str, Any]:
             return await ScriptedHost(script).call(call)
@@ -78,7 +85,9 @@ def on_airflow(scenario: Scenario, definitions: Path, monkeypatch: pytest.Monkey
         )
 
     previous = use_opener(memory_platform)
-    monkeypatch.setattr(execution, "LedgerHost", scripted_host(scenario.script))
+    scripted = scripted_host(scenario.script)
+    monkeypatch.setattr(execution, "LedgerHost", scripted)
+    monkeypatch.setattr(host, "LedgerHost", scripted)  # items of maps
     try:
         (dag,) = [dag for dag in workflow_dags() if dag.dag_id == "random"]
         run = dag.test(run_conf=dict(scenario.context))
@@ -97,6 +106,30 @@ def steps(flow: TokenFlow) -> dict[str, tuple[str, bool]]:
     return {key: (outcome.label, outcome.failed) for key, outcome in flow.outcomes.items()}
 
 
+def same_on_airflow(scenario: Scenario, definitions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both visit the same nodes by the same edges, come to the same context, and end the same way."""
+    one = as_one_region(scenario)
+    status = one.status()
+
+    flow, state = on_airflow(scenario, definitions, monkeypatch)
+
+    assert (flow.status(), steps(flow)) == (status, steps(one))
+    timed = {"status", "_internalError", "_errorNode"}
+    assert {k: v for k, v in flow.final_context().items() if k not in timed} == {
+        k: v for k, v in one.final_context().items() if k not in timed
+    }
+    assert state == ("failed" if status == "failed" else "success")
+
+
+def bounded(examples: int) -> settings:
+    """The same few examples every time, or many new ones if somebody asks for them."""
+    wanted = int(os.environ.get("CCH_AIRFLOW_EXAMPLES", "0"))
+    return settings(
+        max_examples=wanted or examples, derandomize=not wanted, deadline=None, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_airflow_agrees_with_the_interpreter(
     airflow_database: None, definitions: Path, monkeypatch: pytest.MonkeyPatch
@@ -104,18 +137,22 @@ def test_airflow_agrees_with_the_interpreter(
     """Airflow visits the same nodes by the same edges, comes to the same context, and fails when the instance does."""
 
     @given(scenario=scenarios(shared=False))
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @bounded(12)
     def check(scenario: Scenario) -> None:
-        one = as_one_region(scenario)
-        status = one.status()
+        same_on_airflow(scenario, definitions, monkeypatch)
 
-        flow, state = on_airflow(scenario, definitions, monkeypatch)
+    check()
 
-        assert (flow.status(), steps(flow)) == (status, steps(one))
-        timed = {"status", "_internalError", "_errorNode"}
-        assert {k: v for k, v in flow.final_context().items() if k not in timed} == {
-            k: v for k, v in one.final_context().items() if k not in timed
-        }
-        assert state == ("failed" if status == "failed" else "success")
+
+@pytest.mark.filterwarnings("ignore")
+def test_airflow_agrees_about_loops_and_maps(
+    airflow_database: None, definitions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every turn of a loop and every item of a map is the same, with forks, waits and errors around and inside them."""
+
+    @given(scenario=cyclic_scenarios(shared=False))
+    @bounded(10)
+    def check(scenario: Scenario) -> None:
+        same_on_airflow(scenario, definitions, monkeypatch)
 
     check()

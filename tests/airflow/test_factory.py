@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cch.compiler.factory import SOURCE_ERROR_DAG, DefinitionWarning, workflow_dags
-from cch.definition.source import FolderSource
+UNIT = Path(__file__).resolve().parents[1] / "unit"
+if str(UNIT) not in sys.path:
+    sys.path.insert(0, str(UNIT))
+
+from workflows import BLOCKS, large_definition  # noqa: E402
+
+from cch.compiler.factory import SOURCE_ERROR_DAG, DefinitionWarning, workflow_dags  # noqa: E402
+from cch.definition.source import FolderSource  # noqa: E402
 
 GOOD = """
 workflow_id: {name}
@@ -42,6 +49,16 @@ def test_dag_file_serves_every_definition(definitions: Path) -> None:
 
     assert module.one.dag_id == "one"
     assert module.two.dag_id == "two"
+
+
+def test_a_definition_of_500_nodes_is_one_dag(definitions: Path) -> None:
+    """All its nodes are there; a loop is one task."""
+    (definitions / "large.yaml").write_text(large_definition())
+
+    (dag,) = served().values()
+
+    assert {f"Ask_{n}" for n in range(BLOCKS)} <= set(dag.task_ids)
+    assert "Clear_0" not in dag.task_ids
 
 
 def test_a_bad_definition_harms_no_other_and_shows_its_message(definitions: Path) -> None:

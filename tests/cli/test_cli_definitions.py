@@ -48,7 +48,7 @@ def test_all_problems_of_all_files_come_at_once(office, cch):
     """One bad file does not hide the problems of another."""
     office.write("a.yaml", UNKNOWN_TARGET)
     office.write("b.yaml", "workflow_id: [\n")
-    office.write("c.yaml", ENRICH.replace("type: end", "type: ent"))
+    office.write("c.yaml", ENRICH.replace("type: end", "type: ent").replace("enrich_v1", "other_v1"))
 
     result = cch("validate", "--json")
 

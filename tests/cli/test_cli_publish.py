@@ -7,6 +7,7 @@ import json
 from cli_office import ENRICH
 
 from cch.definition.reader import digest_of
+from cch.errors import ServiceUnavailableError
 
 #: Another text with the same tasks, and one with other tasks.
 OTHER_TEXT = ENRICH.replace("Enrich a shipment", "Enrich any shipment")
@@ -135,3 +136,59 @@ def test_line_ends_do_not_change_the_digest(office, cch):
     result = cch("publish", "--json")
 
     assert json.loads(result.stdout)["definitions"][0]["action"] == "unchanged"
+
+
+def test_a_workflow_that_is_there_under_another_name_is_replaced_there(office, cch):
+    """A second file with its id would not be served; what is done is said."""
+    (office.published / "enrich_v1.yaml").rename(office.published / "a-legacy-name.yaml")
+    path = office.write("enrich.yaml", ENRICH.replace("Enrich a shipment", "Enrich it"))
+
+    result = cch("publish", path)
+
+    assert result.exit_code == 0, result.stderr
+    assert "enrich_v1 was published as a-legacy-name.yaml, which has been replaced" in result.stderr
+    assert [file.name for file in office.published.glob("*.yaml")] == ["a-legacy-name.yaml"]
+    assert "Enrich it" in (office.published / "a-legacy-name.yaml").read_text()
+    (again,) = json.loads(cch("publish", path, "--json").stdout)["definitions"]
+    assert (again["action"], again["published_as"]) == ("unchanged", "a-legacy-name.yaml")
+
+
+CALLS = """\
+workflow_id: calls_v1
+workflow_name: Calls
+entry_point: Call
+nodes:
+  Call: {type: sync_call, capability_id: rates#today, on_success: Read}
+  Read: {type: library_call, library_function_id: s3#raed, parameters: {}, output_key: k, on_success: Ask}
+  Ask: {type: async_request, capability_id: "import#x", on_response: Done, on_failure: Done}
+  Done: {type: end}
+"""
+
+
+def test_capabilities_that_nobody_serves_are_warned_of(office, cch, monkeypatch):
+    """A call that nothing is bound to and a request without a queue; a binding or the fallback queue is enough."""
+    path = office.write("calls.yaml", CALLS)
+
+    result = cch("publish", path)
+
+    assert result.exit_code == 0
+    assert "calls.yaml:5:27: warning CCH-G106: nothing is bound to capability 'rates#today'" in result.stderr
+    assert "there is no library function 's3#raed'" in result.stderr
+    assert "import#x" not in result.stderr
+
+    monkeypatch.setenv("CCH_CAPABILITY_BINDINGS", '{"rates#today": "lambda:rates"}')
+    assert "rates#today" not in cch("publish", path).stderr
+
+
+def test_what_cannot_be_looked_up_is_published_all_the_same(office, cch, monkeypatch):
+    """Without SQS nobody can say whether there is a queue."""
+
+    async def unknown(*_):
+        raise ServiceUnavailableError("SQS does not answer")
+
+    monkeypatch.setattr("cch.cli.publication.unserved", unknown)
+
+    result = cch("publish", office.write("calls.yaml", CALLS))
+
+    assert result.exit_code == 0
+    assert "whether capabilities have queues is not known: SQS does not answer" in result.stderr

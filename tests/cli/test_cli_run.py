@@ -263,3 +263,20 @@ def test_a_broken_publication_does_not_keep_the_last_good_version_from_starting(
     assert "CCH-G001" in last_good.stderr
     assert never.exit_code == 1
     assert never.stderr.startswith("what is published as never_v1 cannot be used:")
+    assert "rejected: the definition of 'never_v1' is not usable" in never.stderr
+
+
+def test_a_broken_publication_is_started_where_only_airflow_knows_the_last_good_version(office, cch, monkeypatch):
+    """This shell has a cache of its own, which has never seen it; the platform decides, and what it says is told."""
+    cch("run", "enrich_v1", "--set", "shipmentId=S-1", "--watch")
+    office.publish("enrich_v1.yaml", ENRICH.replace("on_response: ", "on_response: X"))
+    monkeypatch.setattr(starting, "_last_good", lambda *_: None)
+
+    sent = cch("run", "enrich_v1", "--set", "shipmentId=S-1")
+    refused = cch("run", "enrich_v1", "--json")
+
+    assert sent.exit_code == 0, sent.stderr
+    assert "no earlier version is known here" in sent.stderr
+    assert refused.exit_code == 1
+    assert json.loads(refused.stdout)["status"] == "rejected"
+    assert "required key 'shipmentId' is missing" in refused.stdout

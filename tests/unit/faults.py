@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,3 +71,23 @@ class FragileStore(MemoryStore):
             for sk, item in sorted(partition.items())
             if not pk.startswith(ignored or ("\0",))
         }
+
+
+class JostlingStore(FragileStore):
+    """Before each call others may go first, as the random source decides: what happens at the same moment."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._random = random.Random(seed)
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in _OPERATIONS:
+            return found
+
+        async def jostled(*args: Any, **kwargs: Any) -> Any:
+            for _ in range(self._random.randint(0, 4)):
+                await asyncio.sleep(0)
+            return await found(*args, **kwargs)
+
+        return jostled

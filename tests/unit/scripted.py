@@ -9,7 +9,7 @@ from typing import Any
 from strategies import Behaviour
 
 from cch.errors import CapabilityError
-from cch.interpreter.host import Answer, Call, Request
+from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
 
 
@@ -71,15 +71,15 @@ class ScriptedHost:
     def first_attempt(self, node: str, visit: int) -> int:
         return self._first_attempts.get(f"{node}#{visit}", 1)
 
-    async def _pace(self, node: str) -> Behaviour:
-        behaviour = self.script.get(node, Behaviour())
+    async def _pace(self, node: str, visit: int = 1) -> Behaviour:
+        behaviour = self.script.get(node, Behaviour()).at(visit)
         for _ in range(behaviour.pace):
             await asyncio.sleep(0)
         return behaviour
 
     async def request(self, request: Request) -> Answer:
         self.requests.append(request)
-        behaviour = await self._pace(request.node)
+        behaviour = await self._pace(request.node, request.visit)
         if self._on_request is not None:
             return self._on_request(request)
         command_id = f"{request.node}/{request.visit}/{request.attempt}"
@@ -97,7 +97,7 @@ class ScriptedHost:
 
     async def call(self, call: Call) -> Mapping[str, Any]:
         self.calls.append(call)
-        behaviour = await self._pace(call.node)
+        behaviour = await self._pace(call.node, int(call.request_key.rsplit("/", 1)[1]))
         if self._on_call is not None:
             return self._on_call(call)
         if behaviour.kind == "raises":
@@ -111,6 +111,15 @@ class ScriptedHost:
         if behaviour.kind == "raises":
             raise CapabilityError("the function raised")
         return behaviour.payload.get("value")
+
+    async def wait_event(self, query: EventQuery) -> EventAnswer:
+        behaviour = await self._pace(query.node, query.visit)
+        if behaviour.kind == "timeout":
+            return EventAnswer(kind="timeout")
+        return EventAnswer(kind="event", payload=behaviour.payload, message=f"{query.node}/{query.visit}")
+
+    async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[ScriptedHost, Sequence[Outcome]]:
+        return ScriptedHost(self.script, self.clock), ()
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         self.turns.append(list(outcomes))

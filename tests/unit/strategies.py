@@ -1,13 +1,14 @@
-"""Random acyclic definitions with a script for their capabilities, for property tests on any host.
+"""Random definitions with a script for their capabilities, for property tests on any host.
 
-Definitions are built backwards: every node points only to nodes that exist already, so no loop can be written.
+Definitions are built backwards: every node points only to nodes that exist already, so no loop comes about by chance.
+Loops are drawn on purpose: a condition leads back to a node of a straight run before it, so many times.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hypothesis import assume
@@ -26,11 +27,24 @@ BehaviourKind = Literal["success", "error", "timeout", "unsendable", "raises", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """What a capability does each time it is asked; ``pace`` orders answers that are under way together."""
+    """What a capability does each time it is asked; ``pace`` orders answers that are under way together.
+
+    ``first``: what it does at its first visits, before ``kind``. ``turns``: how often it says ``again`` under
+    ``turn_key`` before it says ``leave``.
+    """
 
     kind: BehaviourKind = "success"
     payload: Mapping[str, Any] = field(default_factory=dict)
     pace: int = 0
+    first: tuple[BehaviourKind, ...] = ()
+    turn_key: str = ""
+    turns: int = 0
+
+    def at(self, visit: int) -> Behaviour:
+        """What it does at one visit."""
+        turn = {self.turn_key: "again" if visit <= self.turns else "leave"} if self.turn_key else {}
+        kind = self.first[visit - 1] if visit <= len(self.first) else self.kind
+        return replace(self, kind=kind, payload={**self.payload, **turn})
 
 
 class Scenario:
@@ -44,7 +58,7 @@ class Scenario:
     def __repr__(self) -> str:
         nodes = json.loads(self.definition.text)["nodes"]
         lines = [f"  {name}: {json.dumps(node)}" for name, node in nodes.items()]
-        lines += [f"  {name} -> {b.kind} {dict(b.payload)} pace {b.pace}" for name, b in self.script.items()]
+        lines += [f"  {name} -> {b}" for name, b in self.script.items()]
         return "\n".join([f"Scenario(entry {self.definition.entry_point}, context {self.context}", *lines, ")"])
 
 
@@ -56,10 +70,12 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
 class _Maker:
     """Draws one definition. ``shared``: nodes write and read the same few keys, else each its own."""
 
-    def __init__(self, draw: st.DrawFn, *, shared: bool, wild: bool) -> None:
+    def __init__(self, draw: st.DrawFn, *, shared: bool, wild: bool, cyclic: bool = False) -> None:
         self.draw = draw
         self.shared = shared
         self.wild = wild
+        self.cyclic = cyclic
+        self.lists: dict[str, list[dict[str, Any]]] = {}
         self.nodes: dict[str, dict[str, Any]] = {}
         self.script: dict[str, Behaviour] = {}
         self.ends: list[str] = []
@@ -95,7 +111,10 @@ class _Maker:
     def step(self, after: str, depth: int) -> str:
         """One node, or a fork with its join, that leads to ``after``."""
         kinds = ["entry", "async", "async", "sync", "sync", "library", "condition", "condition", "set", "log"]
-        kind = self.pick([*kinds, "fork", "fork", "fork"] if depth else kinds)
+        if self.cyclic:
+            kinds = [*kinds, "event"]
+        deep = ["fork", "fork", "fork", *(["loop", "loop", "loop", "map", "map"] if self.cyclic else [])]
+        kind = self.pick([*kinds, *deep] if depth else kinds)
         match kind:
             case "entry":
                 return self.add("entry", next=after)
@@ -111,6 +130,12 @@ class _Maker:
                 return self.set_state(after)
             case "log":
                 return self.add("log_error", default_error_code="E", default_message="m", on_success=after)
+            case "event":
+                return self.event(after)
+            case "loop":
+                return self.loop(after, depth - 1)
+            case "map":
+                return self.map(after, depth - 1)
             case _:
                 return self.fork(after, depth - 1)
 
@@ -186,6 +211,61 @@ class _Maker:
             branches.append(self.elsewhere([after]))
         return self.add("fork", branches=list(dict.fromkeys(branches)))
 
+    def event(self, after: str) -> str:
+        """A wait that ends with an event or, where there is a limit, without one."""
+        limited = self.maybe()
+        name = self.add(
+            "event_wait", on_event=after, timeout="1h" if limited else None, on_failure=self.failure([after], 3),
+            on_timeout=self.failure([after], 3) if limited else None,
+        )  # fmt: skip
+        kind = self.pick(["success", "success", *(["timeout"] if limited else [])])
+        self.script[name] = Behaviour(kind=kind, payload=self.outputs(name), pace=self.draw(st.integers(0, 4)))
+        return name
+
+    def loop(self, after: str, depth: int) -> str:
+        """Some steps, then somebody who says whether to go round again; perhaps a correction when that fails."""
+        number = len(self.nodes)
+        again = self.add(
+            "condition", condition_on_key=f"turn_{number}", branches={"again": "?", "_default": after}, max_visits=5,
+            on_failure=self.failure([after], 3),
+        )  # fmt: skip
+        driver = self.request(again) if self.maybe() else self.call(again)
+        self.script[driver] = replace(
+            self.script[driver],
+            turn_key=f"turn_{number}",
+            turns=self.draw(st.sampled_from([2, 1, 3, 4, 0])),
+            first=tuple(self.draw(st.lists(st.sampled_from(["success", "error", "raises", "timeout"]), max_size=3))),
+        )
+        if self.nodes[driver]["type"] == "sync_call":
+            self.nodes[driver]["output_keys"] = [f"k_{driver}", f"turn_{number}"]
+        correction = self.event(after) if self.maybe(3) else None
+        chain = [driver]
+        for _ in range(self.draw(st.integers(0, 2))):
+            chain.append(self.step(chain[-1], depth))
+        self.nodes[again]["branches"]["again"] = self.pick(chain)
+        if correction:
+            self.nodes[driver]["on_failure"] = correction
+            self.nodes[correction] |= {"on_event": self.pick(chain), "max_visits": 3}
+        return chain[-1]
+
+    def map(self, after: str, depth: int) -> str:
+        """A map over a list of up to three items, with its join."""
+        key = f"list_{len(self.nodes)}"
+        join = self.add("join", on_success=after, on_failure=self.failure([after]))
+        first = self.add("end_branch")
+        for _ in range(self.draw(st.integers(0, 3))):
+            first = self.step(first, depth)
+        self.lists[key] = [{"id": f"i{number}"} for number in range(self.draw(st.integers(0, 3)))]
+        name = self.add(
+            "map_fork",
+            input_list_key=key,
+            branch_key="id",
+            branch_entry_node=first,
+            on_failure=self.failure([after], 4),
+        )
+        self.nodes[join]["join_branches"] = [name]
+        return name
+
     # --- all of it -------------------------------------------------------------------------------------------
 
     def useless_ways(self) -> None:
@@ -202,13 +282,15 @@ class _Maker:
         first = self.ends[0]
         for _ in range(self.draw(st.integers(1, 6))):
             first = self.step(first, 2)
+        if self.cyclic:
+            first = self.loop(first, 2)
         if self.wild:
             self.useless_ways()
         keys = [f"k_{name}" for name, node in self.nodes.items() if name in self.script or node["type"] == "set_state"]
         if self.shared:
             keys += [*SHARED_KEYS, "status", "_errorNode"]
         for node in self.nodes.values():
-            if node["type"] == "condition":
+            if node.get("condition_on_key") == "?":
                 node["condition_on_key"] = self.pick(keys or ["nothing"])
         order = list(reversed(self.nodes))
         if self.maybe(3):
@@ -220,8 +302,8 @@ class _Maker:
         definition, _ = check(json.dumps(raw, indent=1), "random.yaml")
         assume(definition is not None)
         assert definition is not None
-        assume(not build_graph(definition).cycles)
-        context = {"a": self.pick(VALUES)} if self.shared else {"start": 1}
+        assume(bool(build_graph(definition).cycles) == self.cyclic)
+        context = {**self.lists, **({"a": self.pick(VALUES)} if self.shared else {"start": 1})}
         return Scenario(definition, self.script, context)
 
 
@@ -233,3 +315,12 @@ def scenarios(draw: st.DrawFn, *, shared: bool = True, wild: bool | None = None)
     conditions may lead into and out of branches; None draws it.
     """
     return _Maker(draw, shared=shared, wild=draw(st.booleans()) if wild is None else wild).build()
+
+
+@st.composite
+def cyclic_scenarios(draw: st.DrawFn, *, shared: bool = True) -> Scenario:
+    """Definitions with at least one loop, and with forks, waits, maps and further loops around and inside it.
+
+    Routes are not wild: two tokens that chase each other round a loop meet or do not meet by chance.
+    """
+    return _Maker(draw, shared=shared, wild=False, cyclic=True).build()

@@ -20,9 +20,10 @@ from cch.graph.checks import check
 from cch.graph.plan import plan_tasks
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, InstanceView
+from cch.ledger.store import ItemStore
 from cch.replies.envelope import event_command
 from cch.runtime.execution import CONF_INSTANCE, RegionEnd, RegionTask, execute_region
-from cch.runtime.platform import Platform
+from cch.runtime.platform import Platform, now_ms
 from cch.settings import Settings
 from cch.testing.memory_queue import MemoryQueues
 from cch.testing.memory_store import MemoryBlobs, MemoryStore
@@ -46,11 +47,15 @@ class World:
             return self.by_branch[branch]
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
-    async def create(self) -> None:
+    def define(self) -> None:
         definition, problems = check(self.text, "d.yaml")
         assert definition is not None, problems
         self.definition = definition
         self.plan = plan_tasks(build_graph(definition))
+
+    async def create(self) -> None:
+        self.define()
+        definition = self.definition
         await self.platform.ledger.instances.create(
             Instance(
                 id=self.instance, workflow_id=definition.workflow_id, run_id=self.instance, correlation_id="c",
@@ -102,7 +107,9 @@ async def eventually(look: Callable[[], Any]) -> None:
 
 
 @asynccontextmanager
-async def open_memory_platform(tmp_path: Path, *texts: str) -> AsyncIterator[Platform]:
+async def open_memory_platform(
+    tmp_path: Path, *texts: str, store: ItemStore | None = None, clock: Callable[[], int] = now_ms
+) -> AsyncIterator[Platform]:
     """A platform with these definitions, whose router takes replies and commands."""
     settings = Settings(cache_folder=str(tmp_path / "cache"), mailbox_seconds=0.01)
     names = settings.names
@@ -114,10 +121,11 @@ async def open_memory_platform(tmp_path: Path, *texts: str) -> AsyncIterator[Pla
         (folder / f"{definition.workflow_id}.yaml").write_text(text)
     opened = Platform(
         settings=settings,
-        ledger=Ledger(MemoryStore(), MemoryBlobs()),
+        ledger=Ledger(store or MemoryStore(), MemoryBlobs()),
         queues=MemoryQueues(names.command_queue, names.reply_queue, names.fallback_queue),
         catalogue=Catalogue(FolderSource(folder), settings.cache_path, check, 0.0),
         read_object=lambda uri: uri,
+        clock=clock,
     )
     opened.router.start(0.05)
     opened.router.attach_doorbell(lambda: None)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cch.cli.watching import Watched
     from cch.ledger.records import Instance, RequestRecord
+    from cch.runtime.items import ItemProgress
     from cch.runtime.progress import NodeProgress, Progress
 
 #: Longest reason in a table; the whole one is in the JSON form.
@@ -46,7 +47,8 @@ def node_note(node: NodeProgress) -> str:
     if node.request is not None:
         attempt = f", attempt {node.request.attempt}" if node.request.attempt > 1 else ""
         return f"for {node.request.source} since {moment(node.since, day=False)}{attempt}"
-    parts = [f"→ {node.edge}" if node.edge else "", node.reason[:_REASON]]
+    items = ", ".join(f"{number} {state}" for state, number in node.items.items())
+    parts = [items and f"items: {items}", f"→ {node.edge}" if node.edge else "", node.reason[:_REASON]]
     return " ".join(part for part in parts if part)
 
 
@@ -94,6 +96,10 @@ def detail(progress: Progress, now: int) -> RenderableType:
     """One instance: nodes, requests, errors."""
     parts: list[RenderableType] = [_headline(progress, now)]
     parts.append(_nodes(progress, now) if progress.nodes else Text("its definition is not kept anywhere", "yellow"))
+    if progress.items_in_all > len(progress.items):
+        parts.append(
+            Text(f"only the first {len(progress.items)} of {progress.items_in_all} map items are shown", "dim")
+        )
     if progress.requests:
         parts.append(_requests(progress.requests))
     for error in progress.errors:
@@ -176,6 +182,19 @@ def node_data(node: NodeProgress) -> dict[str, Any]:
         "edge": node.edge,
         "waits_for": node.request.source if node.request else None,
         "reason": node.reason,
+        **({"items": dict(node.items)} if node.items else {}),
+    }
+
+
+def item_data(each: ItemProgress) -> dict[str, Any]:
+    """An item of a map as JSON; ``at`` are the nodes that hold its tokens."""
+    return {
+        "map": each.item.node,
+        "branch": each.item.branch,
+        "index": each.item.index,
+        "state": each.state,
+        "at": list(each.at),
+        "visited": [outcome.node for outcome in each.outcomes],
     }
 
 
@@ -204,7 +223,13 @@ def _course(progress: Progress | None, seconds: float) -> dict[str, Any]:
 def detail_data(progress: Progress, now: int) -> dict[str, Any]:
     """One instance as ``cch status --json`` shows it."""
     nodes = [node_data(node) for node in progress.nodes]
-    return {**instance_data(progress.instance), **_course(progress, progress.seconds(now)), "nodes": nodes}
+    return {
+        **instance_data(progress.instance),
+        **_course(progress, progress.seconds(now)),
+        "nodes": nodes,
+        "items": [item_data(item) for item in progress.items],
+        "items_in_all": progress.items_in_all,
+    }
 
 
 def result_data(watched: Watched) -> dict[str, Any]:

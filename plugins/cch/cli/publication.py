@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -11,11 +11,12 @@ import typer
 from cch.cli.output import coloured, complain, note, print_json, problem_data, say, show, show_problems, table
 from cch.cli.validation import check_paths
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
-from cch.errors import DefinitionNotFoundError
+from cch.errors import DefinitionNotFoundError, ServiceUnavailableError
 from cch.graph.build import build_graph
 from cch.graph.checks import check
 from cch.graph.plan import plan_tasks
-from cch.runtime.platform import definition_source, open_platform
+from cch.runtime.platform import definition_source, open_catalogue, open_platform
+from cch.runtime.serving import unserved
 from cch.settings import load_settings
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     from cch.cli.validation import Checked
     from cch.definition.model import Definition
+    from cch.errors import Problem
     from cch.ledger.ledger import Ledger
     from cch.ledger.records import Instance
+    from cch.settings import Settings
 
 Action = Literal["created", "updated", "unchanged", "refused"]
 #: Most live instances of one workflow that are looked at; more are refused just as well.
@@ -34,12 +37,16 @@ _MOST = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What was done with one definition; ``alive`` are the instances that another structure concerns."""
+    """What was done with one definition; ``alive`` are the instances that another structure concerns.
+
+    ``name`` is the file that it has where Airflow reads it.
+    """
 
     file: str
     definition: Definition
     structure: str
     action: Action
+    name: str
     alive: tuple[Instance, ...] = ()
 
 
@@ -84,8 +91,30 @@ def _keep(source: DefinitionSource, definition: Definition) -> None:
         source.write(name, definition.text)
 
 
-def _publish_one(source: DefinitionSource, file: str, definition: Definition, *, force: bool) -> Published:
-    old = published_text(source, definition.workflow_id)
+def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
+    """(file name under which the workflow is published, or would be; the text that is there, None if there is none).
+
+    Somebody may have put it there by other means under another name: a second file with its id would not be served.
+    """
+    source = definition_source(settings)
+    name = f"{workflow_id}.yaml"
+    if (text := published_text(source, workflow_id)) is not None:
+        return name, text
+    try:
+        entries = open_catalogue(settings).snapshot().entries
+    except ServiceUnavailableError:
+        entries = ()  # an empty folder that is not there yet
+    for entry in entries:
+        if entry.definition is not None and entry.workflow_id == workflow_id:
+            answer = source.read(entry.file)
+            assert not isinstance(answer, NotModified)
+            return entry.file, answer.text
+    return name, None
+
+
+def _publish_one(settings: Settings, file: str, definition: Definition, *, force: bool) -> Published:
+    source = definition_source(settings)
+    name, old = _place(settings, definition.workflow_id)
     structure = structure_of(definition)
     action: Action = "created" if old is None else "unchanged" if old == definition.text else "updated"
     alive: tuple[Instance, ...] = ()
@@ -96,8 +125,8 @@ def _publish_one(source: DefinitionSource, file: str, definition: Definition, *,
     if action != "refused":
         _keep(source, definition)
     if action in ("created", "updated"):
-        source.write(f"{definition.workflow_id}.yaml", definition.text)
-    return Published(file=file, definition=definition, structure=structure, action=action, alive=alive)
+        source.write(name, definition.text)
+    return Published(file=file, definition=definition, structure=structure, action=action, alive=alive, name=name)
 
 
 def _fate(instance: Instance) -> str:
@@ -109,6 +138,7 @@ def _fate(instance: Instance) -> str:
 def _data(one: Published) -> dict[str, Any]:
     return {
         "file": one.file,
+        "published_as": one.name,
         "workflow_id": one.definition.workflow_id,
         "digest": one.definition.digest,
         "structure_digest": one.structure,
@@ -142,6 +172,20 @@ def _show_alive(one: Published) -> None:
         note(f"{one.definition.workflow_id} was published although {len(one.alive)} instances are alive (--force)")
 
 
+async def _unserved(checked: Checked) -> list[Problem]:
+    """Warnings about capabilities that nobody serves; none if AWS cannot be asked."""
+    try:
+        async with open_platform() as platform:
+            each = [
+                await unserved(definition, file, platform.settings, platform.queues)
+                for file, definition in checked.definitions.items()
+            ]
+    except ServiceUnavailableError as error:
+        note(f"whether capabilities have queues is not known: {error}")
+        return []
+    return [problem for problems in each for problem in problems]
+
+
 def _refuse_all(checked: Checked, *, as_json: bool) -> None:
     if as_json:
         problems = [problem_data(problem) for problem in checked.problems]
@@ -157,8 +201,10 @@ def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
     checked = check_paths(paths)
     if checked.count("error"):
         _refuse_all(checked, as_json=as_json)
-    source = definition_source(load_settings())
-    done = [_publish_one(source, file, definition, force=force) for file, definition in checked.definitions.items()]
+    settings = load_settings()
+    source = definition_source(settings)
+    done = [_publish_one(settings, file, definition, force=force) for file, definition in checked.definitions.items()]
+    checked = replace(checked, problems=(*checked.problems, *asyncio.run(_unserved(checked))))
     ok = all(one.action != "refused" for one in done)
     if as_json:
         problems = [problem_data(problem) for problem in checked.problems]
@@ -167,6 +213,8 @@ def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
         show_problems(checked.problems, checked.texts)
         _show(done, source.describe())
         for one in done:
+            if one.action == "updated" and one.name != f"{one.definition.workflow_id}.yaml":
+                note(f"{one.definition.workflow_id} was published as {one.name}, which has been replaced")
             if one.alive:
                 _show_alive(one)
     if not ok:

@@ -93,9 +93,10 @@ class Staging:
 
 
 def seen_outside(expect: dict[str, Any]) -> dict[str, Any]:
-    """The expectations that hold in real time too, and that an instance shows: not its length, not single items."""
-    kept = {key: value for key, value in expect.items() if key in ("status", "context", "requests")}
-    visited = expect.get("visited") or ()
-    if visited and not any("[" in str(name) for name in visited):
-        kept["visited"] = visited
+    """The expectations that hold in real time too: not the length; and items of a map go on in any order."""
+    kept = {key: value for key, value in expect.items() if key in ("status", "visited", "context", "requests")}
+    visited = kept.get("visited") or ()
+    flat = [name for each in visited for name in (each["any"] if isinstance(each, dict) else [each])]
+    if any("[" in str(name) for name in flat):
+        kept["visited"] = [{"any": flat}]
     return kept

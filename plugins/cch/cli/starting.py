@@ -15,11 +15,11 @@ import typer
 
 from cch.cli.drawing import load_file
 from cch.cli.instance_views import result_data, show_end
-from cch.cli.output import complain, note, print_json, say
+from cch.cli.output import complain, note, print_json, say, show_problems
 from cch.cli.publication import published_text
 from cch.cli.reading import is_definition_path
 from cch.cli.scripted import Staging, seen_outside
-from cch.cli.watching import Started, Watched, display_for, watch
+from cch.cli.watching import Started, Watched, admission, display_for, watch
 from cch.errors import (
     DefinitionError,
     DefinitionNotFoundError,
@@ -31,6 +31,7 @@ from cch.graph.checks import load
 from cch.interpreter.context import merge, nested
 from cch.replies.envelope import parse_command, start_command
 from cch.runtime.admission import context_problems
+from cch.runtime.inspection import Inspector
 from cch.runtime.platform import definition_source, open_platform
 from cch.simulation.simulator import Simulated, differences
 
@@ -96,8 +97,8 @@ def _value(raw: str) -> Any:
         return raw
 
 
-def _published(platform: Platform, name: str) -> Definition:
-    """The definition that a start would run.
+def _published(platform: Platform, name: str) -> tuple[str, Definition | None]:
+    """The workflow, and the definition that a start would run (None: see :func:`_usable`).
 
     :raises WrongUseError: a file was named whose content is not what is published.
     """
@@ -110,52 +111,63 @@ def _published(platform: Platform, name: str) -> Definition:
             raise WrongUseError(f"{workflow_id} is not published: run `cch publish {name}` first")
         if text != local.text:
             raise WrongUseError(f"{name} differs from what is published: run `cch publish {name}` first")
-        return local
+        return workflow_id, local
     if text is None:
         try:  # published by other means, under another file name
-            return platform.catalogue.current(workflow_id)
+            return workflow_id, platform.catalogue.current(workflow_id)
         except DefinitionNotFoundError as error:
             raise WrongUseError(f"{error}: run `cch publish` first, or check the id") from None
-    return _usable(platform, workflow_id, text)
+    return workflow_id, _usable(platform, workflow_id, text)
 
 
-def _usable(platform: Platform, workflow_id: str, text: str) -> Definition:
+def _usable(platform: Platform, workflow_id: str, text: str) -> Definition | None:
     """What is published, or the last good version, as every other way to start uses it.
 
-    :raises DefinitionError: there is neither.
+    None if what is published is broken and only Airflow may know a version that was good.
     """
+    file = f"{workflow_id}.yaml"
     try:
-        return load(text, f"{workflow_id}.yaml")
+        return load(text, file)
     except DefinitionError as error:
-        try:
-            last_good = platform.catalogue.current(workflow_id)
-        except DefinitionError:
-            note(f"what is published as {workflow_id} cannot be used:")
-            raise error from None
-        note(f"what is published as {workflow_id} cannot be used, its last good version is started: {error}")
-        return last_good
+        note(f"what is published as {workflow_id} cannot be used:")
+        show_problems(error.problems, {file: text})
+    last_good = _last_good(platform, workflow_id)
+    if last_good is None:
+        note("no earlier version is known here: the start is sent unchecked, for one that Airflow may still serve")
+        return None
+    note("its last good version is started, which is what Airflow serves")
+    return last_good
 
 
-def _start_message(platform: Platform, wish: Wish, definition: Definition) -> tuple[Started, str]:
+def _last_good(platform: Platform, workflow_id: str) -> Definition | None:
+    try:
+        return platform.catalogue.current(workflow_id)
+    except DefinitionError:
+        return None
+
+
+def _start_message(
+    platform: Platform, wish: Wish, workflow_id: str, definition: Definition | None
+) -> tuple[Started, str]:
     """What is started, and the message that starts it.
 
     :raises WrongUseError: the context lacks something, or the message would not be accepted.
     """
-    problems = context_problems(definition, wish.context)
+    problems = context_problems(definition, wish.context) if definition else []
     if problems:
         hint = "add them with --set key=value or --context"
-        raise WrongUseError(f"cannot start {definition.workflow_id}: {'; '.join(problems)} ({hint})")
+        raise WrongUseError(f"cannot start {workflow_id}: {'; '.join(problems)} ({hint})")
     instance_id = wish.instance_id or str(uuid.uuid4())
     started = Started(
         instance_id=instance_id,
-        workflow_id=definition.workflow_id,
+        workflow_id=workflow_id,
         command_id=str(uuid.uuid4()),
         at=platform.clock(),
     )
     body = start_command(
         instance=instance_id,
         command_id=started.command_id,
-        definition_uri=platform.catalogue.uri(definition.workflow_id),
+        definition_uri=platform.catalogue.uri(workflow_id),
         context=wish.context,
         correlation_id=wish.correlation_id or instance_id,
         now=started.at,
@@ -163,15 +175,16 @@ def _start_message(platform: Platform, wish: Wish, definition: Definition) -> tu
     try:
         parse_command(body)
     except MalformedMessageError as error:
-        raise WrongUseError(f"cannot start {definition.workflow_id}: {error.reason}") from None
+        raise WrongUseError(f"cannot start {workflow_id}: {error.reason}") from None
     return started, body
 
 
-async def _send(platform: Platform, wish: Wish) -> Started:
-    definition = await asyncio.to_thread(_published, platform, wish.workflow)
-    started, body = _start_message(platform, wish, definition)
+async def _send(platform: Platform, wish: Wish) -> tuple[Started, bool]:
+    """What was started, and whether it was checked before."""
+    workflow_id, definition = await asyncio.to_thread(_published, platform, wish.workflow)
+    started, body = _start_message(platform, wish, workflow_id, definition)
     if wish.instance_id and (known := await platform.ledger.instances.find(wish.instance_id)):
-        if known.workflow_id != definition.workflow_id:
+        if known.workflow_id != workflow_id:
             raise WrongUseError(f"instance {known.id} exists already, of {known.workflow_id}: choose another id")
         note(f"instance {known.id} exists already and is {known.status}: a repeated start changes nothing")
     name = platform.settings.names.command_queue
@@ -181,7 +194,7 @@ async def _send(platform: Platform, wish: Wish) -> Started:
             f"there is no queue {name}: create the resources (`cch up`), or check CCH_ENV and CCH_OWNER"
         )
     await queue.send(body)
-    return started
+    return started, definition is not None
 
 
 async def _run(wish: Wish, *, watching: bool, limit: float | None, as_json: bool, staging: Staging | None) -> Watched:
@@ -189,17 +202,21 @@ async def _run(wish: Wish, *, watching: bool, limit: float | None, as_json: bool
         if staging is not None:
             wish = replace(wish, instance_id=wish.instance_id or str(uuid.uuid4()))
             await asyncio.to_thread(staging.prepare, platform, wish.instance_id)
-        started = await _send(platform, wish)
+        started, checked = await _send(platform, wish)
         if not as_json:
             say(f"instance {started.instance_id} of {started.workflow_id}")
         if not watching:
-            return Watched(started=started, status="sent")
+            return Watched(started=started, status="sent") if checked else await admission(platform, started)
         events = asyncio.create_task(staging.play_events(platform, started.instance_id)) if staging else None
         try:
-            return await watch(platform, started, display_for(platform, quiet=as_json), limit)
+            watched = await watch(platform, started, display_for(platform, quiet=as_json), limit)
         finally:
             if events is not None:
                 events.cancel()
+        if staging is None or watched.progress is None:
+            return watched
+        # What the scenario expects counts all items of a map, while watching looks at the first ones only.
+        return replace(watched, progress=await Inspector(platform).look(started.instance_id, most_items=None))
 
 
 def _unmet(watched: Watched, staging: Staging) -> list[str]:
@@ -225,7 +242,7 @@ def run(wish: Wish, *, watching: bool, timeout: float | None, as_json: bool, sta
     unmet = _unmet(watched, staging) if staging and staging.scenario.expect else []
     if as_json:
         print_json({**result_data(watched), **({"differences": unmet} if staging else {})})
-    elif watching:
+    elif watching or watched.reason:
         show_end(watched)
     for difference in unmet:
         complain(difference)

@@ -143,6 +143,16 @@ async def _rejection(platform: Platform, started: Started) -> str:
     return ""
 
 
+async def admission(platform: Platform, started: Started, limit: float = _UNTAKEN_AFTER) -> Watched:
+    """Wait until the start was taken or refused, ``limit`` seconds at the most; its status then: sent or rejected."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < limit and await platform.ledger.instances.find(started.instance_id) is None:
+        if reason := await _rejection(platform, started):
+            return Watched(started=started, status="rejected", reason=reason)
+        await asyncio.sleep(_SOON)
+    return Watched(started=started, status="sent")
+
+
 class _Watch:
     def __init__(self, platform: Platform, started: Started, display: Display, limit: float | None) -> None:
         self._platform = platform

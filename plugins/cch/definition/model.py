@@ -211,7 +211,6 @@ class Definition:
     owner: str = ""
     timeout: float | None = None
     granularity: Literal["node", "workflow"] = "node"
-    visible: Literal["own", "shared"] = "own"
     digest: str = ""
     file: str = ""
     text: str = field(default="", repr=False)

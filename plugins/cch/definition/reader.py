@@ -109,7 +109,6 @@ def parse(document: Document) -> Definition:
         owner=raw.get("owner", ""),
         timeout=parse_duration(raw["timeout"]) if "timeout" in raw else None,
         granularity=execution.get("granularity", "node"),
-        visible=raw.get("visible", "own"),
         digest=digest_of(document.text),
         file=document.file,
         text=document.text,

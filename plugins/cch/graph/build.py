@@ -84,11 +84,15 @@ def success_is_open(node: Node) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Branch:
-    """One branch of a join: the nodes a token of it can be at before it arrives."""
+    """One branch of a join: the nodes a token of it can be at before it arrives.
+
+    ``own`` are those that lie before the join only; an open end among them closes the branch.
+    """
 
     join: str
     name: str
     body: frozenset[str]
+    own: frozenset[str]
 
 
 def _branches(nodes: Mapping[str, Node], edges: Iterable[Edge]) -> list[_Branch]:
@@ -104,11 +108,13 @@ def _branches(nodes: Mapping[str, Node], edges: Iterable[Edge]) -> list[_Branch]
     for join, node in nodes.items():
         if not isinstance(node, Join):
             continue
+        names = [name for name in node.join_branches if name in nodes and name != join]
         before = nx.restricted_view(walk, [join], [])
-        for name in node.join_branches:
-            if name in nodes and name != join:
-                body = frozenset({name} | nx.descendants(before, name))
-                found.append(_Branch(join=join, name=name, body=body))
+        # What the join itself leads to lies behind it, also if a branch has a way past the join to there.
+        behind = nx.descendants(nx.restricted_view(walk, set(names), []), join)
+        for name in names:
+            body = frozenset({name} | nx.descendants(before, name))
+            found.append(_Branch(join=join, name=name, body=body, own=body - behind))
     return found
 
 
@@ -120,7 +126,7 @@ def _implied_edges(nodes: Mapping[str, Node], branches: Iterable[_Branch]) -> li
         if isinstance(nodes[branch.name], MapFork)
     ]
     for name, node in nodes.items():
-        around = [branch for branch in branches if name in branch.body] if success_is_open(node) else []
+        around = [branch for branch in branches if name in branch.own] if success_is_open(node) else []
         if around:
             innermost = min(around, key=lambda branch: (name != branch.name, len(branch.body), branch.join))
             label = BRANCH_END if isinstance(node, EndBranch) else "on_success"

@@ -259,14 +259,13 @@ def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
             if root in known:
                 continue
             writers = {writer for writer, keys in produced.items() if root in keys}
-            shared = graph.definition.visible == "shared"
-            if not shared and (writer := _parallel_writer(graph, name, writers)):
+            if writer := _parallel_writer(graph, name, writers):
                 yield document.problem(
                     ("nodes", name, *path), "CCH-G105",
                     f"{name!r} does not see {key!r}: only {writer!r} writes it, in a parallel branch",
                     "read it behind the join, or write it before the fork", warning=True,
                 )  # fmt: skip
-            elif not isinstance(node, Condition) and not (shared and writers):
+            elif not isinstance(node, Condition):
                 yield document.problem(
                     ("nodes", name, *path), "CCH-G104",
                     f"nothing before {name!r} brings the input key {key!r}",
@@ -308,6 +307,16 @@ def check(text: str, file: str = "") -> tuple[Definition | None, tuple[Problem, 
     return None if failed else definition, _ordered(problems)
 
 
+def _workflow_id(text: str, file: str) -> str:
+    """The ``workflow_id`` of a definition that may have any errors; "" if none can be read."""
+    try:
+        document = read_document(text, file)
+    except DefinitionError:
+        return ""
+    found = document.data.get("workflow_id")
+    return found if isinstance(found, str) else ""
+
+
 def check_all(files: Mapping[str, str]) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
     """Check several definitions (file name → text) together: two may not share one ``workflow_id``.
 
@@ -319,15 +328,14 @@ def check_all(files: Mapping[str, str]) -> tuple[dict[str, Definition], tuple[Pr
     for file, text in sorted(files.items()):
         definition, found = check(text, file)
         problems.extend(found)
-        if definition is None:
-            continue
-        if first := owner.get(definition.workflow_id):
-            document = read_document(text, file)
-            message = f"workflow_id {definition.workflow_id!r} is already used by {first}"
-            problems.append(document.problem(("workflow_id",), "CCH-G007", message, "give one of them another id"))
-            continue
-        owner[definition.workflow_id] = file
-        good[file] = definition
+        workflow_id = definition.workflow_id if definition else _workflow_id(text, file)
+        first = owner.setdefault(workflow_id, file) if workflow_id else file
+        if first != file:
+            message = f"workflow_id {workflow_id!r} is already used by {first}"
+            hint = "give one of them another id"
+            problems.append(read_document(text, file).problem(("workflow_id",), "CCH-G007", message, hint))
+        elif definition is not None:
+            good[file] = definition
     return good, _ordered(problems)
 
 

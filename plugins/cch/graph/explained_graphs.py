@@ -280,4 +280,22 @@ WARNINGS = (
         """),
         at="condition_on_key: heavy",
     ),
+    Explanation(
+        code="CCH-G106",
+        title="A capability that nobody serves",
+        severity="warning",
+        form="environment",
+        why="Reported by `cch publish`, which knows the environment. A `sync_call` or `library_call` names something "
+        "that nothing is bound to by the settings of this shell (`CCH_CAPABILITY_MODULES`, `CCH_CAPABILITY_BINDINGS`), "
+        "or neither the capability's queue nor the fallback queue exists. The node would fail.",
+        wrong=around("""
+            Start: {type: sync_call, capability_id: core-proces-response, on_success: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: sync_call, capability_id: core-process-response, on_success: Done}
+            Done: {type: end}
+        """),
+        at="capability_id",
+    ),
 )  # fmt: skip

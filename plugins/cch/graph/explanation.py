@@ -14,15 +14,15 @@ class Explanation:
     """One code, for people who met it.
 
     ``wrong`` is a whole file whose only problem has this code; ``right`` is the same file without any. The
-    problem stands at the first ``at`` in ``wrong``. ``beside`` is the other file when it takes two. All are empty
-    if no file can be written that produces the code.
+    problem stands at the first ``at`` in ``wrong``. ``form`` environment: it shows where nothing is set up.
+    ``beside`` is the other file when it takes two. All are empty if no file can be written that produces the code.
     """
 
     code: str
     title: str
     why: str
     severity: Severity = "error"
-    form: Literal["definition", "scenario"] = "definition"
+    form: Literal["definition", "scenario", "environment"] = "definition"
     wrong: str = ""
     right: str = ""
     at: str = ""

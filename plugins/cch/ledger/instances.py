@@ -9,7 +9,7 @@ from typing import Any
 from cch.errors import LedgerError
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import Payloads, dump, sha256
-from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, RegionKey, scope_id
+from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey, scope_id
 from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 _FIELDS = (
@@ -206,6 +206,21 @@ class Instances:
     async def branches(self, instance_id: str) -> list[str]:
         """The branch keys that an instance's maps have used."""
         return sorted({item["branch"] for item in await self._store.query(f"MAP#{instance_id}")})
+
+    async def items(self, instance_id: str) -> list[MapItem]:
+        """The items that an instance's maps have begun, in the order of their lists.
+
+        Scopes whose path was too long to be kept whole are left out.
+        """
+        found = [
+            MapItem(
+                node=item["node"], index=item["index"], branch=item["branch"],
+                key=RegionKey(instance=instance_id, region=item["region"], scope=item["path"]),
+            )
+            for item in await self._store.query(f"MAP#{instance_id}")
+            if scope_id(item["path"]) == item["SK"]
+        ]  # fmt: skip
+        return sorted(found, key=lambda item: (item.key.scope.count("/"), item.index, item.key.scope))
 
     async def by_correlation(self, correlation_id: str) -> list[Instance]:
         """Instances of a business key, newest first (eventually consistent)."""

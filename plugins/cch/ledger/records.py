@@ -71,6 +71,23 @@ class RegionKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MapItem:
+    """One item of one visit of map ``node``: its place in the list, its branch key, and the scope its nodes run in."""
+
+    node: str
+    index: int
+    branch: str
+    key: RegionKey
+
+    @property
+    def made_by(self) -> tuple[str, int, int]:
+        """(path of the scope that the map is in, its visit, the generation of that scope's journal)."""
+        where, _, generation = self.key.scope.removesuffix(f"[{self.branch}]").rpartition("@")
+        where, _, visit = where.rpartition("#")
+        return where.removesuffix(f"/{self.node}"), int(visit), int(generation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """What a region left behind: its outcomes. ``task_instance`` orders tries (Airflow's ids sort by time)."""
 

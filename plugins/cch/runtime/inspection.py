@@ -9,7 +9,8 @@ from cch.errors import DefinitionError, DefinitionNotFoundError
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
 from cch.ledger.records import RegionKey
-from cch.runtime.progress import Progress, live_regions, progress, progress_without_plan
+from cch.runtime.items import current
+from cch.runtime.progress import ItemJournals, Progress, live_regions, progress, progress_without_plan
 
 if TYPE_CHECKING:
     from cch.definition.model import Definition
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from cch.runtime.platform import Platform
 
 
-#: Items of maps whose requests are shown; a look costs a query each.
-_MOST_BRANCHES = 100
+#: Items of maps that are looked at; a look costs a query for the requests of each and one for its journal.
+_MOST_ITEMS = 100
 
 
 class Inspector:
@@ -29,11 +30,11 @@ class Inspector:
         self._platform = platform
         self._plans: dict[str, Plan] = {}
 
-    async def look(self, instance_id: str) -> Progress | None:
-        """Where the instance stands; None if the ledger does not know it."""
+    async def look(self, instance_id: str, most_items: int | None = _MOST_ITEMS) -> Progress | None:
+        """Where the instance stands, with so many items of maps (None: all); None if the ledger does not know it."""
         ledger = self._platform.ledger
         # Requests first: one that is closed in between then shows as open for a moment, never as lost.
-        requests = await ledger.requests_of(instance_id, _MOST_BRANCHES)
+        requests = await ledger.requests_of(instance_id, most_items)
         view = await ledger.instances.view(instance_id)
         if view is None:
             return None
@@ -43,7 +44,16 @@ class Inspector:
         heads = live_regions(plan, view)
         keys = [RegionKey(instance=instance_id, region=head) for head in heads]
         journals = await asyncio.gather(*(ledger.journal.read(key) for key in keys))
-        return progress(plan, view, requests, dict(zip(heads, journals, strict=True)))
+        items = await self._items(instance_id, most_items)
+        return progress(plan, view, requests, dict(zip(heads, journals, strict=True)), items)
+
+    async def _items(self, instance_id: str, most: int | None) -> ItemJournals:
+        """The first items of the instance's maps, with their journals."""
+        ledger = self._platform.ledger
+        items = current(await ledger.instances.items(instance_id))
+        shown = items[:most]
+        journals = await asyncio.gather(*(ledger.journal.read(item.key) for item in shown))
+        return ItemJournals(looked_at=tuple(zip(shown, journals, strict=True)), in_all=len(items))
 
     async def plan(self, instance: Instance) -> Plan | None:
         """The plan of the definition that the instance runs, or would run; None if there is none any more."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from cch.definition.model import MapFork
 from cch.graph.regions import carriers
+from cch.graph.scopes import map_body
 from cch.interpreter.context import merge, selected
 from cch.interpreter.flow import TokenFlow
-from cch.ledger.records import ENDED, Instance, InstanceView, JournalEntry, RequestRecord
+from cch.ledger.records import ENDED, Instance, InstanceView, JournalEntry, MapItem, RequestRecord
 from cch.replies.envelope import iso
+from cch.runtime.items import AtNode, ItemProgress, ItemStates, ShownVisit, committed, counts, course, has_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +31,8 @@ class NodeProgress:
     """One node.
 
     ``since`` is when the visit or the wait began (ms, 0: never), ``seconds`` how long the visit took, ``request``
-    the one that the node waits for.
+    the one that the node waits for. In a map's body ``items`` says how many items stand how at the node, of those that
+    were looked at; ``state`` is then that of the item that has come least far, ``visits`` the number of their visits.
     """
 
     name: str
@@ -41,14 +45,16 @@ class NodeProgress:
     edge: str = ""
     reason: str = ""
     request: RequestRecord | None = None
+    items: Mapping[AtNode, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """One instance.
 
-    ``nodes`` are in the order of the definition, none if that is lost; ``visited`` has one entry a visit, by time;
-    ``context`` is all that is known, without the platform's own keys.
+    ``nodes`` are in the order of the definition, none if that is lost; ``visited`` has one entry a visit, by time,
+    those of map items as ``Node[branch key]``; ``context`` is all that is known, without the platform's own keys.
+    ``items`` are those items of maps that were looked at, of ``items_in_all``.
     """
 
     instance: Instance
@@ -57,6 +63,8 @@ class Progress:
     context: Mapping[str, Any]
     requests: tuple[RequestRecord, ...]
     errors: tuple[Mapping[str, Any], ...]
+    items: tuple[ItemProgress, ...] = ()
+    items_in_all: int = 0
 
     @property
     def ended(self) -> bool:
@@ -80,20 +88,8 @@ def live_regions(plan: Plan, view: InstanceView) -> list[str]:
     return [head for head, region in plan.regions.items() if head not in left and ready & set(region.nodes)]
 
 
-def _committed(entries: Iterable[JournalEntry]) -> list[Outcome]:
-    """The outcomes of a journal that count: what a later try dropped does not."""
-    outcomes: dict[str, Outcome] = {}
-    for entry in entries:
-        if entry.mode == "fresh":
-            outcomes.clear()
-        for dropped in entry.dropped:
-            outcomes.pop(dropped, None)
-        outcomes.update({outcome.id: outcome for outcome in entry.outcomes})
-    return list(outcomes.values())
-
-
 def _reachable(flow: TokenFlow) -> set[str]:
-    """Nodes that a token may still come to, the ones that hold one included."""
+    """Nodes that a token may still come to, at the root or in a map's items; the ones that hold one included."""
     found: set[str] = set()
     todo = flow.positions
     while todo:
@@ -101,25 +97,24 @@ def _reachable(flow: TokenFlow) -> set[str]:
         if name not in found:
             found.add(name)
             todo.extend(flow.graph.targets(name) - flow.stopped)
+            if isinstance(flow.graph.nodes[name], MapFork):
+                todo.extend(map_body(flow.graph, name).reachable)
     return found
 
 
-def _has_failed(outcome: Outcome) -> bool:
-    return outcome.failed or outcome.patch.get("_errorNode") == outcome.node
-
-
-def _errors(instance: Instance, outcomes: Sequence[Outcome]) -> tuple[Mapping[str, Any], ...]:
+def _errors(instance: Instance, visits: Iterable[ShownVisit]) -> tuple[Mapping[str, Any], ...]:
     """What ``log_error`` nodes wrote, every node that failed, and why the instance did if no node says it."""
     found: list[Mapping[str, Any]] = []
-    for outcome in outcomes:
+    for visit in visits:
+        outcome = visit.outcome
         found.extend(outcome.errors)
-        if _has_failed(outcome):
+        if has_failed(outcome):
             message = str(outcome.patch.get("_internalError") or f"the workflow ended at {outcome.node!r} as failed")
             found.append(
                 {
                     "code": "NODE_FAILED",
                     "message": message,
-                    "node": outcome.node,
+                    "node": visit.name,
                     "timestamp": iso(outcome.stamp),
                     "handled": not outcome.failed,
                 }
@@ -140,13 +135,16 @@ class _Nodes:
         view: InstanceView,
         requests: Iterable[RequestRecord],
         journals: Mapping[str, Sequence[JournalEntry]] | None,
+        *,
+        items: Sequence[ItemProgress],
     ) -> None:
         self._flow = flow
+        self._items = items
         self._instance = view.instance
         self._journals = journals
         self._carrier = carriers(plan.regions)
         self._ended = view.instance.status in ENDED
-        self._open = {r.node: r for r in requests if r.state == "open" and not self._ended}
+        self._open = {r.node: r for r in requests if r.state == "open" and not r.scope and not self._ended}
         self._ready = {ready.node: ready for ready in flow.ready()}
         self._reachable = _reachable(flow)
         self._visits: dict[str, list[Outcome]] = {}
@@ -156,7 +154,8 @@ class _Nodes:
     def node(self, name: str) -> NodeProgress:
         node = self._flow.graph.nodes[name]
         visits = self._visits.get(name, [])
-        described: dict[str, Any] = {"name": name, "type": node.type, "title": node.title or name}
+        here = counts(self._items, name)
+        described: dict[str, Any] = {"name": name, "type": node.type, "title": node.title or name, "items": here}
         if request := self._open.get(name):
             return NodeProgress(
                 **described, state="WAITING", visits=request.visit, since=request.created, request=request
@@ -165,7 +164,7 @@ class _Nodes:
             return NodeProgress(**described, state="RUNNING", visits=ready.visit, since=self._arrival(ready))
         if visits:
             last = visits[-1]
-            failed = _has_failed(last)
+            failed = has_failed(last)
             return NodeProgress(
                 **described,
                 state="FAILED" if failed else "SUCCEEDED",
@@ -175,6 +174,10 @@ class _Nodes:
                 edge=last.label,
                 reason=str(last.patch.get("_internalError", "")) if failed else "",
             )
+        if here:
+            of_items = [o for item in self._items for o in item.outcomes if o.node == name]
+            since = min((outcome.started for outcome in of_items), default=0)
+            return NodeProgress(**described, state=_least(here), visits=len(of_items), since=since)
         return NodeProgress(**described, state="PENDING" if self._may_come(name) else "SKIPPED")
 
     def _may_come(self, name: str) -> bool:
@@ -191,31 +194,52 @@ class _Nodes:
         return max(stamps, default=self._instance.started)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemJournals:
+    """Items of maps with their journals; ``in_all`` is how many there are, also of those that nobody looked at."""
+
+    looked_at: Sequence[tuple[MapItem, Sequence[JournalEntry]]] = ()
+    in_all: int = 0
+
+
+def _least(here: Mapping[AtNode, int]) -> NodeState:
+    """The state of the item that has come least far."""
+    order: tuple[AtNode, ...] = ("WAITING", "RUNNING", "FAILED", "SUCCEEDED")
+    return next(state for state in order if here.get(state))
+
+
 def progress(
     plan: Plan,
     view: InstanceView,
     requests: Sequence[RequestRecord],
     journals: Mapping[str, Sequence[JournalEntry]] | None = None,
+    items: ItemJournals | None = None,
 ) -> Progress:
     """Where the instance stands.
 
     ``journals`` are those of the :func:`live_regions`, by head: they show what a region has done before it
     leaves, and whether it has begun. Without them every node that holds its tokens counts as running.
     """
+    items = items or ItemJournals()
+    waiting = [(r.scope, r.node) for r in requests if r.state == "open" and view.instance.status not in ENDED]
+    states = ItemStates(plan.graph, waiting)
+    stand = tuple(states.item(item, journal) for item, journal in items.looked_at)
     flow = _flow_of(plan, view)
     for head, entries in (journals or {}).items():
         if all(exit_.region != head for exit_ in view.exits):
-            flow.apply_all(_committed(entries))
+            flow.apply_all(committed(entries))
     flow.status()
-    nodes = _Nodes(plan, flow, view, requests, journals)
-    outcomes = sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit))
+    nodes = _Nodes(plan, flow, view, requests, journals, items=stand)
+    visits = course(flow.outcomes.values(), stand)
     return Progress(
         instance=view.instance,
         nodes=tuple(nodes.node(name) for name in plan.graph.nodes),
-        visited=tuple(flow.visited()),
+        visited=tuple(visit.name for visit in visits),
         context=selected(flow.final_context(), None),
         requests=tuple(requests),
-        errors=_errors(view.instance, outcomes),
+        errors=_errors(view.instance, visits),
+        items=stand,
+        items_in_all=items.in_all,
     )
 
 
@@ -232,5 +256,5 @@ def progress_without_plan(view: InstanceView, requests: Sequence[RequestRecord])
         visited=tuple(outcome.node for outcome in outcomes),
         context=selected(context, None),
         requests=tuple(requests),
-        errors=_errors(view.instance, outcomes),
+        errors=_errors(view.instance, map(ShownVisit, outcomes)),
     )

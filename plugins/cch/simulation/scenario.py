@@ -10,17 +10,19 @@ from typing import Any
 from cch.definition.document import Document, read_document
 from cch.durations import parse_duration
 from cch.errors import DefinitionError, Problem
+from cch.interpreter.context import merge, nested
 
 #: What the top level of a scenario may hold.
 _KEYS = {
-    "name", "description", "workflow", "start", "correlation_id", "context", "objects", "capabilities", "events",
-    "expect", "time_scale", "count_per",
+    "name", "description", "workflow", "start", "correlation_id", "context", "lists", "objects", "capabilities",
+    "events", "expect", "time_scale", "count_per",
 }  # fmt: skip
 _ANSWER_KEYS = {
     "status", "payload", "after", "branch", "duplicate", "never", "malformed", "echo", "before", "out_of_order",
     "description",
 }  # fmt: skip
 _EVENT_KEYS = {"after", "payload", "branch", "status", "id", "description"}
+_LIST_KEYS = {"count", "item"}
 _EXPECT_KEYS = {"status", "visited", "context", "requests", "messages", "elapsed"}
 _DEFAULT_START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -91,6 +93,20 @@ class _Reader:
             return {}
         return value
 
+    def context(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The context, with the lists that are given by the number of their items."""
+        context = self.mapping(raw, "context", ())
+        for key, spec in self.mapping(raw, "lists", ()).items():
+            path = ("lists", key)
+            many = self.keys(spec, path, _LIST_KEYS)
+            count = many.get("count")
+            if not isinstance(count, int) or count < 0:
+                self.report(path, "a list needs the count of its items", "give count: 1000 and an item")
+                continue
+            items = [_numbered(many.get("item"), number) for number in range(1, count + 1)]
+            context = merge(context, nested(key, items))
+        return context
+
     def seconds(self, raw: Mapping[str, Any], path: tuple[str | int, ...]) -> float:
         try:
             return parse_duration(raw.get("after", 0))
@@ -157,6 +173,19 @@ class _Reader:
         return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+def _numbered(value: Any, number: int) -> Any:
+    """``value`` with ``{number}`` filled into its texts."""
+    match value:
+        case str():
+            return value.replace("{number}", str(number))
+        case dict():
+            return {key: _numbered(each, number) for key, each in value.items()}
+        case list():
+            return [_numbered(each, number) for each in value]
+        case _:
+            return value
+
+
 def read_scenario(text: str, file: str = "") -> Scenario:
     """Read one scenario.
 
@@ -171,7 +200,7 @@ def read_scenario(text: str, file: str = "") -> Scenario:
         workflow=str(raw.get("workflow", "")),
         start=reader.start(raw),
         correlation_id=str(raw.get("correlation_id", "")),
-        context=reader.mapping(raw, "context", ()),
+        context=reader.context(raw),
         objects=reader.mapping(raw, "objects", ()),
         answers=reader.answers(raw),
         events=reader.events(raw),

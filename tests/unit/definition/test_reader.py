@@ -138,14 +138,14 @@ def test_the_top_level_loads() -> None:
     """All keys above the nodes, and the digest of the text as it stands."""
     text = (
         "workflow_id: w-1.a\nworkflow_name: W\nschema_version: '1.1.2'\ndescription: d\ntags: [a]\nowner: o\n"
-        "timeout: 30d\nvisible: shared\nexecution: {granularity: workflow}\nx-team: 7\nentry_point: End\n"
+        "timeout: 30d\nexecution: {granularity: workflow}\nx-team: 7\nentry_point: End\n"
         "initial_context: {a: true, b: {type: string}}\nnodes: {End: {type: end}}\n"
     )
 
     definition = read_definition(text, "f.yaml")
 
     assert (definition.workflow_id, definition.schema_version, definition.timeout) == ("w-1.a", "1.1.2", 30 * 86400)
-    assert (definition.tags, definition.owner, definition.visible) == (("a",), "o", "shared")
+    assert (definition.tags, definition.owner) == (("a",), "o")
     assert definition.granularity == "workflow"
     assert definition.required == {"a": True, "b": {"type": "string"}}
     assert definition.digest == hashlib.sha256(text.encode()).hexdigest()
@@ -265,3 +265,15 @@ def test_two_files_with_one_id_are_reported_on_the_second() -> None:
 
     assert list(good) == ["a.yaml"]
     assert [(p.code, p.file) for p in problems] == [("CCH-G007", "b.yaml"), ("CCH-D001", "c.yaml")]
+
+
+def test_one_id_is_reported_also_where_a_twin_has_errors_of_its_own() -> None:
+    """Whoever mends the other errors must not meet this one only afterwards."""
+    text = "workflow_id: same\nworkflow_name: W\nentry_point: E\nnodes: {E: {type: end}}\n"
+    broken = text.replace("entry_point: E", "entry_point: F")
+
+    _, first_is_broken = check_all({"a.yaml": broken, "b.yaml": text})
+    _, second_is_broken = check_all({"a.yaml": text, "b.yaml": broken})
+
+    assert [(p.code, p.file) for p in first_is_broken] == [("CCH-G001", "a.yaml"), ("CCH-G007", "b.yaml")]
+    assert [(p.code, p.file) for p in second_is_broken] == [("CCH-G007", "b.yaml"), ("CCH-G001", "b.yaml")]

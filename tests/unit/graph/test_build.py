@@ -109,6 +109,34 @@ def test_a_map_closes_the_join_named_after_it() -> None:
     assert graph.join_arrivals["J"] == {"M": {"M"}}
 
 
+def test_an_end_behind_a_join_does_not_close_its_branch() -> None:
+    """A map in a map's body fails past its join to where the outer body ends: no loop comes of that."""
+    graph = graph_of(
+        "Outer: {type: map_fork, input_list_key: l, branch_key: id, branch_entry_node: Inner}\n"
+        "Inner: {type: map_fork, input_list_key: current_map_item.l, branch_key: id, branch_entry_node: Body,"
+        " on_failure: Held}\n"
+        "Body: {type: end_branch}\n"
+        "Inner_Done: {type: join, join_branches: [Inner], on_success: Out}\n"
+        "Held: {type: set_state, on_success: Out}\nOut: {type: end_branch}\n"
+        "Outer_Done: {type: join, join_branches: [Outer], on_success: Done}" + END
+    )
+
+    assert implied(graph) == {("Inner", "all_items", "Inner_Done"), ("Outer", "all_items", "Outer_Done")}
+    assert graph.cycles == ()
+
+
+def test_a_branch_in_a_loop_is_closed_although_its_join_leads_back_to_it() -> None:
+    """What the join leads to by way of its own branches is not behind it."""
+    graph = graph_of(
+        "F: {type: fork, branches: [A, B]}\n"
+        "A: {type: set_state, on_success: Out}\nB: {type: set_state, on_success: Out}\nOut: {type: end_branch}\n"
+        "J: {type: join, join_branches: [A, B], on_success: Again}\n"
+        "Again: {type: condition, condition_on_key: k, branches: {yes: F, _default: Done}}" + END
+    )
+
+    assert implied(graph) == {("Out", "end_of_branch", "J")}
+
+
 def test_ways_to_nodes_that_do_not_exist_are_left_out() -> None:
     """The checks report them; the graph stays usable."""
     graph = graph_of("A: {type: entry, next: Nowhere}\n")

@@ -12,7 +12,7 @@ from airflow_rules import AirflowRun
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted import ScriptedHost
-from strategies import Scenario, scenarios
+from strategies import Scenario, cyclic_scenarios, scenarios
 
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
@@ -75,3 +75,19 @@ def test_clocks_change_nothing_where_branches_write_their_own_keys(scenario: Sce
     assert {k: v for k, v in flow.final_context().items() if k not in timed} == {
         k: v for k, v in one.final_context().items() if k not in timed
     }
+
+
+@given(scenario=cyclic_scenarios(), seed=st.integers(0, 2**16))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_airflow_and_one_region_agree_about_loops_and_maps(scenario: Scenario, seed: int) -> None:
+    """Every visit of every turn is the same, whether a loop is a task of its own or a part of one large region."""
+    one = run_as_one(scenario)
+    status = one.status()
+
+    run = run_in_airflow(scenario, seed)
+    flow = run.flow()
+
+    assert (flow.status(), steps(flow)) == (status, steps(one))
+    assert flow.final_context() == one.final_context()
+    assert run.unfinished == []
+    assert (run.state == "failed") == (status == "failed")

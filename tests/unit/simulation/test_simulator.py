@@ -167,6 +167,8 @@ def test_a_capability_without_answers_is_named() -> None:
         ("start: monday", "not ISO 8601"),
         ("expect: {visits: []}", "unknown key 'visits'"),
         ("context: [1]", "must be a mapping"),
+        ("lists: {a: {item: 1}}", "needs the count"),
+        ("lists: {a: {count: 1, each: 2}}", "unknown key 'each'"),
     ],
 )
 def test_a_bad_scenario_says_what_and_where(text: str, words: str) -> None:
@@ -176,6 +178,17 @@ def test_a_bad_scenario_says_what_and_where(text: str, words: str) -> None:
 
     assert words in str(caught.value)
     assert "s.yaml:1:" in str(caught.value)
+
+
+def test_a_long_list_is_written_as_one_item() -> None:
+    """``lists`` puts numbered items into the context, beside what is there, at a dotted key."""
+    scenario = read_scenario(
+        "context: {c: {name: x}}\nlists: {c.items: {count: 2, item: {id: 'i-{number}', tags: ['{number}'], w: 3}}}"
+    )
+
+    assert scenario.context == {
+        "c": {"name": "x", "items": [{"id": "i-1", "tags": ["1"], "w": 3}, {"id": "i-2", "tags": ["2"], "w": 3}]}
+    }
 
 
 @pytest.mark.parametrize(

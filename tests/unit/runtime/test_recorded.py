@@ -1,0 +1,332 @@
+"""Ledgers that were recorded half-way, by the code of their day, go on with the code of today.
+
+``CCH_RECORD=1 pytest tests/unit/runtime/test_recorded.py`` records those that are missing. One that is there must never
+be written anew: instances of that kind are running somewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import World, eventually, open_memory_platform
+
+from cch.ledger.records import RequestRecord
+from cch.runtime.inspection import Inspector
+from cch.runtime.platform import Platform
+from cch.runtime.progress import live_regions
+from cch.testing.memory_store import MemoryBlobs, MemoryStore
+
+RECORDED = Path(__file__).resolve().parents[2] / "data" / "ledgers"
+INSTANCE = "11111111-1111-4111-8111-111111111111"
+#: 2026-01-05T08:00:00Z in ms.
+NOW = 1_767_600_000_000
+DAY = 86_400_000
+SEQUENCE = """
+workflow_id: sequence
+workflow_name: One after the other, side by side
+entry_point: Begin
+initial_context: [shipmentId]
+nodes:
+  Begin: {type: set_state, static_outputs: {stage: begun}, on_success: Ask}
+  Ask: {type: async_request, capability_id: a#ask, timeout: 30d, on_response: Split, on_failure: Failed}
+  Split: {type: fork, branches: [Left, Right]}
+  Left: {type: async_request, capability_id: a#left, timeout: 30d, on_response: Left_End, on_failure: Left_End}
+  Left_End: {type: end_branch}
+  Right: {type: async_request, capability_id: a#right, timeout: 30d, on_response: Right_End, on_failure: Right_End}
+  Right_End: {type: end_branch}
+  Both: {type: join, join_branches: [Left, Right], on_success: Last}
+  Last: {type: async_request, capability_id: a#last, timeout: 30d, on_response: Done, on_failure: Failed}
+  Failed: {type: end, status: failed}
+  Done: {type: end}
+"""
+LOOP = """
+workflow_id: loop
+workflow_name: A person corrects it
+entry_point: Ask
+nodes:
+  Ask:
+    type: async_request
+    capability_id: a#ask
+    timeout: 30d
+    retry: {max_attempts: 2, "on": [BUSY]}
+    on_response: Check
+    on_failure: Failed
+  Check: {type: condition, condition_on_key: status, branches: {SUCCESS: Done, ERROR: Correct}}
+  Correct: {type: event_wait, event_key: messages, timeout: 30d, on_event: Clear, on_timeout: Failed}
+  Clear: {type: set_state, static_outputs: {status: null}, on_success: Ask}
+  Failed: {type: end, status: failed}
+  Done: {type: end}
+"""
+MAP = """
+workflow_id: map
+workflow_name: A map in a map
+entry_point: Packs
+nodes:
+  Packs: {type: map_fork, execution: inline, input_list_key: packs, branch_key: id, branch_entry_node: Lines}
+  Lines:
+    type: map_fork
+    input_list_key: current_map_item.lines
+    item_key: line
+    branch_key: lineNo
+    branch_entry_node: Classify
+  Classify: {type: async_request, capability_id: a#classify, timeout: 30d, on_response: Line_End, on_failure: Line_End}
+  Line_End: {type: end_branch}
+  All_Lines: {type: join, join_branches: [Lines], on_success: File}
+  File: {type: async_request, capability_id: a#file, timeout: 30d, on_response: Released, on_failure: Pack_End}
+  Released: {type: event_wait, event_key: released, timeout: 30d, on_event: Pack_End, on_timeout: Pack_End}
+  Pack_End: {type: end_branch}
+  All_Packs: {type: join, join_branches: [Packs], destination: results, on_success: Done}
+  Done: {type: end}
+"""
+SCHEDULED = """
+workflow_id: scheduled
+workflow_name: At its date
+entry_point: File
+nodes:
+  File:
+    type: scheduled_request
+    capability_id: a#file
+    schedule_parameters: {date_context_key: date}
+    on_schedule_set: {filing: SCHEDULED}
+    timeout: 30d
+    on_success: Told
+    on_response: Mark
+    on_failure: Failed
+  Told: {type: end}
+  Mark: {type: set_state, static_outputs: {filing: FILED}, on_success: Done}
+  Failed: {type: end, status: failed}
+  Done: {type: end}
+"""
+ERROR = ("ERROR", {"messages": [{"code": "HITL"}]})
+BUSY = ("ERROR", {"messages": [{"code": "BUSY"}]})
+
+
+def ok(**payload: Any) -> tuple[str, dict[str, Any]]:
+    return "SUCCESS", payload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A definition, and what happens before and after the recording.
+
+    Answers are by request key without the instance; ``waiting`` are the keys of the requests, and ``for_events`` the
+    (branch, node) of the waits that are open when the recording is made. ``expected`` is how it ends.
+    """
+
+    text: str
+    context: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
+    for_events: frozenset[tuple[str, str]] = frozenset()
+    after: Mapping[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    events: tuple[tuple[str, dict[str, Any]], ...] = ()
+    later: int = 0
+    visited: Mapping[str, int] = field(default_factory=dict)
+    expected: Mapping[str, Any] = field(default_factory=dict)
+
+
+LINES = [{"id": "p-1", "lines": [{"lineNo": 1}, {"lineNo": 2}]}, {"id": "p-2", "lines": [{"lineNo": 3}]}]
+STORIES = {
+    "sequence": Story(
+        text=SEQUENCE,
+        context={"shipmentId": "S-1"},
+        before={"Ask/1": ok(asked=1), "Left/1": ok(left=1)},
+        waiting=frozenset({"Right/1"}),
+        after={"Right/1": ok(right=1), "Last/1": ok(last=1)},
+        visited={"Begin": 1, "Ask": 1, "Left": 1, "Right": 1, "Both": 1, "Last": 1, "Done": 1},
+        expected={"stage": "begun", "left": 1, "right": 1, "last": 1},
+    ),
+    "loop_waits_for_a_person": Story(
+        text=LOOP,
+        before={"Ask/1": BUSY},
+        for_events=frozenset({("", "Correct")}),
+        events=(("", {"messages": [], "corrected": True}),),
+        after={"Ask/2": ok(enriched=1)},
+        visited={"Ask": 2, "Check": 2, "Correct": 1, "Clear": 1, "Done": 1},
+        expected={"enriched": 1, "corrected": True, "status": "SUCCESS"},
+    ),
+    "map_in_a_map": Story(
+        text=MAP,
+        context={"packs": LINES},
+        before={"1/Classify/1": ok(hs="a"), "3/Classify/1": ok(hs="c"), "p-2/File/1": ok(entry=2)},
+        waiting=frozenset({"2/Classify/1"}),
+        for_events=frozenset({("p-2", "Released")}),
+        after={"2/Classify/1": ok(hs="b"), "p-1/File/1": ok(entry=1)},
+        events=(("p-2", {"released": 2}), ("p-1", {"released": 1})),
+        visited={"Packs": 1, "All_Packs": 1, "Done": 1, "Classify[1]": 1, "Classify[2]": 1, "File[p-2]": 1},
+        expected={
+            "results": [
+                {
+                    "id": "p-1", "lines": [{"lineNo": 1, "hs": "a", "status": "SUCCESS"},
+                                           {"lineNo": 2, "hs": "b", "status": "SUCCESS"}],
+                    "entry": 1, "released": 1, "status": "SUCCESS",
+                },
+                {
+                    "id": "p-2", "lines": [{"lineNo": 3, "hs": "c", "status": "SUCCESS"}],
+                    "entry": 2, "released": 2, "status": "SUCCESS",
+                },
+            ]
+        },
+    ),
+    "scheduled": Story(
+        text=SCHEDULED,
+        context={"date": "2026-01-15T08:00:00Z"},
+        after={"File/2": ok(number=7)},
+        later=11 * DAY,
+        visited={"File": 2, "Told": 1, "Mark": 1, "Done": 1},
+        expected={"filing": "FILED", "number": 7},
+    ),
+}  # fmt: skip
+
+
+class Told(World):
+    """A world whose capabilities answer by request key, and say nothing to requests without an answer."""
+
+    told: dict[str, tuple[str, dict[str, Any]]]
+
+    async def serve(self) -> None:
+        platform = self.platform
+        requests = await platform.queues.find(platform.settings.names.fallback_queue)
+        assert requests is not None
+        while True:
+            for received in await requests.receive(0.05):
+                header = json.loads(received.body)["header"]
+                key = header["requestKey"].partition("/")[2]
+                if key in self.told:
+                    await self.reply(header["commandId"], json.loads(received.body)["body"]["capability_id"], key)
+            await asyncio.sleep(0)
+
+    async def reply(self, command_id: str, source: str, key: str) -> None:
+        status, payload = self.told[key]
+        queue = await self.platform.queues.find(self.platform.settings.names.reply_queue)
+        assert queue is not None
+        command = {
+            "type": "ASYNC_RESP", "id": f"reply to {command_id}", "source": f"Capability:{source}", "status": status,
+            "timestamp": "2026-01-05T08:00:00Z", "payload": payload, "inReplyTo": command_id,
+        }  # fmt: skip
+        await queue.send(json.dumps({"workflowInstanceId": self.instance, "command": command}))
+
+    async def open_requests(self) -> dict[str, RequestRecord]:
+        found = await self.platform.ledger.requests_of(self.instance)
+        return {
+            "/".join(filter(None, [r.branch, r.node, str(r.visit)])): r
+            for r in found
+            if r.state == "open" and r.sent_at
+        }
+
+    async def open_waits(self) -> set[tuple[str, str]]:
+        ledger = self.platform.ledger
+        branches = ["", *await ledger.instances.branches(self.instance)]
+        waits = [wait for branch in branches for wait in await ledger.waits.of_box(self.instance, branch)]
+        return {(wait.branch, wait.node) for wait in waits if wait.state == "open"}
+
+    async def run_all(self) -> None:
+        while heads := live_regions(self.plan, await self.view()):
+            await asyncio.gather(*(self.execute(head) for head in heads))
+
+
+def as_json(store: MemoryStore) -> list[dict[str, Any]]:
+    """Items as JSON values, sets as lists in an object, without what belongs to a process."""
+    items = [item for part in store._partitions.values() for item in part.values()]
+    return [
+        {key: {"set": sorted(value)} if isinstance(value, frozenset) else value for key, value in item.items()}
+        for item in sorted(items, key=lambda item: (item["PK"], item["SK"]))
+        if not item["PK"].startswith(("ROUTER#", "WAKE#"))
+    ]
+
+
+def fill(store: MemoryStore, items: list[dict[str, Any]]) -> None:
+    for item in items:
+        plain = {key: frozenset(value["set"]) if isinstance(value, dict) else value for key, value in item.items()}
+        store._partitions.setdefault(item["PK"], {})[item["SK"]] = plain
+
+
+def clock_from(now: int) -> Callable[[], int]:
+    begun = time.monotonic()
+    return lambda: now + int((time.monotonic() - begun) * 1000)
+
+
+def told(platform: Platform, story: Story, answers: Mapping[str, Any]) -> Told:
+    world = Told(platform, story.text, context=dict(story.context), instance=INSTANCE)
+    world.told = dict(answers)
+    return world
+
+
+async def half_way(world: Told, story: Story) -> bool:
+    """Whether the instance stands where it is to be recorded."""
+    if story.later:
+        journal = await world.platform.ledger.store.scan("RGN#")
+        return len(journal) > 1
+    return frozenset(await world.open_requests()) == story.waiting and await world.open_waits() == story.for_events
+
+
+async def record(name: str, story: Story, tmp_path: Path) -> None:
+    """Run the first half and write the ledger down as it is then."""
+    store = MemoryStore()
+    async with open_memory_platform(tmp_path, story.text, store=store, clock=clock_from(NOW)) as platform:
+        world = told(platform, story, story.before)
+        await world.create()
+        work = [asyncio.create_task(world.serve()), asyncio.create_task(world.run_all())]
+        await eventually(lambda: half_way(world, story))
+        for task in work:
+            task.cancel()
+        blobs = platform.ledger.journal._payloads._blobs
+        assert isinstance(blobs, MemoryBlobs)
+        content = {"definition": story.text, "items": as_json(store), "blobs": blobs.texts}
+    RECORDED.mkdir(parents=True, exist_ok=True)
+    (RECORDED / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_a_recorded_instance_goes_on_to_its_end(tmp_path: Path, name: str) -> None:
+    """What was recorded is read, nothing is done or asked again, and the rest happens as if nothing had been."""
+    story, file = STORIES[name], RECORDED / f"{name}.json"
+    if os.environ.get("CCH_RECORD") and not file.exists():
+        (tmp_path / "record").mkdir()
+        await record(name, story, tmp_path / "record")
+    recorded = json.loads(file.read_text())
+    store = MemoryStore()
+    fill(store, recorded["items"])
+    clock = clock_from(NOW + story.later)
+    async with open_memory_platform(tmp_path, recorded["definition"], store=store, clock=clock) as platform:
+        world = told(platform, story, story.after)
+        world.text = recorded["definition"]
+        world.define()
+        for queue in (platform.settings.names.reply_queue, platform.settings.names.command_queue):
+            platform.queues.make(queue)._numbers = itertools.count(1000)  # type: ignore[attr-defined]
+        assert frozenset(await world.open_requests()) == story.waiting
+        assert await world.open_waits() == story.for_events
+        asked_before = len(await platform.ledger.requests_of(INSTANCE))
+        seen = await Inspector(platform).look(INSTANCE)
+        assert seen is not None
+        assert not seen.ended
+
+        server, work = asyncio.create_task(world.serve()), asyncio.create_task(world.run_all())
+        for key, request in (await world.open_requests()).items():
+            await world.reply(request.command_id, request.source, key)
+        for branch, payload in story.events:
+            await world.event(payload, branch=branch)
+        await asyncio.wait_for(work, 10)
+        server.cancel()
+        with suppress(asyncio.CancelledError):
+            await server
+
+        seen = await Inspector(platform).look(INSTANCE)
+        assert seen is not None
+        assert seen.instance.status == "completed"
+        visits = Counter(seen.visited)
+        assert {node: visits[node] for node in story.visited} == story.visited
+        assert {key: seen.context[key] for key in story.expected} == story.expected
+        new = {*story.after} - story.waiting
+        assert len(await platform.ledger.requests_of(INSTANCE)) == asked_before + len(new)
