@@ -41,7 +41,6 @@ class AirflowRun:
     states: dict[str, State] = field(default_factory=dict)
     followed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
-    skipped_themselves: list[str] = field(default_factory=list)
     _endings: dict[str, _Ending] = field(default_factory=dict)
     _parents: dict[str, list[str]] = field(default_factory=dict)
 
@@ -86,6 +85,8 @@ class AirflowRun:
         failed = found.count("failed") + found.count("upstream_failed")
         done = success + skipped + failed
         verdicts: list[State | Literal["ready"]] = []
+        if self.plan.tasks[task].rule == "all_done":
+            return ["ready"] if done == len(found) else []
         if failed:
             verdicts.append("upstream_failed")
         elif self.plan.tasks[task].rule == "all_success":
@@ -110,7 +111,8 @@ class AirflowRun:
         """What ``cch.runtime.execution`` does, with the exits that are there when the task starts."""
         region, flow = self.plan.regions[head], self.flow()
         if not RegionRun.may_begin(region, flow):
-            self.skipped_themselves.append(head)
+            if region.mapped and (head in flow.stopped or flow.may_reach(head)):
+                return _Ending("failed")
             return _Ending("skipped")
         await RegionRun(region, flow, ScriptedHost(self.scenario.script, self.clock)).run()  # type: ignore[arg-type]
         outcomes = tuple(o for o in flow.outcomes.values() if o.node in region.nodes)

@@ -77,14 +77,16 @@ def test_clocks_change_nothing_where_branches_write_their_own_keys(scenario: Sce
     }
 
 
-@given(scenario=cyclic_scenarios(), seed=st.integers(0, 2**16))
+@given(scenario=cyclic_scenarios(), seed=st.integers(0, 2**16), granularity=GRANULARITIES)
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-def test_airflow_and_one_region_agree_about_loops_and_maps(scenario: Scenario, seed: int) -> None:
+def test_airflow_and_one_region_agree_about_loops_and_maps(
+    scenario: Scenario, seed: int, granularity: Granularity
+) -> None:
     """Every visit of every turn is the same, whether a loop is a task of its own or a part of one large region."""
     one = run_as_one(scenario)
     status = one.status()
 
-    run = run_in_airflow(scenario, seed)
+    run = run_in_airflow(scenario, seed, granularity)
     flow = run.flow()
 
     assert (flow.status(), steps(flow)) == (status, steps(one))
