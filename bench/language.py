@@ -23,6 +23,20 @@ nodes:
   Again: {type: condition, condition_on_key: go, max_visits: 5000, branches: {"on": Ask, _default: E}}
   E: {type: end}
 """
+FORKED = """
+workflow_id: forked
+workflow_name: Two branches in a loop
+entry_point: Both
+nodes:
+  Both: {type: fork, branches: [Left, Right], max_visits: 5000}
+  Left: {type: async_request, capability_id: x#y, on_response: Left_End, max_visits: 5000}
+  Left_End: {type: end_branch, max_visits: 5000}
+  Right: {type: async_request, capability_id: x#z, on_response: Right_End, max_visits: 5000}
+  Right_End: {type: end_branch, max_visits: 5000}
+  Join: {type: join, join_branches: [Left, Right], on_success: Again, max_visits: 5000}
+  Again: {type: condition, condition_on_key: go, max_visits: 5000, branches: {"on": Both, _default: E}}
+  E: {type: end}
+"""
 MAP = """
 workflow_id: map
 workflow_name: Map
@@ -70,10 +84,12 @@ def measure_language() -> Figures:
     """Transitions/s of the simulator, and the time to check a definition of 500 nodes."""
     answers = ", ".join(['{payload: {go: "on"}}'] * (VISITS - 1) + ["{payload: {go: off}}"])
     loop = _simulated(LOOP, f"capabilities: {{x#y: [{answers}]}}")
+    forked = _simulated(FORKED, f"capabilities: {{x#y: [{answers}], x#z: [{{payload: {{}}}}]}}")
     items = ", ".join(f"{{id: i{number}}}" for number in range(ITEMS))
     mapped = _simulated(MAP, f"context: {{items: [{items}]}}\ncapabilities: {{x#y: [{{payload: {{done: true}}}}]}}")
     rows = [
         (f"a loop of {VISITS:,} visits", (loop[0], loop[1], loop[0] / loop[1])),
+        (f"{VISITS:,} visits of two branches in a loop", (forked[0], forked[1], forked[0] / forked[1])),
         (f"a map of {ITEMS:,} items", (mapped[0], mapped[1], mapped[0] / mapped[1])),
     ]
     return Figures(

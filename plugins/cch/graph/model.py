@@ -46,6 +46,11 @@ class Graph:
         return self.definition.entry_point
 
     @functools.cached_property
+    def order(self) -> Mapping[str, int]:
+        """Node → its place in the definition."""
+        return {name: index for index, name in enumerate(self.nodes)}
+
+    @functools.cached_property
     def _outgoing(self) -> Mapping[str, tuple[Edge, ...]]:
         table: dict[str, list[Edge]] = {name: [] for name in self.nodes}
         for edge in self.edges:

@@ -9,6 +9,7 @@ task executes several regions; then all hosts agree whatever the timing.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -146,8 +147,7 @@ class TokenFlow:
             if not dead:
                 break
             self._tokens = [token for token in self._tokens if token.target not in dead]
-        order = {name: index for index, name in enumerate(self.graph.nodes)}
-        return [self._ready(name) for name in sorted(settled, key=order.__getitem__)]
+        return [self._ready(name) for name in sorted(settled, key=self.graph.order.__getitem__)]
 
     def _ready(self, name: str) -> Ready:
         parents = tuple(sorted({token.source for token in self._arrived(name) if token.source}))
@@ -160,25 +160,22 @@ class TokenFlow:
         arrivals = self.graph.join_arrivals[name]
         return all(came_from & sources for sources in arrivals.values())
 
-    def past(self, parents: Iterable[str]) -> list[Outcome]:
-        """Everything that led to these outcomes, themselves included, by stamp."""
-        seen: dict[str, Outcome] = {}
-        todo = [parent for parent in parents if parent]
-        while todo:
-            key = todo.pop()
-            if key not in seen and key in self.outcomes:
-                seen[key] = self.outcomes[key]
-                todo.extend(seen[key].parents)
-        return sorted(seen.values(), key=_order)
-
     def context(self, parents: tuple[str, ...]) -> Mapping[str, Any]:
-        """What a node that takes tokens from these outcomes sees."""
-        if not parents:
-            return self.initial
-        if len(parents) == 1:
-            return self._after[parents[0]]
-        seen = dict(self.initial)
-        for outcome in self.past(parents):
+        """What a node that takes tokens from these outcomes sees: all that led to them, by stamp.
+
+        Goes back from the newest until one outcome is left: what that one saw, every other one here has built upon.
+        """
+        known = {parent: self.outcomes[parent] for parent in parents if parent in self.outcomes}
+        newest = sorted(known.values(), key=_order)
+        later: list[Outcome] = []
+        while len(newest) > 1:
+            later.append(newest.pop())
+            for parent in later[-1].parents:
+                if parent in self.outcomes and parent not in known:
+                    known[parent] = self.outcomes[parent]
+                    bisect.insort(newest, known[parent], key=_order)
+        seen = self._after[newest[0].id] if newest else self.initial
+        for outcome in reversed(later):
             seen = merge(seen, outcome.patch)
         return seen
 

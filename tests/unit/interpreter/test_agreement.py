@@ -17,6 +17,7 @@ from strategies import Scenario, cyclic_scenarios, scenarios
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
 from cch.graph.regions import Region
+from cch.interpreter.context import merge
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.region import RegionRun
 
@@ -93,3 +94,23 @@ def test_airflow_and_one_region_agree_about_loops_and_maps(
     assert flow.final_context() == one.final_context()
     assert run.unfinished == []
     assert (run.state == "failed") == (status == "failed")
+
+
+@given(scenario=st.one_of(scenarios(), cyclic_scenarios()))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+def test_a_node_sees_all_that_led_to_it_by_stamp(scenario: Scenario) -> None:
+    """However many branches and turns came together: nothing is missing, and the later one wins."""
+    flow = run_as_one(scenario)
+
+    for outcome in flow.outcomes.values():
+        led = {}
+        todo = list(outcome.parents)
+        while todo:
+            parent = flow.outcomes[todo.pop()]
+            if parent.id not in led:
+                led[parent.id] = parent
+                todo.extend(parent.parents)
+        seen = dict(flow.initial)
+        for earlier in sorted(led.values(), key=lambda o: (o.stamp, o.node, o.visit)):
+            seen = merge(seen, earlier.patch)
+        assert flow.context(outcome.parents) == seen
