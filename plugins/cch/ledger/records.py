@@ -80,11 +80,14 @@ class MapItem:
     key: RegionKey
 
     @property
-    def made_by(self) -> tuple[str, int, int]:
-        """(path of the scope that the map is in, its visit, the generation of that scope's journal)."""
+    def made_by(self) -> tuple[str, int, int | None]:
+        """(path of the scope that the map is in, its visit, the generation of that scope's journal).
+
+        An item that has a task of its own belongs to no generation: None.
+        """
         where, _, generation = self.key.scope.removesuffix(f"[{self.branch}]").rpartition("@")
         where, _, visit = where.rpartition("#")
-        return where.removesuffix(f"/{self.node}"), int(visit), int(generation)
+        return where.removesuffix(f"/{self.node}"), int(visit), int(generation) if generation.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,8 +58,8 @@ def current(items: Iterable[MapItem]) -> list[MapItem]:
     for item in items:
         where, _, generation = item.made_by
         place = (item.key.region, where, item.node)
-        newest[place] = max(generation, newest.get(place, 0))
-    return [i for i in items if i.made_by[2] == newest[i.key.region, i.made_by[0], i.node]]
+        newest[place] = max(generation or 0, newest.get(place, 0))
+    return [i for i in items if i.made_by[2] in (None, newest[i.key.region, i.made_by[0], i.node])]
 
 
 class ItemStates:

@@ -139,11 +139,13 @@ async def test_of_thousands_of_items_the_first_are_looked_at(platform: Platform)
 def test_items_of_an_earlier_generation_do_not_count() -> None:
     """A region that was run anew has made its maps' items anew; names with odd characters are read right."""
 
-    def item(branch: str, generation: int, visit: int = 1) -> MapItem:
+    def item(branch: str, generation: int | str, visit: int = 1) -> MapItem:
         scope = f"/A#b@c#{visit}@{generation}[{branch}]"
         return MapItem(node="A#b@c", index=0, branch=branch, key=RegionKey(instance="i", region="R", scope=scope))
 
     old, new, again = item("x@1[y]", 0), item("x@1[y]", 1), item("z", 1, visit=2)
+    of_a_task = item("t", "task")
 
     assert new.made_by == ("", 1, 1)
-    assert current([old, new, again]) == [new, again]
+    assert of_a_task.made_by == ("", 1, None)
+    assert current([old, new, again, of_a_task]) == [new, again, of_a_task]
