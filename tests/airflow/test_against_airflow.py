@@ -34,18 +34,19 @@ from cch.ledger.ledger import Ledger  # noqa: E402
 from cch.ledger.records import instance_id_of_run  # noqa: E402
 from cch.runtime import execution, host  # noqa: E402
 from cch.runtime.host import LedgerHost  # noqa: E402
+from cch.runtime.mapped import ItemHost, ResultsHost  # noqa: E402
 from cch.runtime.platform import Platform, open_catalogue, use_opener  # noqa: E402
 from cch.settings import load_settings  # noqa: E402
 from cch.testing.memory_queue import MemoryQueues  # noqa: E402
 from cch.testing.memory_store import MemoryBlobs, MemoryStore  # noqa: E402
 
 
-def scripted_host(script: Mapping[str, Any]) -> type[LedgerHost]:
-    """The host of real runs, whose capabilities answer as the script says."""
+def scripted_hosts(script: Mapping[str, Any]) -> dict[type[LedgerHost], type[LedgerHost]]:
+    """The hosts of real runs, with capabilities that answer as the script says."""
 
-    class Scripted(LedgerHost):
+    class Scripted:
         async def request(self, request: Request) -> Answer:
-            return await ScriptedHost(script, self.now).request(request)
+            return await ScriptedHost(script, self.now).request(request)  # type: ignore[attr-defined]
 
         async def wait_event(self, query: EventQuery) -> EventAnswer:
             return await ScriptedHost(script).wait_event(query)
@@ -56,7 +57,9 @@ def scripted_host(script: Mapping[str, Any]) -> type[LedgerHost]:
         async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
             return await ScriptedHost(script).library(function_id, parameters, context)
 
-    return Scripted
+    return {
+        kind: type(f"Scripted{kind.__name__}", (Scripted, kind), {}) for kind in (LedgerHost, ItemHost, ResultsHost)
+    }
 
 
 def as_one_region(scenario: Scenario) -> TokenFlow:
@@ -85,9 +88,10 @@ def on_airflow(scenario: Scenario, definitions: Path, monkeypatch: pytest.Monkey
         )
 
     previous = use_opener(memory_platform)
-    scripted = scripted_host(scenario.script)
-    monkeypatch.setattr(execution, "LedgerHost", scripted)
-    monkeypatch.setattr(host, "LedgerHost", scripted)  # items of maps
+    for kind, scripted in scripted_hosts(scenario.script).items():
+        monkeypatch.setattr(execution, kind.__name__, scripted)
+        if kind is LedgerHost:
+            monkeypatch.setattr(host, "LedgerHost", scripted)  # items of maps
     try:
         (dag,) = [dag for dag in workflow_dags() if dag.dag_id == "random"]
         run = dag.test(run_conf=dict(scenario.context))

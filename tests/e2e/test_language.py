@@ -107,6 +107,7 @@ def test_a_scheduled_request_whose_date_has_passed_is_sent_at_once(stack: Stack)
         ("import_correction_v1/a-person-resolves-it", "0.0001"),
         ("filing_packs_v1/released-after-weeks", "0.000005"),
         ("filing_packs_v1/one-pack-fails", "0.001"),
+        ("consolidation_v1/all-houses-are-filed", "0.001"),
     ],
 )
 def test_a_scenario_gives_the_same_on_airflow(stack: Stack, scenario: str, scale: str) -> None:
