@@ -16,6 +16,7 @@ from rich.table import Table
 from bench.figures import Figures
 from bench.language import measure_language
 from bench.parsing import measure_parsing
+from bench.regions import measure_regions
 from bench.router import measure_router
 from bench.workflow import measure_workflow
 
@@ -23,6 +24,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "language": measure_language,
     "router": measure_router,
     "parsing": measure_parsing,
+    "regions": measure_regions,
     "workflow": measure_workflow,
 }
 

@@ -160,7 +160,8 @@ def _hot_loops(graph: Graph, document: Document) -> Iterator[Problem]:
 def _map_bodies(graph: Graph, document: Document) -> Iterator[Problem]:
     for name, node in graph.nodes.items():
         if isinstance(node, MapFork) and node.branch_entry_node in graph.nodes:
-            body = {node.branch_entry_node} | graph.ahead[node.branch_entry_node]
+            entry, rest = node.branch_entry_node, nx.restricted_view(graph.digraph, [name], [])
+            body = {entry} | (nx.descendants(rest, entry) if entry != name else set())
             if not any(isinstance(graph.nodes[n], End | EndBranch) for n in body):
                 yield _problem(
                     document, name, "CCH-G006", f"the body of map {name!r} never ends",

@@ -138,16 +138,41 @@ class Graph:
         return frozenset(back)
 
     @functools.cached_property
+    def _loops(self) -> Mapping[str, frozenset[str]]:
+        """For each node to which a loop is closed, the nodes of that loop."""
+        loops: dict[str, set[str]] = {}
+        for source, header in self.closing:
+            loop = loops.setdefault(header, {header})
+            todo = [source]
+            while todo:
+                name = todo.pop()
+                if name not in loop:
+                    loop.add(name)
+                    todo.extend(edge.source for edge in self._incoming[name])
+        return {header: frozenset(loop) for header, loop in loops.items()}
+
+    @functools.cached_property
     def ahead(self) -> Mapping[str, frozenset[str]]:
-        """For each node, the nodes that come after it when no loop is closed."""
-        forward: nx.DiGraph[str] = nx.DiGraph()
-        forward.add_nodes_from(self.nodes)
-        forward.add_edges_from(pair for edge in self.edges if (pair := (edge.source, edge.target)) not in self.closing)
-        after: dict[str, frozenset[str]] = {}
-        for name in reversed(list(nx.topological_sort(forward))):
-            children = list(forward.successors(name))
-            after[name] = frozenset(children).union(*(after[child] for child in children))
-        return after
+        """For each node, the nodes that a token at it may come to without closing a loop that they are in.
+
+        No two nodes are ahead of each other, nor several in a ring: what leads from one to the next around a loop
+        closes it where it began.
+        """
+        after: dict[str, set[str]] = {name: set() for name in self.nodes}
+        for target in self.nodes:
+            around = {header for header, loop in self._loops.items() if target in loop}
+            seen: set[str] = set()
+            todo = [target]
+            while todo:
+                name = todo.pop()
+                closed = name in around
+                for edge in self._incoming[name]:
+                    source = edge.source
+                    if source not in seen and not (closed and (source, name) in self.closing):
+                        seen.add(source)
+                        after[source].add(target)
+                        todo.append(source)
+        return {name: frozenset(targets) for name, targets in after.items()}
 
     def joins(self) -> Mapping[str, Join]:
         return {name: node for name, node in self.nodes.items() if isinstance(node, Join)}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import networkx as nx
+from hypothesis import HealthCheck, given, settings
+from strategies import Scenario, cyclic_scenarios
 from workflows import graph_of
 
+from cch.graph.build import build_graph
 from cch.graph.model import Graph
 
 
@@ -188,3 +192,30 @@ def test_cycles_and_what_lies_ahead() -> None:
     assert graph.closing == {("B", "A"), ("B", "B")}
     assert graph.ahead["S"] == {"A", "B", "E"}
     assert graph.ahead["B"] == {"E"}
+
+
+def test_a_loop_around_one_node_does_not_hide_what_lies_behind_it() -> None:
+    """A token in a loop may come to everything behind the loop, by turning it once more."""
+    graph = graph_of(
+        "F: {type: fork, branches: [A, B]}\nA: {type: async_request, capability_id: a, on_response: C}\n"
+        "C: {type: condition, condition_on_key: k, branches: {again: W, _default: J}}\n"
+        "W: {type: event_wait, on_event: A}\nB: {type: async_request, capability_id: b, on_response: J}\n"
+        "J: {type: join, join_branches: [A, B], on_success: D}\n"
+        "D: {type: condition, condition_on_key: k, branches: {again: F, _default: E}}\nE: {type: end}"
+    )
+
+    assert graph.closing == {("W", "A"), ("D", "F")}
+    assert graph.ahead["W"] == {"J", "D", "E"}
+    assert graph.ahead["A"] == {"C", "W", "J", "D", "E"}
+    assert graph.ahead["D"] == {"E"}
+
+
+@given(scenario=cyclic_scenarios())
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_ring_of_nodes_waits_for_each_other(scenario: Scenario) -> None:
+    """Whatever the loops: of any set of nodes that hold tokens, one has none of the others before it."""
+    graph = build_graph(scenario.definition)
+
+    ahead = nx.DiGraph((name, after) for name, targets in graph.ahead.items() for after in targets)
+
+    assert nx.is_directed_acyclic_graph(ahead)
