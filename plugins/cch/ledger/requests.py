@@ -100,12 +100,13 @@ class Requests:
         state: RequestState,
         now: int,
         *,
+        instance: str = "",
         message: str = "",
         status: str = "",
         reply: Mapping[str, Any] | None = None,
         reason: str = "",
     ) -> tuple[bool, RequestRecord | None]:
-        """Close an open request; there is exactly one winner.
+        """Close an open request; there is exactly one winner. With ``instance``, only if the request is that one's.
 
         Returns whether this call (or, for a reply, this message) closed it, and the request as it is now.
         """
@@ -119,7 +120,8 @@ class Requests:
         if reply is not None:
             change |= await self._payloads.pack("reply", dump(reply))
         try:
-            item = await self._store.update(_key(command_id), Change(set=change), _OPEN)
+            condition = When.all(Equals("state", "open"), Equals("instance", instance)) if instance else _OPEN
+            item = await self._store.update(_key(command_id), Change(set=change), condition)
         except ConditionFailedError as failed:
             if failed.item is None:
                 return False, None

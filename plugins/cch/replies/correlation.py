@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,10 +37,11 @@ def reply_patch(command: Command) -> tuple[str, Mapping[str, Any]]:
 
 
 class Correlator:
-    """Applies the rules of the ledger's protocol to replies."""
+    """Applies the rules of the ledger's protocol to replies; ``answered`` is called as soon as one is decided."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, answered: Callable[[RequestRecord], None]) -> None:
         self._ledger = ledger
+        self._answered = answered
 
     async def reply(self, command: Command, record: MessageRecord, now: int) -> Settled:
         """Find the request, close it with this reply, and store the message's fate.
@@ -50,34 +51,28 @@ class Correlator:
         if record.claimed_for:  # somebody died between claiming it and storing its fate
             return await self._close(record.claimed_for, command, record, now)
         if command.in_reply_to:
-            return await self._echoed(command, record, now)
+            return await self._close(command.in_reply_to, command, record, now)
         return await self._by_source(command, record, now)
 
     async def _settle(self, record: MessageRecord, fate: Fate, reason: str, request: RequestRecord | None) -> Settled:
         stored = await self._ledger.messages.settle(replace(record, fate=fate, reason=reason))
         return Settled(stored=stored, fate=fate, request=request)
 
-    async def _echoed(self, command: Command, record: MessageRecord, now: int) -> Settled:
-        # A reply to another instance's request must not close it: look before closing.
-        request = await self._ledger.requests.get(command.in_reply_to)
-        if request is None:
-            return await self._settle(record, "orphan", f"no request {command.in_reply_to[:80]}", None)
-        if request.instance != command.instance:
-            raise RejectedMessageError(
-                f"request {request.command_id} belongs to another instance than {command.instance}"
-            )
-        return await self._close(request.command_id, command, record, now)
-
     async def _close(self, command_id: str, command: Command, record: MessageRecord, now: int) -> Settled:
         status, payload = reply_patch(command)
+        # A reply to another instance's request must not close it.
         mine, request = await self._ledger.requests.close(
-            command_id, "answered", now, message=record.key, status=status, reply=payload
+            command_id, "answered", now, instance=command.instance, message=record.key, status=status, reply=payload
         )
         if request is None:
-            return await self._settle(record, "orphan", f"no request {command_id}", None)
+            return await self._settle(record, "orphan", f"no request {command_id[:80]}", None)
+        if request.instance != command.instance:
+            raise RejectedMessageError(f"request {command_id} belongs to another instance than {command.instance}")
         if mine:
             # The pointer before the fate: nobody looks again at a message whose fate is final.
             await self._ledger.requests.point_closed(request, command.id)
+            # Nothing that follows changes the answer, so whoever waits here may go on with it.
+            self._answered(request)
             return await self._settle(replace(record, claimed_for=command_id), "matched", "", request)
         if request.state == "answered":
             return await self._settle(record, "duplicate", f"request {command_id} was answered before", request)

@@ -62,7 +62,7 @@ class Router:
         self._clock = clock
         self._consumers = consumers
         self._mailbox_seconds = mailbox_seconds
-        self.correlator = Correlator(ledger)
+        self.correlator = Correlator(ledger, lambda request: self.waiters.wake(request.command_id, request))
         self.events = Events(ledger)
         self._starter = Starter(ledger, admission)
         self._doorbells: set[Callable[[], None]] = set()
@@ -88,13 +88,16 @@ class Router:
         wakes: dict[str, set[str]] = {}
         rings = False
         failed: Exception | None = None
-        for message in batch:
-            try:
-                settled, kind = await self._one(message, known.get(message.key))
-            except Exception as error:  # noqa: BLE001 - it stays in the queue and comes again
-                failed = error
-                log.warning("message not handled yet", extra={"cch_message": message.key, "cch_error": str(error)})
+        each = [self._one(message, known.get(message.key)) for message in batch]
+        ends = await asyncio.gather(*each, return_exceptions=True)
+        for message, end in zip(batch, ends, strict=True):
+            if isinstance(end, Exception):  # it stays in the queue and comes again
+                failed = end
+                log.warning("message not handled yet", extra={"cch_message": message.key, "cch_error": str(end)})
                 continue
+            if isinstance(end, BaseException):
+                raise end
+            settled, kind = end
             for owner, waiter in settled.owners():
                 wakes.setdefault(owner, set()).add(waiter)
             rings |= kind == "START_WORKFLOW" and settled.fate == "matched"

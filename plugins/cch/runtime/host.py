@@ -19,6 +19,7 @@ from cch.ledger.waits import WaitRecord
 from cch.replies.envelope import parse_command
 from cch.replies.outgoing import capability_queue, request_body
 from cch.replies.queue import MAX_BODY
+from cch.replies.waiters import Wake
 from cch.runtime.journaling import Anew, any_failed, enter
 from cch.runtime.platform import Platform
 
@@ -276,7 +277,7 @@ class LedgerHost:
                 return record
         return record
 
-    async def _wait(self, record: RequestRecord, woken: asyncio.Event) -> RequestRecord:
+    async def _wait(self, record: RequestRecord, woken: Wake) -> RequestRecord:
         """Wait until the request is closed: by a reply, or by us when its time is up."""
         while record.state == "open":
             seconds = None if not record.deadline else max(0.0, (record.deadline - self.now()) / 1000)
@@ -287,6 +288,8 @@ class LedgerHost:
                     return await self._close(record, "timed_out")
                 continue
             woken.clear()
+            if woken.closed is not None:
+                return woken.closed
             try:
                 found = await self._platform.ledger.requests.get(record.command_id)
             except CchError as error:
