@@ -15,6 +15,8 @@ from pathlib import Path
 from cch.errors import SettingsError
 from cch.names import Names
 
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
 Lookup = Callable[[str], str | None]
 
 
@@ -41,6 +43,10 @@ class Settings:
     reply_consumers: int = 4
     #: Seconds between two looks into this process's mailbox for wakes from other triggerers.
     mailbox_seconds: float = 1.0
+    #: Whether schedulers leave out runs of ours in which nothing has changed since they were last examined.
+    skip_idle_runs: bool = True
+    #: Seconds after which such a run is examined all the same.
+    full_look_seconds: float = 600.0
 
     @property
     def cache_path(self) -> Path:
@@ -80,6 +86,12 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
         except ValueError:
             raise SettingsError(f"CCH_{key.upper()}={text!r} is no number") from None
 
+    def flag(key: str, *, default: bool) -> bool:
+        text = (read(key) or str(default)).strip().lower()
+        if text not in _FLAGS:
+            raise SettingsError(f"CCH_{key.upper()}={text!r} is neither true nor false")
+        return _FLAGS[text]
+
     try:
         names = Names(env=read("env") or "dev", owner=read("owner") or "local")
     except ValueError as error:
@@ -97,4 +109,6 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
         retention_days=int(number("retention_days", defaults.retention_days)),
         reply_consumers=max(1, int(number("reply_consumers", defaults.reply_consumers))),
         mailbox_seconds=number("mailbox_seconds", defaults.mailbox_seconds),
+        skip_idle_runs=flag("skip_idle_runs", default=defaults.skip_idle_runs),
+        full_look_seconds=number("full_look_seconds", defaults.full_look_seconds),
     )

@@ -1,0 +1,1 @@
+"""What we change about Airflow's scheduler, and nothing else."""

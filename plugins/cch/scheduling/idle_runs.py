@@ -1,0 +1,116 @@
+"""Runs that only wait are left out of the scheduler's round.
+
+The scheduler examines every running DagRun in turn, about 12 ms each, also those in which nothing can have changed
+(docs/adr/0012). Here the query that chooses the runs of a round gets one more condition. Airflow's method stays as it
+is; a run is left out only if it is one of ours, its unfinished tasks all wait in the triggerer or for their
+predecessors, and no task of it has changed since it was last examined.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cch.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import ORMExecuteState, Session
+
+log = logging.getLogger(__name__)
+
+#: Airflow versions with which this has been tested.
+TESTED = frozenset({"3.3.1"})
+#: Tag that all our DAGs have.
+_TAG = "cch"
+#: A change may be committed after a run was examined that has an earlier time, and clocks of machines differ: a
+#: changed run is examined once more after each of these times (s).
+_LOOK_AGAIN = (2, 30)
+
+
+def _later(column: Any, seconds: int, dialect: str) -> Any:
+    """The column's time plus some seconds."""
+    if dialect == "sqlite":  # has no intervals; times are texts there, and sort as such
+        from sqlalchemy import func  # noqa: PLC0415
+
+        return func.strftime("%Y-%m-%d %H:%M:%f", column, f"+{seconds} seconds")
+    return column + timedelta(seconds=seconds)
+
+
+def may_have_changed(now: datetime, full_look: timedelta, dialect: str) -> ColumnElement[bool]:
+    """Condition on ``DagRun``: the scheduler has to examine it.
+
+    ``full_look``: every run is examined that often whatever this condition says of it.
+    """
+    from airflow.models.dag import DagTag  # noqa: PLC0415 - only the scheduler needs Airflow's models
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
+    from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
+    from airflow.utils.state import State, TaskInstanceState  # noqa: PLC0415
+    from sqlalchemy import and_, or_, select  # noqa: PLC0415
+
+    looked, state, updated = DagRun.last_scheduling_decision, TaskInstance.state, TaskInstance.updated_at
+    parked = (TaskInstanceState.DEFERRED, TaskInstanceState.AWAITING_INPUT)
+    quiet = [*parked, *(finished for finished in State.finished if finished is not None)]
+    lately = [
+        and_(_later(updated, seconds, dialect) >= looked, updated <= now - timedelta(seconds=seconds))
+        for seconds in _LOOK_AGAIN
+    ]
+    of_run = (TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
+    busy = select(TaskInstance.id).where(
+        *of_run, or_(and_(state.is_not(None), state.not_in(quiet)), updated >= looked, *lately)
+    )
+    waits = select(TaskInstance.id).where(*of_run, state.in_(parked))
+    ours = select(DagTag.dag_id).where(DagTag.dag_id == DagRun.dag_id, DagTag.name == _TAG)
+    return or_(looked.is_(None), looked < now - full_look, ~ours.exists(), busy.exists(), ~waits.exists())
+
+
+@contextmanager
+def _narrowed(session: Session, full_look: timedelta) -> Iterator[None]:
+    """Within, a query for runs gets the condition too."""
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
+    from sqlalchemy import event  # noqa: PLC0415
+
+    condition = may_have_changed(datetime.now(UTC), full_look, session.get_bind().dialect.name)
+
+    def narrow(state: ORMExecuteState) -> None:
+        if state.is_select and state.bind_mapper is not None and state.bind_mapper.class_ is DagRun:
+            statement: Any = state.statement
+            state.statement = statement.where(condition)
+
+    event.listen(session, "do_orm_execute", narrow)
+    try:
+        yield
+    finally:
+        event.remove(session, "do_orm_execute", narrow)
+
+
+def install(settings: Settings) -> bool:
+    """Let the schedulers of this process leave idle runs out; whether they do. Does nothing the second time."""
+    from airflow import __version__  # noqa: PLC0415
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
+
+    if not settings.skip_idle_runs:
+        return False
+    if __version__ not in TESTED:
+        log.warning(
+            "idle runs are examined as ever: leaving them out has been tested with Airflow %s, this is %s",
+            ", ".join(sorted(TESTED)), __version__,
+        )  # fmt: skip
+        return False
+    original = DagRun.get_running_dag_runs_to_examine
+    if getattr(original, "_cch", False):
+        return True
+    full_look = timedelta(seconds=settings.full_look_seconds)
+
+    @functools.wraps(original.__func__)
+    def examine(_: type[DagRun], session: Session) -> Any:
+        with _narrowed(session, full_look):
+            return original(session=session)
+
+    examine._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
+    DagRun.get_running_dag_runs_to_examine = classmethod(examine)
+    return True
