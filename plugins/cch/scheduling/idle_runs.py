@@ -1,7 +1,7 @@
 """Runs that only wait are left out of the scheduler's round.
 
 The scheduler examines every running DagRun in turn, about 12 ms each, also those in which nothing can have changed
-(docs/adr/0012). Here the query that chooses the runs of a round gets one more condition. Airflow's method stays as it
+(docs/adr/0015). Here the query that chooses the runs of a round gets one more condition. Airflow's method stays as it
 is; a run is left out only if it is one of ours, its unfinished tasks all wait in the triggerer or for their
 predecessors, and no task of it has changed since it was last examined.
 """
