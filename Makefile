@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 ONCE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: errors help demo up down test check lint types unit e2e bench lock clean
+.PHONY: errors openapi help demo up down test check lint types unit e2e bench lock clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -59,3 +59,6 @@ clean:  ## Remove what was built (not .venv)
 
 errors: $(READY)  ## Write docs/errors.md from the catalogue of codes
 	@$(BIN)/python -m cch.graph.codes > docs/errors.md
+
+openapi: $(READY)  ## Write docs/openapi.json, from which the dashboard's types are made
+	@AIRFLOW_HOME=$(CURDIR)/build/openapi $(BIN)/python -m cch.api.document > docs/openapi.json

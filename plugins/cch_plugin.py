@@ -1,9 +1,28 @@
 """The one file that Airflow's plugin scan executes; ``.airflowignore`` hides the package beside it."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
 
+class LazyApi:
+    """The API, loaded with the first request: every process of Airflow reads this file, one of them serves it."""
+
+    def __init__(self) -> None:
+        self._app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._app is None:
+            from cch.api.app import create_app  # noqa: PLC0415
+
+            self._app = create_app()
+        await self._app(scope, receive, send)
+
+
 class CchPlugin(AirflowPlugin):
-    """Says that the plugin is loaded, and which version."""
+    """Says that the plugin is loaded, and serves the API under ``/cch``."""
 
     name = "cch"
+    fastapi_apps = [{"app": LazyApi(), "url_prefix": "/cch", "name": "CCH"}]  # noqa: RUF012 - Airflow wants a list

@@ -69,7 +69,7 @@ def test_the_command_dag_has_one_dispatcher() -> None:
     """The dispatcher's DAG imports, is on when created, and runs on its doorbell and by the minute."""
     from airflow.dag_processing.dagbag import DagBag
 
-    from tests.airflow.conftest import ROOT
+    from tests.airflow_home import ROOT
 
     bag = DagBag(str(ROOT / "dags" / "cch_commands.py"), bundle_path=ROOT / "dags", bundle_name="dags-folder")
 

@@ -85,7 +85,7 @@ def test_a_node_runs_when_its_region_has_begun():
     started = states(seen(journals={"Ask": begun()}))
     unknown = states(seen())
 
-    assert queued["Begin"] == "PENDING"
+    assert queued["Begin"] == "READY"
     assert started["Begin"] == "RUNNING"
     assert unknown["Begin"] == "RUNNING"
 

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "cch"
 #: Each layer may import itself and those after it. Names of one row stand side by side.
 LAYERS = (
     {"cli"},
+    {"api"},
     {"stack"},
     {"compiler", "operators", "triggers", "scheduling"},
     {"runtime", "simulation"},

@@ -11,7 +11,7 @@ import botocore.exceptions
 
 from cch.aws.session import error_code, explained
 from cch.ledger.messages import Stored
-from cch.replies.queue import BATCH, Received
+from cch.replies.queue import BATCH, Depth, Received
 
 #: Seconds for which "no such queue" is believed: a queue may be created while requests for it fail.
 _ABSENCE_SECONDS = 10.0
@@ -107,3 +107,19 @@ class SqsQueues:
     async def address(self, name: str) -> str:
         queue = await self.find(name)
         return queue.url if queue else name
+
+    async def depth(self, name: str) -> Depth | None:
+        queue = await self.find(name)
+        if queue is None:
+            return None
+        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        with explained(name):
+            try:
+                answer = await self._client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=wanted)
+            except botocore.exceptions.ClientError as error:
+                if not _does_not_exist(error):
+                    raise
+                self._forget(name)
+                return None
+        ready, in_flight = (int(answer["Attributes"][each]) for each in wanted)
+        return Depth(ready=ready, in_flight=in_flight)

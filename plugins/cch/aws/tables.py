@@ -11,14 +11,28 @@ from typing import Any
 import botocore.exceptions
 
 from cch.aws.session import error_code, explained
-from cch.ledger.store import Absent, Below, Change, Clause, ConditionFailedError, Equals, Item, Key, When
+from cch.ledger.store import (
+    Absent,
+    Below,
+    Change,
+    Clause,
+    ConditionFailedError,
+    Equals,
+    Item,
+    Key,
+    Place,
+    Value,
+    When,
+)
 
 #: Index name → (partition key, sort key, is the sort key a number).
 INDEXES: Mapping[str, tuple[str, str, bool]] = {
-    "by_correlation": ("correlation_id", "started", True),
+    "by_key": ("key_head", "correlation_id", False),
     "by_workflow": ("workflow_id", "status_started", False),
+    "by_status": ("status", "started", True),
     "by_fate": ("open_fate", "received", True),
     "by_capability": ("open_capability", "asked", True),
+    "by_waiting": ("open_instance", "asked", True),
     "by_live": ("live", "checked", True),
 }
 #: Attribute with the name of whoever wrote the item last.
@@ -47,6 +61,23 @@ def _decode(raw: Mapping[str, Mapping[str, Any]]) -> Item:
 
 def _key(key: Key) -> dict[str, Any]:
     return {"PK": {"S": key[0]}, "SK": {"S": key[1]}}
+
+
+def _selection(index: str, value: str, between: tuple[Value, Value] | None) -> dict[str, Any]:
+    """Arguments of a query that select what :meth:`DynamoStore.listed` is asked for."""
+    selects, sorts, _ = INDEXES[index]
+    names, values = {"#selects": selects}, {":value": _encode(value)}
+    condition = "#selects = :value"
+    if between is not None:
+        names["#sorts"] = sorts
+        values |= {":low": _encode(between[0]), ":high": _encode(between[1])}
+        condition += " AND #sorts BETWEEN :low AND :high"
+    return {
+        "IndexName": index,
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+    }
 
 
 class _Expression:
@@ -183,10 +214,21 @@ class DynamoStore:
         with explained(self._table):
             await self._client.delete_item(TableName=self._table, Key=_key(key))
 
-    async def query(self, pk: str, prefix: str = "", *, limit: int | None = None, last: bool = False) -> list[Item]:
+    async def query(
+        self,
+        pk: str,
+        prefix: str = "",
+        *,
+        limit: int | None = None,
+        last: bool = False,
+        between: tuple[str, str] | None = None,
+    ) -> list[Item]:
         values = {":pk": {"S": pk}}
         condition = "PK = :pk"
-        if prefix:
+        if between is not None:
+            values |= {":low": {"S": between[0]}, ":high": {"S": between[1]}}
+            condition += " AND SK BETWEEN :low AND :high"
+        elif prefix:
             values[":sk"] = {"S": prefix}
             condition += " AND begins_with(SK, :sk)"
         arguments: dict[str, Any] = {
@@ -209,15 +251,36 @@ class DynamoStore:
                 return found
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    async def listed(self, index: str, value: str, *, limit: int = 100, newest: bool = True) -> list[Item]:
-        arguments: dict[str, Any] = {
-            "IndexName": index,
-            "KeyConditionExpression": "#selects = :value",
-            "ExpressionAttributeNames": {"#selects": INDEXES[index][0]},
-            "ExpressionAttributeValues": {":value": {"S": value}},
-            "ScanIndexForward": not newest,
-        }
+    async def listed(
+        self,
+        index: str,
+        value: str,
+        *,
+        limit: int = 100,
+        newest: bool = True,
+        between: tuple[Value, Value] | None = None,
+        after: Place | None = None,
+    ) -> list[Item]:
+        arguments = {**_selection(index, value, between), "ScanIndexForward": not newest}
+        if after is not None:
+            selects, sorts, _ = INDEXES[index]
+            arguments["ExclusiveStartKey"] = {
+                **_key(after.key),
+                selects: _encode(value),
+                sorts: _encode(after.sort),
+            }
         return await self._pages("query", arguments, limit)
+
+    async def counted(self, index: str, value: str, between: tuple[Value, Value], most: int) -> int:
+        arguments = {**_selection(index, value, between), "Select": "COUNT"}
+        found = 0
+        while True:
+            with explained(self._table):
+                answer = await self._client.query(TableName=self._table, Limit=most - found, **arguments)
+            found += int(answer["Count"])
+            if "LastEvaluatedKey" not in answer or found >= most:
+                return found
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     async def scan(self, prefix: str) -> list[Item]:
         arguments: dict[str, Any] = {

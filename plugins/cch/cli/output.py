@@ -28,7 +28,7 @@ _COLOURS = {
     "FAILED": "red", "failed": "red", "refused": "red", "rejected": "red", "malformed": "red",
     "timed_out": "red", "cancelled": "red",
     "WAITING": "cyan", "open": "cyan", "RUNNING": "bold cyan", "running": "cyan", "held": "yellow",
-    "SKIPPED": "dim", "PENDING": "dim", "unchanged": "dim", "superseded": "dim",
+    "SKIPPED": "dim", "PENDING": "dim", "READY": "dim", "unchanged": "dim", "superseded": "dim",
 }  # fmt: skip
 
 

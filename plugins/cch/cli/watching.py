@@ -92,7 +92,7 @@ class Lines(Silence):
     def update(self, progress: Progress) -> None:
         self._line(progress, "instance", f"instance {progress.instance.status}")
         for node in progress.nodes:
-            if node.state != "PENDING":
+            if node.state not in ("PENDING", "READY"):
                 again = f" (visit {node.visits})" if node.visits > 1 else ""
                 shown = f"{node.state:<9} {node.name}{again} {node_note(node)}"
                 self._line(progress, node.name, shown.rstrip(), key=f"{node.state} {node.visits}")

@@ -127,6 +127,14 @@ class Catalogue:
                 return entry.definition
         raise DefinitionNotFoundError(f"there is no definition of {workflow_id!r} in {self._source.describe()}")
 
+    def published(self, file: str) -> str:
+        """The text of a file of the source, good or not.
+
+        :raises DefinitionNotFoundError: there is no such file.
+        :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
+        """
+        return self._text(file)
+
     def by_digest(self, digest: str, workflow_id: str = "") -> Definition:
         """A version that was published, for an instance that runs it.
 

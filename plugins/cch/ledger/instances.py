@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cch.errors import LedgerError
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import Payloads, dump, sha256
-from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey, scope_id
-from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.records import ENDED, ROOT, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey, scope_id
+from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
     "structure_digest", "start_message", "ended", "reason",
 )  # fmt: skip
+
+#: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
+KEY_HEAD = 2
 
 
 def _partition(instance_id: str) -> str:
@@ -52,7 +55,7 @@ class Instances:
             if (value := getattr(instance, name)) not in ("", 0):
                 meta[name] = value
         meta |= _status_attributes(instance.status, instance.started)
-        meta["checked"] = instance.started
+        meta |= {"checked": instance.started, "key_head": key_head(instance.correlation_id)}
         try:
             await self._store.put(meta, NEW)
         except ConditionFailedError as failed:
@@ -190,11 +193,11 @@ class Instances:
             pass  # it ended meanwhile
 
     async def put_scope(self, key: RegionKey, node: str, index: int, branch: str) -> None:
-        """Note an item of a map, for people and for sweeping up: ``MAP#<instance>`` / ``<scope>``."""
+        """Note an item of a map, for people and for sweeping up: ``MAP#<instance>``, by map, visit and index."""
         await self._store.put(
             {
                 "PK": f"MAP#{key.instance}",
-                "SK": scope_id(key.scope),
+                "SK": f"{_map_key(key.scope, node, branch)}#{index:07d}#{scope_id(key.scope)}",
                 "path": key.scope[:1000],
                 "node": node,
                 "index": index,
@@ -202,6 +205,28 @@ class Instances:
                 "region": key.region,
             }
         )
+
+    async def map_visit(self, instance_id: str, node: str) -> tuple[int, int] | None:
+        """(latest visit, items begun) of a map of the root; None if it has not begun."""
+        found = await self._store.query(f"MAP#{instance_id}", f"{scope_id(ROOT)}#{node}#", limit=1, last=True)
+        if not found:
+            return None
+        visit, index, _ = found[0]["SK"].rsplit("#", 3)[1:]
+        return int(visit), int(index) + 1
+
+    async def map_items(self, instance_id: str, node: str, visit: int, limit: int, *, after: int = -1) -> list[MapItem]:
+        """Items of a map of the root that have begun, by index, those behind ``after``."""
+        prefix = f"{scope_id(ROOT)}#{node}#{visit:06d}#"
+        bounds = (f"{prefix}{after + 1:07d}", f"{prefix}{LAST}")
+        items = await self._store.query(f"MAP#{instance_id}", between=bounds, limit=limit)
+        return [_map_item(instance_id, item) for item in items]
+
+    async def scopes(self, instance_id: str) -> list[RegionKey]:
+        """The journals of all items of an instance's maps, nested ones included."""
+        return [
+            RegionKey(instance=instance_id, region=item["region"], scope=item["path"])
+            for item in await self._store.query(f"MAP#{instance_id}")
+        ]
 
     async def branches(self, instance_id: str) -> list[str]:
         """The branch keys that an instance's maps have used."""
@@ -213,23 +238,51 @@ class Instances:
         Scopes whose path was too long to be kept whole are left out.
         """
         found = [
-            MapItem(
-                node=item["node"], index=item["index"], branch=item["branch"],
-                key=RegionKey(instance=instance_id, region=item["region"], scope=item["path"]),
-            )
+            _map_item(instance_id, item)
             for item in await self._store.query(f"MAP#{instance_id}")
-            if scope_id(item["path"]) == item["SK"]
-        ]  # fmt: skip
+            if item["SK"].endswith(f"#{scope_id(item['path'])}")
+        ]
         return sorted(found, key=lambda item: (item.key.scope.count("/"), item.index, item.key.scope))
 
     async def by_correlation(self, correlation_id: str) -> list[Instance]:
         """Instances of a business key, newest first (eventually consistent)."""
-        items = await self._store.listed("by_correlation", correlation_id)
-        return [_instance(item, {}) for item in items]
+        head, exactly = key_head(correlation_id), (correlation_id, correlation_id)
+        items = await self._store.listed("by_key", head, between=exactly)
+        return sorted((_instance(item, {}) for item in items), key=lambda one: one.started, reverse=True)
+
+    def of_item(self, item: Item) -> Instance:
+        """The instance of an index's item, without its context."""
+        return _instance(item, {})
+
+    async def many(self, instance_ids: Sequence[str]) -> list[Instance]:
+        """Those of the instances that are known, without their contexts, in the order asked for."""
+        keys = [(_partition(instance_id), "META") for instance_id in instance_ids]
+        found = await self._store.get_many(keys) if keys else {}
+        return [_instance(found[key], {}) for key in keys if key in found]
+
+    async def count(self, workflow_id: str, status: InstanceStatus, most: int) -> int:
+        """Instances of a workflow in a status, counted up to ``most`` (eventually consistent)."""
+        return await self._store.counted("by_workflow", workflow_id, (f"{status}#", f"{status}#{LAST}"), most)
 
     async def by_workflow(self, workflow_id: str, limit: int = 100) -> list[Instance]:
         items = await self._store.listed("by_workflow", workflow_id, limit=limit)
         return [_instance(item, {}) for item in items]
+
+
+def _map_item(instance_id: str, item: Item) -> MapItem:
+    key = RegionKey(instance=instance_id, region=item["region"], scope=item["path"])
+    return MapItem(node=item["node"], index=item["index"], branch=item["branch"], key=key)
+
+
+def _map_key(path: str, node: str, branch: str) -> str:
+    """The scope that the map stands in, the map, and its visit; from an item's path."""
+    parent, _, visit = path.removesuffix(f"[{branch}]").rpartition(f"/{node}#")
+    return f"{scope_id(parent)}#{node}#{int(visit.partition('@')[0]):06d}"
+
+
+def key_head(correlation_id: str) -> str:
+    """Under which business keys that begin alike are indexed: their first characters."""
+    return correlation_id[:KEY_HEAD]
 
 
 def _start_key(start_message: str) -> str:

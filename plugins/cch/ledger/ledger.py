@@ -6,12 +6,14 @@ import asyncio
 
 from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
+from cch.ledger.listing import Listing
 from cch.ledger.mailboxes import Mailboxes
 from cch.ledger.messages import Messages
 from cch.ledger.payloads import Payloads
 from cch.ledger.records import RequestRecord
 from cch.ledger.requests import Requests
 from cch.ledger.store import BlobStore, ItemStore
+from cch.ledger.waiting import Waiting
 from cch.ledger.waits import Waits
 
 _DAY = 86_400
@@ -24,10 +26,12 @@ class Ledger:
         payloads = Payloads(blobs)
         self.store = store
         self.instances = Instances(store, payloads, retention_days * _DAY)
+        self.listing = Listing(store, self.instances)
         self.journal = Journal(store, payloads)
         self.requests = Requests(store, payloads)
         self.messages = Messages(store, payloads)
         self.waits = Waits(store)
+        self.waiting = Waiting(store)
         self.mailboxes = Mailboxes(store)
 
     async def requests_of(self, instance: str, most_branches: int | None = None) -> list[RequestRecord]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, ItemStore, When
+from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 _INBOX = "INBOX#START"
+_ROUTERS = "ROUTERS"
 #: A wake nobody fetched has lost its reader; it may go after a day (seconds).
 _WAKE_TTL = 86_400
 
@@ -24,8 +25,18 @@ class PendingStart:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterState:
+    """What a router last said of itself. ``seen`` in ms; ``commands``: it takes commands too."""
+
+    id: str
+    seen: int
+    waiters: int
+    commands: bool
+
+
 class Mailboxes:
-    """``WAKE#<router>`` / ``<command id>``, ``INBOX#START`` / ``<instance>``, ``ROUTER#<id>`` / ``-``."""
+    """``WAKE#<router>`` / ``<command id>``, ``INBOX#START`` / ``<instance>``, ``ROUTERS`` / ``<router>``."""
 
     def __init__(self, store: ItemStore) -> None:
         self._store = store
@@ -46,8 +57,13 @@ class Mailboxes:
 
     async def count(self, router: str, counters: dict[str, int], now: int) -> None:
         """Overwrite the router's counters; shows too that it lives."""
-        item = {"PK": f"ROUTER#{router}", "SK": "-", "seen": now, "expires": now // 1000 + 7 * _WAKE_TTL}
+        item = {"PK": _ROUTERS, "SK": router, "seen": now, "expires": now // 1000 + 7 * _WAKE_TTL}
         await self._store.put({**item, **counters})
+
+    async def routers(self, since: int) -> list[RouterState]:
+        """The routers that have shown since then (ms) that they live, the latest first."""
+        states = [_state(item) for item in await self._store.query(_ROUTERS)]
+        return sorted((state for state in states if state.seen >= since), key=lambda state: -state.seen)
 
     async def enqueue_start(self, instance: str, workflow_id: str, now: int) -> None:
         """Put a start into the inbox, unless it is there."""
@@ -61,17 +77,12 @@ class Mailboxes:
 
     async def starts(self) -> list[PendingStart]:
         """Everything in the inbox, by instance id."""
-        return [
-            PendingStart(
-                instance=item["SK"],
-                workflow_id=item["workflow_id"],
-                since=item["since"],
-                due=item["due"],
-                attempts=item["attempts"],
-                reason=item.get("reason", ""),
-            )
-            for item in await self._store.query(_INBOX)
-        ]
+        return [_pending(item) for item in await self._store.query(_INBOX)]
+
+    async def start_of(self, instance: str) -> PendingStart | None:
+        """The start of one instance, if it is in the inbox."""
+        item = await self._store.get((_INBOX, instance))
+        return _pending(item) if item else None
 
     async def postpone(self, start: PendingStart, due: int, reason: str) -> None:
         """Try the start again later, unless another dispatcher has taken it out meanwhile."""
@@ -83,3 +94,19 @@ class Mailboxes:
 
     async def remove_start(self, instance: str) -> None:
         await self._store.delete((_INBOX, instance))
+
+
+def _pending(item: Item) -> PendingStart:
+    return PendingStart(
+        instance=item["SK"],
+        workflow_id=item["workflow_id"],
+        since=item["since"],
+        due=item["due"],
+        attempts=item["attempts"],
+        reason=item.get("reason", ""),
+    )
+
+
+def _state(item: Item) -> RouterState:
+    waiters, commands = item.get("waiters", 0), bool(item.get("commands", 0))
+    return RouterState(id=item["SK"], seen=item["seen"], waiters=waiters, commands=commands)

@@ -9,11 +9,13 @@ from typing import Any
 from cch.ledger.payloads import Payloads, sha256
 from cch.ledger.records import FINAL, Fate, MessageRecord
 from cch.ledger.requests import box_of
-from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, Item, ItemStore, Place, When
 
 _TEXTS = ("fate", "kind", "reason", "instance", "source", "branch", "command_id", "claimed_for")
 #: Fates that a person may have to look at.
-_UNMATCHED: frozenset[Fate] = frozenset({"orphan", "malformed", "late", "rejected"})
+LISTED: frozenset[Fate] = frozenset({"orphan", "malformed", "late", "rejected", "held"})
+#: Fates of replies that a person may still let answer a request.
+ATTACHABLE: tuple[Fate, ...] = ("orphan", "late", "held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,11 @@ class Messages:
     async def end_hold(self, key: str, fate: Fate, reason: str = "") -> None:
         """The final fate of a held message, whose body stays."""
         change = {"fate": fate, **({"reason": reason} if reason else {})}
-        if fate in _UNMATCHED:
+        if fate in LISTED:
             change["open_fate"] = fate
+        listed = () if fate in LISTED else ("open_fate",)
         try:
-            await self._store.update((key, "-"), Change(set=change), When.all(Equals("fate", "held")))
+            await self._store.update((key, "-"), Change(set=change, remove=listed), When.all(Equals("fate", "held")))
         except ConditionFailedError:
             pass  # it has one
 
@@ -155,14 +158,35 @@ class Messages:
         items = await self._store.query(box_of(instance, branch), "HELD#")
         return [Held(key=item["SK"].split("#", 2)[2], pointer=item["SK"]) for item in items]
 
-    async def unmatched(self, fate: Fate, limit: int = 100) -> list[MessageRecord]:
+    async def unmatched(self, fate: Fate, limit: int = 100, after: Place | None = None) -> list[MessageRecord]:
         """Messages of a fate that a person may look at, newest first (eventually consistent)."""
-        return [_record(item, "") for item in await self._store.listed("by_fate", fate, limit=limit)]
+        return [_record(item, "") for item in await self._store.listed("by_fate", fate, limit=limit, after=after)]
+
+    async def attach(self, record: MessageRecord, command_id: str) -> bool:
+        """Bind a message that found nobody to a request, before that request is closed; False if it is taken."""
+        # It stays listed until its request is closed: nobody finds it otherwise if we die in between.
+        change = Change(set={"fate": "claimed", "claimed_for": command_id})
+        free = [(Equals("fate", fate),) for fate in ATTACHABLE]
+        mine = (Equals("claimed_for", command_id),)
+        try:
+            await self._store.update((record.key, "-"), change, When((*free, mine)))
+        except ConditionFailedError:
+            return False
+        return True
+
+    async def detach(self, record: MessageRecord, command_id: str) -> None:
+        """Give a message its fate back: the request was closed by something else."""
+        change = Change(set={"fate": record.fate}, remove=("claimed_for",))
+        mine = When.all(Equals("claimed_for", command_id), Equals("fate", "claimed"))
+        try:
+            await self._store.update((record.key, "-"), change, mine)
+        except ConditionFailedError:
+            pass  # another attachment has it
 
     async def _item(self, record: MessageRecord) -> Item:
         item: Item = {"PK": record.key, "SK": "-", "received": record.received}
         item |= {name: value for name in _TEXTS if (value := getattr(record, name))}
-        if record.fate in _UNMATCHED:
+        if record.fate in LISTED:
             item["open_fate"] = record.fate
         if record.body and record.fate != "matched":
             item |= await self._payloads.pack("body", record.body)

@@ -10,6 +10,7 @@ from typing import Any
 from cch.ledger.payloads import Payloads, dump
 from cch.ledger.records import RequestRecord, RequestState
 from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.waiting import OPEN_ATTRIBUTES, open_attributes
 
 #: Closed pointers kept for each source of a box, to tell a duplicate from a late reply.
 KEPT_POINTERS = 20
@@ -134,7 +135,12 @@ class Requests:
         await self._store.update(
             (box_of(record.instance, record.branch), f"REQ#{record.source}#{record.command_id}"),
             Change(
-                set={"state": record.state, "asked": record.created, "open_capability": record.source},
+                set={
+                    "state": record.state,
+                    "node": record.node,
+                    "deadline": record.deadline,
+                    **open_attributes(record.instance, record.source, record.created),
+                },
             ),
         )
 
@@ -145,7 +151,7 @@ class Requests:
             (box, f"REQ#{record.source}#{record.command_id}"),
             Change(
                 set={"state": record.state, "asked": record.created, "reply_command": reply_command or "-"},
-                remove=("open_capability",),
+                remove=OPEN_ATTRIBUTES,
             ),
         )
 

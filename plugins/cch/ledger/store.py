@@ -12,6 +12,16 @@ from typing import Any, Protocol
 Value = str | int | frozenset[str]
 Item = dict[str, Any]
 Key = tuple[str, str]
+#: Greatest character: ``(text, text + LAST)`` are the bounds of everything that begins with ``text``.
+LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item stands in an index: its key and its sort value."""
+
+    key: Key
+    sort: str | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +109,40 @@ class ItemStore(Protocol):
 
     async def delete(self, key: Key) -> None: ...
 
-    async def query(self, pk: str, prefix: str = "", *, limit: int | None = None, last: bool = False) -> list[Item]:
-        """Items of a partition whose ``SK`` begins with ``prefix``, by ``SK`` (``last``: from the end)."""
+    async def query(
+        self,
+        pk: str,
+        prefix: str = "",
+        *,
+        limit: int | None = None,
+        last: bool = False,
+        between: tuple[str, str] | None = None,
+    ) -> list[Item]:
+        """Items of a partition whose ``SK`` begins with ``prefix``, by ``SK`` (``last``: from the end).
+
+        ``between``: instead, those from the first to the second ``SK``, both included.
+        """
         ...
 
-    async def listed(self, index: str, value: str, *, limit: int = 100, newest: bool = True) -> list[Item]:
-        """Items of an index (eventually consistent), by its sort key. For lists only, never to decide."""
+    async def listed(
+        self,
+        index: str,
+        value: str,
+        *,
+        limit: int = 100,
+        newest: bool = True,
+        between: tuple[Value, Value] | None = None,
+        after: Place | None = None,
+    ) -> list[Item]:
+        """Items of an index (eventually consistent), by its sort key. For lists only, never to decide.
+
+        ``between``: only sort values from the first to the second, both included. ``after``: go on behind the item
+        that stood there.
+        """
+        ...
+
+    async def counted(self, index: str, value: str, between: tuple[Value, Value], most: int) -> int:
+        """How many items :meth:`listed` would find, counted up to ``most``."""
         ...
 
     async def scan(self, prefix: str) -> list[Item]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from cch.ledger.requests import box_of
 from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, open_attributes
 
 WaitState = Literal["open", "event", "timed_out", "superseded"]
 _OPEN = When.all(Equals("state", "open"))
@@ -59,6 +60,7 @@ class Waits:
         for name in (*_TEXTS, *_NUMBERS):
             if (value := getattr(record, name)) not in ("", 0):
                 item[name] = value
+        item |= open_attributes(record.instance, EVENTS, record.created)
         try:
             await self._store.put(item, NEW)
         except ConditionFailedError:
@@ -74,7 +76,8 @@ class Waits:
         change: dict[str, Any] = {"state": state, "closed_at": now, **({"message": message} if message else {})}
         key = (box_of(record.instance, record.branch), f"EVT#{record.id}")
         try:
-            return self._record(await self._store.update(key, Change(set=change), _OPEN))
+            done = Change(set=change, remove=OPEN_ATTRIBUTES)
+            return self._record(await self._store.update(key, done, _OPEN))
         except ConditionFailedError as closed:
             assert closed.item is not None
             return self._record(closed.item)

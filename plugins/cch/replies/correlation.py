@@ -36,6 +36,16 @@ def reply_patch(command: Command) -> tuple[str, Mapping[str, Any]]:
     return command.status or "SUCCESS", command.payload
 
 
+def _difference(record: MessageRecord, request: RequestRecord) -> str:
+    """What speaks against the message being the request's reply; "" if nothing does."""
+    for what in ("instance", "source", "branch"):
+        has, wants = getattr(record, what), getattr(request, what)
+        if has != wants:
+            name = {"source": "capability"}.get(what, what)
+            return f"the message is for {name} {has or 'none'!r}, the request for {wants or 'none'!r}"
+    return ""
+
+
 class Correlator:
     """Applies the rules of the ledger's protocol to replies; ``answered`` is called as soon as one is decided."""
 
@@ -77,6 +87,37 @@ class Correlator:
         if request.state == "answered":
             return await self._settle(record, "duplicate", f"request {command_id} was answered before", request)
         return await self._settle(record, "late", f"request {command_id} had {request.state} before", request)
+
+    async def attach(
+        self, command_id: str, command: Command, record: MessageRecord, now: int, *, force: bool = False
+    ) -> tuple[str, RequestRecord | None]:
+        """Let a message that found nobody answer an open request, because a person says so.
+
+        ``force``: also if it is from another capability, or for another instance or branch. Returns why not, or "",
+        and the request, whose owners must look again. To repeat it, also after a crash, changes nothing.
+        """
+        request = await self._ledger.requests.get(command_id)
+        if request is None:
+            return f"there is no request {command_id}", None
+        if request.answered_by != record.key:
+            if request.state != "open":
+                return f"the request has {request.state.replace('_', ' ')}", None
+            if not force and (difference := _difference(record, request)):
+                return f"{difference}; it needs force", None
+        if record.fate == "matched" and request.answered_by != record.key:
+            return "the message has answered another request", None
+        if record.fate != "matched" and not await self._ledger.messages.attach(record, command_id):
+            return "the message is taken by another request, or is none that can be attached", None
+        status, payload = reply_patch(command)
+        mine, request = await self._ledger.requests.close(
+            command_id, "answered", now, message=record.key, status=status, reply=payload
+        )
+        if not mine or request is None:
+            await self._ledger.messages.detach(record, command_id)
+            return "the request was closed meanwhile", None
+        await self._ledger.requests.point_closed(request, command.id)
+        await self._settle(replace(record, claimed_for=command_id), "matched", "", request)
+        return "", request
 
     async def _by_source(self, command: Command, record: MessageRecord, now: int) -> Settled:
         """The sender echoed no id: only a request that is open alone can be meant."""

@@ -7,12 +7,13 @@ from dataclasses import replace
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
 from cch.ledger.records import ENDED, Fate, MessageRecord
+from cch.ledger.waiting import EVENTS
 from cch.ledger.waits import WaitRecord
 from cch.replies.correlation import Settled
 from cch.replies.envelope import Command, parse_command
 
-#: Stands for the source of every event in the pointers to held messages; no capability can have this id.
-EVENT_SOURCE = "!event"
+#: Stands for the source of every event in the pointers to held messages.
+EVENT_SOURCE = EVENTS
 
 
 class Events:

@@ -47,6 +47,14 @@ class MessageQueue(Protocol):
     async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """Roughly how many messages wait in a queue, and how many somebody has received and not deleted."""
+
+    ready: int
+    in_flight: int
+
+
 class Queues(Protocol):
     """All queues of the environment."""
 
@@ -56,4 +64,8 @@ class Queues(Protocol):
 
     async def address(self, name: str) -> str:
         """What other programs use to send to the queue (for SQS its URL)."""
+        ...
+
+    async def depth(self, name: str) -> Depth | None:
+        """How full the queue is; None if there is none of that name."""
         ...

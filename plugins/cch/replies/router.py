@@ -289,7 +289,8 @@ class Router:
 
     async def _write_counters(self) -> None:
         counters = {f"fate_{fate}": number for fate, number in self.fates.items()}
-        await self._ledger.mailboxes.count(self.id, {**counters, "waiters": len(self.waiters)}, self._clock())
+        facts = {"waiters": len(self.waiters), "commands": int(self._commands is not None)}
+        await self._ledger.mailboxes.count(self.id, {**counters, **facts}, self._clock())
 
     async def _sweep(self) -> None:
         self.waiters.wake_all()

@@ -80,6 +80,11 @@ class Dispatcher:
                 return started
             await asyncio.sleep(max(0.05, (min(soon) - self._platform.clock()) / 1000))
 
+    async def start_one(self, instance_id: str) -> bool:
+        """Start this one now, if it is in the inbox; whether it has begun."""
+        waiting = await self._platform.ledger.mailboxes.start_of(instance_id)
+        return waiting is not None and await self._start(waiting)
+
     async def _start(self, start: PendingStart) -> bool:
         ledger = self._platform.ledger
         instance = await ledger.instances.find(start.instance)

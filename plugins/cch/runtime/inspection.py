@@ -50,6 +50,8 @@ class Inspector:
     async def _items(self, instance_id: str, most: int | None) -> ItemJournals:
         """The first items of the instance's maps, with their journals."""
         ledger = self._platform.ledger
+        if most == 0:
+            return ItemJournals()
         items = current(await ledger.instances.items(instance_id))
         shown = items[:most]
         journals = await asyncio.gather(*(ledger.journal.read(item.key) for item in shown))

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from cch.interpreter.flow import Ready
     from cch.interpreter.outcome import Outcome
 
-#: PENDING: may still be reached. WAITING: has an open request. SKIPPED: can no longer be reached.
+#: PENDING: may still be reached. READY: its turn has come, but nobody has begun.
+#: WAITING: has an open request. SKIPPED: can no longer be reached.
 #: FAILED: the last visit failed, whether or not somebody handled it (``edge`` then says who).
-NodeState = Literal["PENDING", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED"]
+NodeState = Literal["PENDING", "READY", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,8 @@ class Progress:
     errors: tuple[Mapping[str, Any], ...]
     items: tuple[ItemProgress, ...] = ()
     items_in_all: int = 0
+    #: Every visit that counts, by time.
+    outcomes: tuple[Outcome, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -178,6 +181,8 @@ class _Nodes:
             of_items = [o for item in self._items for o in item.outcomes if o.node == name]
             since = min((outcome.started for outcome in of_items), default=0)
             return NodeProgress(**described, state=_least(here), visits=len(of_items), since=since)
+        if name in self._ready and self._instance.status == "running":
+            return NodeProgress(**described, state="READY", since=self._arrival(self._ready[name]))
         return NodeProgress(**described, state="PENDING" if self._may_come(name) else "SKIPPED")
 
     def _may_come(self, name: str) -> bool:
@@ -240,6 +245,7 @@ def progress(
         errors=_errors(view.instance, visits),
         items=stand,
         items_in_all=items.in_all,
+        outcomes=tuple(sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit))),
     )
 
 
@@ -257,4 +263,5 @@ def progress_without_plan(view: InstanceView, requests: Sequence[RequestRecord])
         context=selected(context, None),
         requests=tuple(requests),
         errors=_errors(view.instance, map(ShownVisit, outcomes)),
+        outcomes=tuple(outcomes),
     )

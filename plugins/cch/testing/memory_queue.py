@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cch.ledger.messages import Stored
-from cch.replies.queue import BATCH, Received
+from cch.replies.queue import BATCH, Depth, Received
 
 
 @dataclass(slots=True)
@@ -59,6 +59,10 @@ class MemoryQueue:
         self._ready.append(_Message(message_id, body, attributes or {}, int(time.time() * 1000)))
         self._arrived.set()
 
+    @property
+    def depth(self) -> Depth:
+        return Depth(ready=len(self._ready), in_flight=len(self._in_flight))
+
     def redeliver(self) -> None:
         """Make everything that is in flight visible again."""
         self._ready.extend(self._in_flight.values())
@@ -85,3 +89,7 @@ class MemoryQueues:
 
     async def address(self, name: str) -> str:
         return f"memory://{name}"
+
+    async def depth(self, name: str) -> Depth | None:
+        queue = self._queues.get(name)
+        return queue.depth if queue else None

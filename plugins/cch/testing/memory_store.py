@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cch.ledger.store import Change, ConditionFailedError, Item, Key, When, holds
+from cch.ledger.store import LAST, Change, ConditionFailedError, Item, Key, Place, Value, When, holds
 
 #: Index name → (attribute that selects, attribute that sorts); must equal cch.aws.tables.INDEXES.
 INDEXES: Mapping[str, tuple[str, str]] = {
-    "by_correlation": ("correlation_id", "started"),
+    "by_key": ("key_head", "correlation_id"),
     "by_workflow": ("workflow_id", "status_started"),
+    "by_status": ("status", "started"),
     "by_fate": ("open_fate", "received"),
     "by_capability": ("open_capability", "asked"),
+    "by_waiting": ("open_instance", "asked"),
     "by_live": ("live", "checked"),
 }
 
@@ -67,18 +69,48 @@ class MemoryStore:
         if not partition:
             self._partitions.pop(key[0], None)
 
-    async def query(self, pk: str, prefix: str = "", *, limit: int | None = None, last: bool = False) -> list[Item]:
+    async def query(
+        self,
+        pk: str,
+        prefix: str = "",
+        *,
+        limit: int | None = None,
+        last: bool = False,
+        between: tuple[str, str] | None = None,
+    ) -> list[Item]:
         self.calls += 1
         partition = self._partitions.get(pk, {})
-        keys = sorted((sk for sk in partition if sk.startswith(prefix)), reverse=last)
+        low, high = between or (prefix, prefix + LAST)
+        keys = sorted((sk for sk in partition if low <= sk <= high), reverse=last)
         return [dict(partition[sk]) for sk in keys[:limit]]
 
-    async def listed(self, index: str, value: str, *, limit: int = 100, newest: bool = True) -> list[Item]:
+    async def listed(
+        self,
+        index: str,
+        value: str,
+        *,
+        limit: int = 100,
+        newest: bool = True,
+        between: tuple[Value, Value] | None = None,
+        after: Place | None = None,
+    ) -> list[Item]:
         self.calls += 1
         selects, sorts = INDEXES[index]
+
+        def place(item: Item) -> tuple[Any, str, str]:
+            return item[sorts], item["PK"], item["SK"]
+
         items = (item for part in self._partitions.values() for item in part.values())
         found = [item for item in items if item.get(selects) == value and sorts in item]
-        return [dict(item) for item in sorted(found, key=lambda item: item[sorts], reverse=newest)[:limit]]
+        if between is not None:
+            found = [item for item in found if between[0] <= item[sorts] <= between[1]]
+        if after is not None:
+            start = (after.sort, *after.key)
+            found = [item for item in found if (place(item) < start if newest else place(item) > start)]
+        return [dict(item) for item in sorted(found, key=place, reverse=newest)[:limit]]
+
+    async def counted(self, index: str, value: str, between: tuple[Value, Value], most: int) -> int:
+        return len(await self.listed(index, value, limit=most, between=between))
 
     async def scan(self, prefix: str) -> list[Item]:
         self.calls += 1

@@ -536,7 +536,7 @@ async def test_counters_are_overwritten(ledger: Ledger) -> None:
     await ledger.mailboxes.count("r", {"fate_matched": 3}, 1000)
     await ledger.mailboxes.count("r", {"fate_matched": 5, "waiters": 2}, 31_000)
 
-    item = await ledger.store.get(("ROUTER#r", "-"))
+    item = await ledger.store.get(("ROUTERS", "r"))
 
     assert item is not None
     assert (item["fate_matched"], item["waiters"], item["seen"]) == (5, 2, 31_000)

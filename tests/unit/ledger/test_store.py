@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cch.aws.tables import INDEXES as DYNAMO_INDEXES
 from cch.aws.tables import DynamoStore
 from cch.errors import ServiceUnavailableError
-from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, ItemStore, When, holds
+from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, ItemStore, Place, When, holds
 from cch.testing.memory_store import INDEXES as MEMORY_INDEXES
 from cch.testing.memory_store import MemoryStore
 
@@ -195,16 +195,35 @@ async def test_delete_removes_and_may_be_repeated(store: ItemStore) -> None:
 async def test_lists_are_sorted_by_their_index(store: ItemStore) -> None:
     """Newest first by default; items without the attribute are in no list."""
     for number, started in enumerate((30, 4, 100)):
-        await store.put({"PK": f"I{number}", "SK": "META", "correlation_id": "key", "started": started})
-    await store.put({"PK": "I9", "SK": "META", "correlation_id": "other", "started": 1})
+        await store.put({"PK": f"I{number}", "SK": "META", "status": "running", "started": started})
+    await store.put({"PK": "I9", "SK": "META", "status": "failed", "started": 1})
     await store.put({"PK": "I8", "SK": "META", "started": 1})
 
     async def started(**how: Any) -> list[int]:
-        return [item["started"] for item in await store.listed("by_correlation", "key", **how)]
+        return [item["started"] for item in await store.listed("by_status", "running", **how)]
 
     assert await started() == [100, 30, 4]
     assert await started(newest=False) == [4, 30, 100]
     assert await started(limit=1) == [100]
+    assert await started(between=(4, 30)) == [30, 4]
+    assert await store.counted("by_status", "running", (0, 50), 10) == 2
+    assert await store.counted("by_status", "running", (0, 500), 2) == 2
+
+
+@pytest.mark.parametrize("newest", [True, False])
+async def test_a_list_goes_on_behind_a_place(store: ItemStore, newest: bool) -> None:
+    """Pages leave nothing out and show nothing twice, also where sort values are equal."""
+    for number, started in enumerate((5, 5, 5, 7, 7, 9)):
+        await store.put({"PK": f"I{number}", "SK": "META", "status": "running", "started": started})
+
+    seen: list[str] = []
+    after = None
+    while page := await store.listed("by_status", "running", limit=2, newest=newest, after=after):
+        seen += [item["PK"] for item in page]
+        after = Place((page[-1]["PK"], page[-1]["SK"]), page[-1]["started"])
+
+    assert sorted(seen) == [f"I{number}" for number in range(6)]
+    assert len(seen) == 6
 
 
 async def test_a_scan_finds_all_partitions_of_a_prefix(store: ItemStore) -> None:

@@ -472,7 +472,7 @@ async def told(prepare: Story, body: str, queue: str, at: int, *, lost: bool) ->
             office.queue(queue).redeliver()
             await office.take(queue=queue)
         office.store.arm(0, lost=False)
-        content = office.store.content("ROUTER#")
+        content = office.store.content("ROUTERS")
         return {"content": content, "woken": woken.is_set(), "queue": office.queue(queue).messages}, office, died
 
 

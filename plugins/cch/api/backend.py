@@ -1,0 +1,101 @@
+"""The platform as the API server uses it: opened when it is first needed, never consuming from a queue.
+
+The server must start, and answer what Airflow's database knows, while AWS is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends
+
+from cch.api.conditional import Shared
+from cch.errors import ServiceUnavailableError
+from cch.runtime.inspection import Inspector
+from cch.runtime.platform import Platform, open_platform
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a look at the ledger is given up: a person waits.
+_PATIENCE = 6.0
+#: Seconds for which an outage is believed before the ledger is asked again, so that polling does not wait each time.
+_OUTAGE = 3.0
+
+
+class Backend:
+    """One for each event loop of an API server."""
+
+    def __init__(self) -> None:
+        self.shared = Shared()
+        self._opening: asyncio.Task[Platform] | None = None
+        self._manager: AbstractAsyncContextManager[Platform] | None = None
+        self._inspector: Inspector | None = None
+        self._away_until = 0.0
+        self._reason = ""
+
+    async def platform(self) -> Platform:
+        """:raises ServiceUnavailableError: AWS's clients cannot be made."""
+        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+            # An empty context: it outlives the request that was the first.
+            self._opening = asyncio.get_running_loop().create_task(self._open(), context=contextvars.Context())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> Platform:
+        self._manager = open_platform()
+        try:
+            return await self._manager.__aenter__()
+        except ServiceUnavailableError:
+            raise
+        except Exception as error:
+            raise ServiceUnavailableError(f"AWS cannot be used: {type(error).__name__}: {error}") from error
+
+    async def inspector(self) -> Inspector:
+        if self._inspector is None:
+            self._inspector = Inspector(await self.platform())
+        return self._inspector
+
+    async def close(self) -> None:
+        if self._manager is not None and self._opening is not None and self._opening.done():
+            await self._manager.__aexit__(None, None, None)
+        self._manager = self._opening = self._inspector = None
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Platform]:
+        """The platform for a look that may be given up.
+
+        :raises ServiceUnavailableError: the ledger does not answer, or did not a moment ago.
+        """
+        if time.monotonic() < self._away_until:
+            raise ServiceUnavailableError(self._reason)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                yield await self.platform()
+        except (ServiceUnavailableError, TimeoutError) as error:
+            self._reason = str(error) or f"the ledger did not answer within {_PATIENCE:g} s"
+            self._away_until = time.monotonic() + _OUTAGE
+            log.warning("the ledger is away: %s", self._reason)
+            raise ServiceUnavailableError(self._reason) from None
+
+
+_backends: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Backend] = weakref.WeakKeyDictionary()
+
+
+async def backend() -> Backend:
+    """The backend of this event loop."""
+    return _backends.setdefault(asyncio.get_running_loop(), Backend())
+
+
+async def close_backend() -> None:
+    found = _backends.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.close()
+
+
+BackendDep = Annotated[Backend, Depends(backend)]

@@ -1,0 +1,203 @@
+"""Everything about one instance, put together from the ledger and the definition that it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from cch.api import airflow_runs
+from cch.api.access import Access
+from cch.api.mapping import (
+    at,
+    error_view,
+    moment,
+    requests_view,
+    summary,
+    visit_view,
+    wait,
+    wait_view,
+)
+from cch.api.models import (
+    Action,
+    ErrorView,
+    EventWaitView,
+    InstanceDetail,
+    Links,
+    MapView,
+    NodeState,
+    NodeView,
+    RequestView,
+    TimelineEntry,
+    VisitView,
+)
+from cch.api.problems import not_found
+from cch.errors import CchError
+from cch.graph.plan import Plan
+from cch.interpreter.context import selected
+from cch.ledger.records import ENDED, Instance
+from cch.ledger.waiting import OpenWait
+from cch.runtime.inspection import Inspector
+from cch.runtime.platform import Platform
+from cch.runtime.progress import NodeProgress, Progress
+
+#: Visits and requests of one instance that are shown: the latest ones.
+MOST_VISITS = 2000
+MOST_REQUESTS = 500
+#: Open waits of one instance that are looked up.
+_MOST_OPEN = 100
+
+
+def run_url(instance: Instance) -> str:
+    return f"{airflow_runs.root_path()}/dags/{instance.workflow_id}/runs/{instance.run_id}" if instance.run_id else ""
+
+
+def _node_state(node: NodeProgress, waits: Sequence[OpenWait]) -> NodeState:
+    if node.state == "RUNNING" and any(each.node == node.name for each in waits):
+        return "WAITING"
+    return node.state
+
+
+def node_view(node: NodeProgress, plan: Plan | None, run: str, waits: Sequence[OpenWait]) -> NodeView:
+    task_id = plan.task_of.get(node.name, "") if plan else ""
+    waited = [each.since for each in waits if each.node == node.name]
+    return NodeView(
+        name=node.name,
+        type=node.type,
+        title=node.title,
+        state=_node_state(node, waits),
+        visits=node.visits,
+        since=moment(min(waited) if waited else node.since),
+        seconds=node.seconds,
+        edge=node.edge,
+        reason=node.reason,
+        task_id=task_id,
+        task_url=f"{run}/tasks/{task_id}" if run and task_id else "",
+    )
+
+
+def timeline(
+    instance: Instance,
+    requests: Iterable[RequestView],
+    waits: Iterable[EventWaitView],
+    errors: Iterable[ErrorView],
+) -> list[TimelineEntry]:
+    """What happened, oldest first."""
+    entries = [TimelineEntry(at=at(instance.started), kind="start", text=f"started {instance.workflow_id}")]
+    for request in requests:
+        named = {"node": request.node, "branch": request.branch, "ref": request.command_id}
+        attempt = f", attempt {request.attempt}" if request.attempt > 1 else ""
+        entries.append(
+            TimelineEntry(at=request.created, kind="request", text=f"asked {request.capability}{attempt}", **named)
+        )
+        if request.closed is not None and request.state == "answered":
+            text = f"{request.capability} answered {request.reply_status or 'SUCCESS'}"
+            entries.append(TimelineEntry(at=request.closed, kind="reply", text=text, **named))
+        elif request.closed is not None:
+            text = f"{request.capability}: {request.reason or request.state.replace('_', ' ')}"
+            kind = "timeout" if request.state == "timed_out" else "error"
+            entries.append(TimelineEntry(at=request.closed, kind=kind, text=text, **named))  # type: ignore[arg-type]
+    for each in waits:
+        named = {"node": each.node, "branch": each.branch, "ref": each.id}
+        what = f"an event with {each.event_key}" if each.event_key else "an event"
+        entries.append(TimelineEntry(at=each.created, kind="wait", text=f"waits for {what}", **named))
+        if each.closed is not None:
+            text = "the event came" if each.state == "event" else f"the wait {each.state.replace('_', ' ')}"
+            kind = "event" if each.state == "event" else "timeout"
+            entries.append(TimelineEntry(at=each.closed, kind=kind, text=text, **named))  # type: ignore[arg-type]
+    entries += [
+        TimelineEntry(at=error.at, kind="error", node=error.node, text=f"{error.code}: {error.message}")
+        for error in errors
+        if error.at is not None
+    ]
+    if instance.ended:
+        entries.append(TimelineEntry(at=at(instance.ended), kind="end", text=instance.reason or instance.status))
+    return sorted(entries, key=lambda entry: entry.at)[-MOST_VISITS:]
+
+
+def maps_of(visits: Iterable[VisitView], items: Mapping[str, tuple[int, int]], plan: Plan | None) -> list[MapView]:
+    """The maps that have begun. ``items``: map → (latest visit, items begun)."""
+    ended = {visit.node: visit for visit in visits}
+    names = plan.graph.nodes if plan else items
+    return [
+        MapView(
+            node=name,
+            visit=items[name][0],
+            items=items[name][1],
+            done=items[name][1] if name in ended and ended[name].visit == items[name][0] else None,
+            started=ended[name].started if name in ended else None,
+        )
+        for name in names
+        if name in items
+    ]
+
+
+class DetailReader:
+    """Reads one instance for one user."""
+
+    def __init__(self, platform: Platform, inspector: Inspector, access: Access) -> None:
+        self._platform = platform
+        self._inspector = inspector
+        self._access = access
+
+    async def read(self, instance_id: str) -> InstanceDetail:
+        """:raises ApiError: 404, the ledger does not know it (any more)."""
+        ledger = self._platform.ledger
+        progress, waits, open_waits = await asyncio.gather(
+            self._inspector.look(instance_id, 0),
+            ledger.waits.of_box(instance_id, ""),
+            ledger.waiting.of_instance(instance_id, _MOST_OPEN),
+        )
+        if progress is None:
+            raise not_found("instance", instance_id)
+        instance = progress.instance
+        live = [] if instance.status in ENDED else open_waits
+        plan = await self._inspector.plan(instance)
+        items = await self._maps(instance_id, progress)
+        row = summary(instance, await self._name(instance, plan), [wait(each) for each in live])
+        requests = requests_view(progress.requests[-MOST_REQUESTS:])
+        event_waits = [wait_view(each) for each in waits]
+        errors = [error_view(error) for error in progress.errors]
+        visits = [visit_view(outcome) for outcome in progress.outcomes]
+        run = run_url(instance)
+        return InstanceDetail(
+            **row.model_dump(),
+            run_id=instance.run_id,
+            definition_digest=instance.definition_digest,
+            nodes=[node_view(node, plan, run, _in_root(live)) for node in progress.nodes],
+            visits=visits[-MOST_VISITS:],
+            visits_truncated=len(visits) > MOST_VISITS,
+            maps=maps_of(visits, items, plan),
+            requests=requests,
+            event_waits=event_waits,
+            timeline=timeline(instance, requests, event_waits, errors),
+            errors=errors,
+            context=dict(progress.context),
+            initial_context=selected(instance.context, None),
+            links=Links(airflow_run=run, airflow_graph=f"{run}?graph" if run else ""),
+            allowed=await self._allowed(progress),
+        )
+
+    async def _maps(self, instance_id: str, progress: Progress) -> dict[str, tuple[int, int]]:
+        """Map → (latest visit, items begun)."""
+        names = [node.name for node in progress.nodes if node.type == "map_fork"]
+        found = await asyncio.gather(*(self._platform.ledger.instances.map_visit(instance_id, n) for n in names))
+        return {name: visit for name, visit in zip(names, found, strict=True) if visit is not None}
+
+    async def _name(self, instance: Instance, plan: Plan | None) -> str:
+        if plan is not None:
+            return plan.graph.definition.workflow_name
+        try:
+            found = await asyncio.to_thread(self._platform.catalogue.current, instance.workflow_id)
+        except CchError:
+            return instance.workflow_id
+        return found.workflow_name
+
+    async def _allowed(self, progress: Progress) -> list[Action]:
+        if progress.ended or not await self._access.may_edit(progress.instance.workflow_id):
+            return []
+        is_open = any(request.state == "open" for request in progress.requests)
+        return ["event", "cancel", "resend"] if is_open else ["event", "cancel"]
+
+
+def _in_root(waits: Iterable[OpenWait]) -> list[OpenWait]:
+    return [each for each in waits if not each.branch]

@@ -1,0 +1,259 @@
+"""Looking at instances."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+
+from cch.api import paging
+from cch.api.access import Access, AccessDep
+from cch.api.backend import Backend, BackendDep
+from cch.api.conditional import conditional
+from cch.api.details import DetailReader
+from cch.api.fallback import degraded_detail, degraded_page
+from cch.api.items import ItemReader
+from cch.api.mapping import MOST_WAITS, STATUSES, milliseconds, summary, wait
+from cch.api.models import (
+    FieldProblem,
+    InstanceDetail,
+    InstanceId,
+    InstancePage,
+    InstanceState,
+    InstanceSummary,
+    MapItemDetail,
+    MapItemPage,
+    RequestDetail,
+)
+from cch.api.problems import ApiError, not_found, responses
+from cch.api.resending import sent_body
+from cch.api.searching import Search
+from cch.errors import CchError, ServiceUnavailableError
+from cch.ledger.instances import KEY_HEAD
+from cch.ledger.listing import Wanted
+from cch.ledger.records import ENDED, Instance
+from cch.ledger.waiting import EVENTS
+from cch.runtime.platform import Platform
+
+router = APIRouter(tags=["instances"])
+
+#: Rows whose waits are looked up at the same time.
+_AT_ONCE = 50
+
+Cursor = Annotated[str | None, Query(max_length=paging.LONGEST, description="`next_cursor` of the page before.")]
+InstanceIdPath = Annotated[InstanceId, Path(description="Instance id.")]
+
+
+class Titles:
+    """Names of workflows for people; kept by the catalogue, which reads them from its cache."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._names: dict[str, str] = {}
+
+    async def of(self, workflow_id: str) -> str:
+        if workflow_id not in self._names:
+            try:
+                definition = await asyncio.to_thread(self._platform.catalogue.current, workflow_id)
+                self._names[workflow_id] = definition.workflow_name
+            except CchError:
+                self._names[workflow_id] = workflow_id
+        return self._names[workflow_id]
+
+
+async def summaries(platform: Platform, instances: Sequence[Instance]) -> list[InstanceSummary]:
+    """Rows with what each instance waits for; one look a live instance."""
+    titles, slots = Titles(platform), asyncio.Semaphore(_AT_ONCE)
+    for workflow_id in dict.fromkeys(instance.workflow_id for instance in instances):
+        await titles.of(workflow_id)
+
+    async def one(instance: Instance) -> InstanceSummary:
+        if instance.status in ENDED or instance.status == "pending":
+            return summary(instance, await titles.of(instance.workflow_id), ())
+        async with slots:
+            waits = await platform.ledger.waiting.of_instance(instance.id, MOST_WAITS)
+        return summary(instance, await titles.of(instance.workflow_id), [wait(each) for each in waits])
+
+    return list(await asyncio.gather(*(one(instance) for instance in instances)))
+
+
+async def visible(platform: Platform, access: Access, instance_id: str) -> Instance:
+    """The instance, without its context.
+
+    :raises ApiError: 404, there is none, or the user may not read its workflow.
+    """
+    found = await platform.ledger.instances.many([instance_id])
+    if not found or not await access.may_read(found[0].workflow_id):
+        raise not_found("instance", instance_id)
+    return found[0]
+
+
+def _wanted(
+    *,
+    workflow_id: str,
+    states: Sequence[InstanceState],
+    correlation_id: str,
+    correlation_prefix: str,
+    waiting_for: str,
+    started_after: datetime | None,
+    started_before: datetime | None,
+) -> Wanted:
+    if correlation_prefix and len(correlation_prefix) < KEY_HEAD:
+        problem = FieldProblem(location="query.correlation_prefix", message=f"give at least {KEY_HEAD} characters")
+        raise ApiError(422, "invalid_request", "The request is not as the API's description says.", [problem])
+    return Wanted(
+        statuses=tuple(dict.fromkeys(STATUSES[state] for state in states)),
+        workflow_id=workflow_id,
+        correlation_id=correlation_id,
+        correlation_prefix=correlation_prefix,
+        capability=EVENTS if waiting_for == "event" else waiting_for,
+        since=milliseconds(started_after) if started_after else 0,
+        until=milliseconds(started_before) if started_before else 0,
+    )
+
+
+async def _page(backend: Backend, readable: frozenset[str], search: Search) -> InstancePage:
+    position = paging.decode(search.cursor)
+    if position is not None and not isinstance(position, dict):
+        raise paging.bad_cursor()
+    async with backend.reading() as platform:
+        try:
+            page = await platform.ledger.listing.page(
+                search.wanted, search.limit, position, keep=lambda instance: instance.workflow_id in readable
+            )
+        except (ValueError, TypeError):
+            raise paging.bad_cursor() from None
+        rows = await summaries(platform, page.instances)
+    # Whether a running instance waits is known only now; such pages may be shorter than asked for.
+    kept = [row for row in rows if not search.states or row.state in search.states]
+    return InstancePage(items=kept, next_cursor=paging.encode(page.position) if page.position else None)
+
+
+@router.get("/instances", response_model=InstancePage, responses=responses())
+async def list_instances(
+    request: Request,
+    access: AccessDep,
+    backend: BackendDep,
+    *,
+    workflow_id: Annotated[str, Query(max_length=200)] = "",
+    state: Annotated[list[InstanceState] | None, Query(max_length=6, description="May be repeated.")] = None,
+    correlation_id: Annotated[str, Query(max_length=200, description="Exactly this business key.")] = "",
+    correlation_prefix: Annotated[
+        str, Query(max_length=200, description=f"Business keys that begin so; at least {KEY_HEAD} characters.")
+    ] = "",
+    waiting_for: Annotated[
+        str, Query(max_length=200, description="Id of the capability that is waited for; `event`: any event.")
+    ] = "",
+    started_after: Annotated[datetime | None, Query(description="Started then or later.")] = None,
+    started_before: Annotated[datetime | None, Query(description="Started then or earlier.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Instances that you may see: newest first, by key with `correlation_prefix`, longest wait first with
+    `waiting_for`.
+
+    A page may hold fewer than `limit` and still have a `next_cursor`. Supports `If-None-Match`. While the ledger
+    does not answer the page is made from Airflow's runs (`degraded`).
+    """
+    readable = await access.readable()
+    states = frozenset(state or ())
+    wanted = _wanted(
+        workflow_id=workflow_id,
+        states=sorted(states),
+        correlation_id=correlation_id,
+        correlation_prefix=correlation_prefix,
+        waiting_for=waiting_for,
+        started_after=started_after,
+        started_before=started_before,
+    )
+    search = Search(wanted=wanted, states=states, limit=limit, cursor=cursor)
+    try:
+        page = await backend.shared.get((readable, search), lambda: _page(backend, readable, search))
+    except ServiceUnavailableError as away:
+        page = await degraded_page(str(away), readable, search)
+    return conditional(request, page)
+
+
+@router.get("/instances/{instance_id}", response_model=InstanceDetail, responses=responses(404))
+async def get_instance(
+    request: Request, instance_id: InstanceIdPath, access: AccessDep, backend: BackendDep
+) -> Response:
+    """One instance: nodes, visits, waits, requests and replies, events, errors, context.
+
+    Supports `If-None-Match`. While the ledger does not answer: what Airflow knows of its run (`degraded`).
+    """
+
+    async def look() -> InstanceDetail:
+        async with backend.reading() as platform:
+            await visible(platform, access, instance_id)
+            return await DetailReader(platform, await backend.inspector(), access).read(instance_id)
+
+    try:
+        detail = await backend.shared.get(("instance", instance_id, access.name), look)
+    except ServiceUnavailableError as away:
+        detail = await degraded_detail(str(away), instance_id, access)
+    return conditional(request, detail)
+
+
+@router.get(
+    "/instances/{instance_id}/requests/{command_id}", response_model=RequestDetail, responses=responses(404, 503)
+)
+async def get_request(
+    request: Request,
+    instance_id: InstanceIdPath,
+    command_id: Annotated[str, Path(max_length=64)],
+    access: AccessDep,
+    backend: BackendDep,
+) -> Response:
+    """One request with the message that was sent; made again from the ledger and checked against its digest."""
+    async with backend.reading() as platform:
+        instance = await visible(platform, access, instance_id)
+        record = await platform.ledger.requests.get(command_id)
+        if record is None or record.instance != instance.id:
+            raise not_found("request", command_id)
+        return conditional(request, await sent_body(platform, await backend.inspector(), record))
+
+
+@router.get("/instances/{instance_id}/items", response_model=MapItemPage, responses=responses(404, 503))
+async def list_map_items(
+    request: Request,
+    instance_id: InstanceIdPath,
+    node: Annotated[str, Query(max_length=300, description="The map.")],
+    access: AccessDep,
+    backend: BackendDep,
+    *,
+    visit: Annotated[int | None, Query(ge=1, le=1_000_000, description="Default: the latest.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """The items of a map in the order of its list, page by page."""
+    async with backend.reading() as platform:
+        instance = await visible(platform, access, instance_id)
+        items = ItemReader(platform, await backend.inspector(), instance)
+        return conditional(request, await items.page(node, visit, limit, cursor))
+
+
+@router.get(
+    "/instances/{instance_id}/items/{index}",
+    response_model=MapItemDetail,
+    responses=responses(404, 503),
+)
+async def get_map_item(
+    request: Request,
+    instance_id: InstanceIdPath,
+    node: Annotated[str, Query(max_length=300, description="The map.")],
+    index: Annotated[int, Path(ge=0, le=9_999_999)],
+    access: AccessDep,
+    *,
+    backend: BackendDep,
+    visit: Annotated[int | None, Query(ge=1, le=1_000_000, description="Of the map. Default: the latest.")] = None,
+) -> Response:
+    """One item of a map with all it did."""
+    async with backend.reading() as platform:
+        instance = await visible(platform, access, instance_id)
+        items = ItemReader(platform, await backend.inspector(), instance)
+        return conditional(request, await items.detail(node, visit, index))

@@ -1,0 +1,186 @@
+"""The items of maps, page by page: a map of thousands is never read as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cch.api import paging
+from cch.api.mapping import error_view, moment, request_wait, requests_view, visit_view, wait_of_event, wait_view
+from cch.api.models import MapItemDetail, MapItemPage, MapItemView, NodeState, NodeView
+from cch.api.problems import not_found
+from cch.definition.model import MapFork
+from cch.graph.blocks import waits
+from cch.graph.model import Graph
+from cch.graph.scopes import map_body
+from cch.interpreter.context import merge, selected
+from cch.interpreter.flow import TokenFlow
+from cch.interpreter.mapping import item_flow
+from cch.interpreter.outcome import Outcome
+from cch.ledger.instances import MapItem
+from cch.ledger.records import ENDED, Instance, RegionKey
+from cch.runtime.inspection import Inspector
+from cch.runtime.journaling import read
+from cch.runtime.platform import Platform
+
+#: Items whose journals are read at the same time.
+_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Map:
+    """One visit of a map; ``body`` is what runs for each item, ``begun`` how many items have begun."""
+
+    instance: Instance
+    node: str
+    visit: int
+    begun: int
+    body: Graph
+
+
+class _Item:
+    """One item and what its journal says."""
+
+    def __init__(self, of: _Map, item: MapItem, outcomes: Sequence[Outcome]) -> None:
+        self._map = of
+        self.item = item
+        self.flow: TokenFlow = item_flow(of.body, outcomes, {})
+        self.outcomes = sorted(outcomes, key=lambda o: (o.stamp, o.visit))
+        self.status = self.flow.status()
+        self._at = next((ready.node for ready in self.flow.ready()), "")
+
+    @property
+    def state(self) -> NodeState:
+        if self.status != "running":
+            return "FAILED" if self.status == "failed" else "SUCCEEDED"
+        if self._map.instance.status in ENDED:
+            return "SKIPPED"
+        return "WAITING" if self._at and waits(self._map.body.nodes[self._at]) else "RUNNING"
+
+    def facts(self) -> dict[str, object]:
+        last = self.outcomes[-1] if self.outcomes else None
+        failures = self.flow.failures
+        reason = str(failures[0].patch.get("_internalError") or f"ended at {failures[0].node!r}") if failures else ""
+        return {
+            "index": self.item.index,
+            "branch": self.item.branch,
+            "state": self.state,
+            "node": self._at or (last.node if last else self._map.body.entry),
+            "started": moment(self.outcomes[0].started) if self.outcomes else None,
+            "ended": moment(last.stamp) if last and self.status != "running" else None,
+            "reason": reason,
+        }
+
+    def nodes(self) -> list[NodeView]:
+        """The nodes of the body that the item has come to, or is at."""
+        visits: dict[str, list[Outcome]] = {}
+        for outcome in self.outcomes:
+            visits.setdefault(outcome.node, []).append(outcome)
+        shown = []
+        for name, node in self._map.body.nodes.items():
+            done = visits.get(name, [])
+            if not done and name != self._at:
+                continue
+            state: NodeState = self.state if name == self._at else "FAILED" if done[-1].failed else "SUCCEEDED"
+            last = done[-1] if done else None
+            shown.append(
+                NodeView(
+                    name=name,
+                    type=node.type,
+                    title=node.title or name,
+                    state=state,
+                    visits=len(done) + (name == self._at),
+                    since=moment(last.started) if last else None,
+                    seconds=(last.stamp - last.started) / 1000 if last else None,
+                    edge=last.label if last else "",
+                )
+            )
+        return shown
+
+
+class ItemReader:
+    """Reads the items of one instance's maps."""
+
+    def __init__(self, platform: Platform, inspector: Inspector, instance: Instance) -> None:
+        self._ledger = platform.ledger
+        self._inspector = inspector
+        self._instance = instance
+
+    async def _map(self, node: str, visit: int | None) -> _Map:
+        """:raises ApiError: 404, no such map, or it has not begun."""
+        plan = await self._inspector.plan(self._instance)
+        known = plan is not None and isinstance(plan.graph.nodes.get(node), MapFork)
+        latest = await self._ledger.instances.map_visit(self._instance.id, node) if known else None
+        if plan is None or latest is None or (visit or 1) > latest[0]:
+            raise not_found("map", node)
+        return _Map(
+            instance=self._instance,
+            node=node,
+            visit=visit or latest[0],
+            begun=latest[1],
+            body=map_body(plan.graph, node),
+        )
+
+    async def _read(self, of: _Map, item: MapItem, slots: asyncio.Semaphore) -> _Item:
+        async with slots:
+            key = RegionKey(instance=of.instance.id, region=item.region, scope=item.path)
+            state = await read(self._ledger, key)
+            return _Item(of, item, tuple(state.outcomes.values()))
+
+    async def page(self, node: str, visit: int | None, limit: int, cursor: str | None) -> MapItemPage:
+        """One page of a map's items.
+
+        :raises ApiError: 404, no such map; 422, no such cursor.
+        """
+        after = paging.decode(cursor)
+        if after is not None and not (isinstance(after, int) and 0 <= after < 10**7):
+            raise paging.bad_cursor()
+        of = await self._map(node, visit)
+        first = -1 if after is None else after
+        found = await self._ledger.instances.map_items(self._instance.id, node, of.visit, limit, after=first)
+        slots = asyncio.Semaphore(_AT_ONCE)
+        # An index may stand there twice, if the map was begun anew: the later path is the one that counts.
+        latest = {item.index: item for item in found}
+        items = await asyncio.gather(*(self._read(of, item, slots) for item in latest.values()))
+        return MapItemPage(
+            node=node,
+            visit=of.visit,
+            total=of.begun,
+            items=[MapItemView.model_validate(item.facts()) for item in items],
+            next_cursor=paging.encode(found[-1].index) if len(found) == limit else None,
+        )
+
+    async def detail(self, node: str, visit: int | None, index: int) -> MapItemDetail:
+        """One item with all it did.
+
+        :raises ApiError: 404, no such map or item.
+        """
+        instance = self._instance
+        of = await self._map(node, visit)
+        found = await self._ledger.instances.map_items(instance.id, node, of.visit, 1, after=index - 1)
+        if not found or found[0].index != index:
+            raise not_found("item", str(index))
+        branch = found[0].branch
+        item, requests, event_waits = await asyncio.gather(
+            self._read(of, found[0], asyncio.Semaphore(1)),
+            self._ledger.requests.of_instance(instance.id, branch),
+            self._ledger.waits.of_box(instance.id, branch),
+        )
+        context: dict[str, object] = {}
+        for outcome in item.outcomes:
+            context = dict(merge(context, outcome.patch))
+        open_now = [request_wait(each) for each in requests if each.state == "open"]
+        open_now += [wait_of_event(each) for each in event_waits if each.state == "open"]
+        return MapItemDetail.model_validate(
+            {
+                **item.facts(),
+                "waits": open_now if instance.status not in ENDED else [],
+                "nodes": item.nodes(),
+                "visits": [visit_view(outcome) for outcome in item.outcomes],
+                "requests": requests_view(requests),
+                "event_waits": [wait_view(each) for each in event_waits],
+                "errors": [error_view(error) for outcome in item.outcomes for error in outcome.errors],
+                "context": selected(context, None),
+            }
+        )

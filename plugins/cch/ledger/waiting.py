@@ -1,0 +1,71 @@
+"""What is open, for people's lists: requests and waits for events, by instance and by capability.
+
+The same item that opens or closes a wait carries the indexes' attributes, so these lists cost no write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cch.ledger.store import Item, ItemStore, Place
+
+#: Open waits for events stand under this in the index by capability; no capability can have this id.
+EVENTS = "!event"
+#: Attributes that an item has as long as it is open.
+OPEN_ATTRIBUTES = ("open_capability", "open_instance")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWait:
+    """One open request (``id`` is its command id) or wait for an event. Times in ms, 0 for none."""
+
+    id: str
+    instance: str
+    branch: str
+    node: str
+    capability: str
+    since: int
+    deadline: int
+    event_key: str = ""
+
+    @property
+    def is_event(self) -> bool:
+        return self.capability == EVENTS
+
+
+def open_attributes(instance: str, capability: str, since: int) -> Mapping[str, Any]:
+    """What lists an item as open."""
+    return {"open_capability": capability, "open_instance": instance, "asked": since}
+
+
+def _open(item: Item) -> OpenWait:
+    _, instance, branch = item["PK"].split("#", 2)
+    return OpenWait(
+        id=item["SK"].rsplit("#", 1)[1],
+        instance=instance,
+        branch="" if branch == "-" else branch,
+        node=item.get("node", ""),
+        capability=item["open_capability"],
+        since=item["asked"],
+        deadline=item.get("deadline", 0),
+        event_key=item.get("event_key", ""),
+    )
+
+
+class Waiting:
+    """Eventually consistent, as indexes are."""
+
+    def __init__(self, store: ItemStore) -> None:
+        self._store = store
+
+    async def of_instance(self, instance: str, limit: int) -> list[OpenWait]:
+        """What an instance and the items of its maps wait for, oldest first."""
+        items = await self._store.listed("by_waiting", instance, limit=limit, newest=False)
+        return [_open(item) for item in items]
+
+    async def of_capability(self, capability: str, limit: int, after: Place | None) -> list[tuple[OpenWait, Place]]:
+        """Who waits for a capability (:data:`EVENTS`: for an event), oldest first, each with its place."""
+        items = await self._store.listed("by_capability", capability, limit=limit, newest=False, after=after)
+        return [(_open(item), Place((item["PK"], item["SK"]), item["asked"])) for item in items]

@@ -1,0 +1,94 @@
+"""Commands that people give without a queue: the same decisions as for messages, with the answer at once.
+
+A command is stored under a key that is derived from what it says, so giving it again changes nothing, as with a
+message that is delivered again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cch.errors import MalformedMessageError, RejectedMessageError
+from cch.ledger.ledger import Ledger
+from cch.ledger.messages import message_key
+from cch.ledger.payloads import sha256
+from cch.ledger.records import NAMESPACE, Instance, MessageRecord
+from cch.replies.correlation import Settled
+from cch.replies.envelope import Command, parse_command
+from cch.replies.events import Events
+from cch.replies.starts import Admission, Starter
+
+#: Stands for a queue in the keys of these messages; no SQS queue has this name.
+DESK = "api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """``new``: this command made the instance."""
+
+    instance: Instance
+    new: bool
+
+
+def _key(kind: str, *parts: str) -> str:
+    return message_key(DESK, str(uuid.uuid5(NAMESPACE, "\n".join((kind, *parts)))))
+
+
+def _record(key: str, command: Command, now: int, body: str) -> MessageRecord:
+    return MessageRecord(
+        key=key, fate="held", kind=command.kind, reason="", instance=command.instance, source=command.source,
+        branch=command.branch, command_id=command.id, received=now, body=body,
+    )  # fmt: skip
+
+
+class Desk:
+    """Takes starts and events."""
+
+    def __init__(self, ledger: Ledger, admission: Admission, clock: Callable[[], int]) -> None:
+        self._ledger = ledger
+        self._starter = Starter(ledger, admission)
+        self._events = Events(ledger)
+        self._clock = clock
+
+    async def start(self, body: str) -> Started:
+        """Take a START_WORKFLOW: the instance is pending, or as it was.
+
+        :raises MalformedMessageError: see :func:`~cch.replies.envelope.parse_command`.
+        :raises RejectedMessageError: no such workflow, or the context does not fit.
+        """
+        command = parse_command(body)
+        context = sha256(repr(sorted(command.payload.items())))
+        key = _key("start", command.instance, command.definition_uri, command.correlation_id, context)
+        known = await self._ledger.instances.find(command.instance)
+        if known is None:
+            await self._starter.start(command, _record(key, command, self._clock(), body), self._clock())
+        found = await self._ledger.instances.find(command.instance)
+        assert found is not None
+        if found.status == "pending":  # whoever made it may have died before its note was in the inbox
+            await self._ledger.mailboxes.enqueue_start(found.id, found.workflow_id, self._clock())
+        return Started(instance=found, new=known is None and found.start_message == key)
+
+    async def event(self, body: str) -> tuple[str, Settled]:
+        """Take an EVENT_WAIT_RESP; the message's key, and who must look again.
+
+        :raises MalformedMessageError: see :func:`~cch.replies.envelope.parse_command`.
+        """
+        command = parse_command(body)
+        key = _key("event", command.instance, command.branch, command.id)
+        return key, await self._events.event(command, _record(key, command, self._clock(), body))
+
+
+def reply_of(record: MessageRecord) -> Command:
+    """The reply that an unmatched message brings.
+
+    :raises RejectedMessageError: it brings none.
+    """
+    try:
+        command = parse_command(record.body)
+    except MalformedMessageError as error:
+        raise RejectedMessageError(f"the message cannot be read: {error.reason}") from None
+    if command.kind != "ASYNC_RESP":
+        raise RejectedMessageError(f"the message is no reply, but {command.kind}")
+    return command

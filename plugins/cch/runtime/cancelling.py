@@ -1,0 +1,92 @@
+"""Ending an instance because somebody says so: nothing of it goes on, whatever is running somewhere."""
+
+from __future__ import annotations
+
+import asyncio
+
+import uuid6
+
+from cch.errors import DefinitionError, DefinitionNotFoundError
+from cch.graph.build import build_graph
+from cch.graph.plan import Plan, plan_tasks
+from cch.ledger.records import Instance, JournalEntry, RegionKey
+from cch.runtime.journaling import read
+from cch.runtime.platform import Platform
+
+#: Journals that are closed at the same time.
+_AT_ONCE = 20
+#: Requests of map items that are looked for at the same time.
+_BRANCHES_AT_ONCE = 50
+
+
+async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
+    """End the instance as cancelled; False if it had ended otherwise. Safe to repeat after a crash at any point.
+
+    The order counts. First the status decides against the regions' own end. Then every journal gets a *try* that is
+    newer than any task there is: a region that still runs finds it at its next commit and stops, as if a newer copy of
+    its task had taken over (a task that a person clears later is newer still, and goes on). Then nothing is waited for
+    any more. Airflow's run is the caller's.
+    """
+    ledger = platform.ledger
+    if not await ledger.instances.end(instance.id, "cancelled", platform.clock(), reason):
+        status = await ledger.instances.status(instance.id)
+        if status != "cancelled":
+            return False
+    await ledger.mailboxes.remove_start(instance.id)
+    await _fence(platform, instance)
+    await _supersede(platform, instance.id)
+    await platform.router.events.sweep(instance.id)
+    return True
+
+
+async def _plan(platform: Platform, instance: Instance) -> Plan | None:
+    if not instance.definition_digest:
+        return None  # no region has begun
+    try:
+        definition = await asyncio.to_thread(
+            platform.catalogue.by_digest, instance.definition_digest, instance.workflow_id
+        )
+    except (DefinitionNotFoundError, DefinitionError):
+        return None
+    return plan_tasks(build_graph(definition))
+
+
+async def _fence(platform: Platform, instance: Instance) -> None:
+    plan = await _plan(platform, instance)
+    if plan is None:
+        return
+    task_instance = str(uuid6.uuid7())
+    slots = asyncio.Semaphore(_AT_ONCE)
+    keys = [RegionKey(instance=instance.id, region=head) for head in plan.regions]
+    keys += await platform.ledger.instances.scopes(instance.id)
+    await asyncio.gather(*(_close_journal(platform, key, task_instance, slots) for key in keys))
+
+
+async def _close_journal(platform: Platform, key: RegionKey, task_instance: str, slots: asyncio.Semaphore) -> None:
+    async with slots:
+        while True:
+            state = await read(platform.ledger, key)
+            if state.task_instance >= task_instance:
+                return
+            entry = JournalEntry(kind="try", mode="continue", task_instance=task_instance, generation=state.generation)
+            if await platform.ledger.journal.append(key, state.entries, entry):
+                return
+
+
+async def _supersede(platform: Platform, instance_id: str) -> None:
+    """Close what is open, and let whoever waits for it look."""
+    ledger, now = platform.ledger, platform.clock()
+    slots = asyncio.Semaphore(_BRANCHES_AT_ONCE)
+
+    async def one(branch: str) -> None:
+        async with slots:
+            for request in await ledger.requests.of_instance(instance_id, branch):
+                if request.state == "open":
+                    mine, closed = await ledger.requests.close(request.command_id, "superseded", now)
+                    if mine and closed:
+                        await ledger.requests.point_closed(closed)
+            for wait in await ledger.waits.of_box(instance_id, branch):
+                if wait.state == "open":
+                    await ledger.waits.close(wait, "superseded", now)
+
+    await asyncio.gather(*(one(branch) for branch in ("", *await ledger.instances.branches(instance_id))))

@@ -1,0 +1,95 @@
+"""Makes the message of a request again. The ledger keeps its digest only, and everything that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from cch.definition.model import MapFork, Requesting
+from cch.errors import CchError
+from cch.graph.plan import Plan
+from cch.graph.scopes import map_body
+from cch.interpreter.context import selected
+from cch.interpreter.flow import TokenFlow
+from cch.interpreter.mapping import item_flow, map_items
+from cch.ledger.payloads import sha256
+from cch.ledger.records import Instance, RegionKey, RequestRecord
+from cch.replies.outgoing import request_body
+from cch.runtime.inspection import Inspector
+from cch.runtime.journaling import read
+from cch.runtime.platform import Platform
+
+
+class BodyLostError(CchError):
+    """What the request was made of is not there any more."""
+
+    code = "CCH-L002"
+
+
+class Rebuilder:
+    """Makes bodies from what the ledger holds, and checks them against their digests."""
+
+    def __init__(self, platform: Platform, inspector: Inspector) -> None:
+        self._platform = platform
+        self._inspector = inspector
+
+    async def body(self, record: RequestRecord) -> str:
+        """The request's message, byte for byte.
+
+        :raises BodyLostError: it cannot be made; says why.
+        """
+        progress = await self._inspector.look(record.instance, 0)
+        plan = await self._inspector.plan(progress.instance) if progress else None
+        if progress is None or plan is None:
+            raise BodyLostError("the instance, or its definition, is not kept any more")
+        flow = TokenFlow(plan.graph, plan.domains, progress.instance.context)
+        flow.apply_all(progress.outcomes)
+        if record.scope:
+            flow = await self._item(plan, flow, record)
+        node = plan.graph.nodes.get(record.node)
+        context = _context(flow, record.node, record.visit)
+        if context is None or not isinstance(node, get_args(Requesting)):
+            raise BodyLostError(f"visit {record.visit} of {record.node!r} was set aside by a later try")
+        body = await self._made(progress.instance, record, node, context)
+        if sha256(body) != record.body_hash:
+            raise BodyLostError("it would differ from what was sent: the definition, or the way there, was another")
+        return body
+
+    async def _made(self, instance: Instance, record: RequestRecord, node: Any, context: Mapping[str, Any]) -> str:
+        reply_queue = self._platform.settings.names.reply_queue
+        return request_body(
+            instance=instance.id,
+            workflow_id=instance.workflow_id,
+            definition_uri=instance.definition_uri,
+            correlation_id=instance.correlation_id,
+            command_id=record.command_id,
+            request_key="/".join([instance.id, *filter(None, [record.branch]), record.node, str(record.visit)]),
+            reply_to=await self._platform.queues.address(reply_queue),
+            created=record.created,
+            branch=record.branch,
+            capability_id=record.source,
+            output_keys=node.request_output_keys,
+            context=selected(context, node.input_keys),
+        )
+
+    async def _item(self, plan: Plan, root: TokenFlow, record: RequestRecord) -> TokenFlow:
+        """The flow of a map's item, as it is now."""
+        name, _, visit = record.scope.removesuffix(f"[{record.branch}]").removeprefix("/").rpartition("#")
+        node = plan.graph.nodes.get(name)
+        context = _context(root, name, int(visit.partition("@")[0])) if isinstance(node, MapFork) else None
+        if context is None or not isinstance(node, MapFork):
+            raise BodyLostError("it belongs to an item of a map inside a map")
+        item = next((item for item in map_items(node, context) if item.key == record.branch), None)
+        if item is None:
+            raise BodyLostError(f"the list of {name!r} has no item {record.branch!r} any more")
+        key = RegionKey(instance=record.instance, region=record.region, scope=record.scope)
+        state = await read(self._platform.ledger, key)
+        return item_flow(map_body(plan.graph, name), state.outcomes.values(), {**context, node.item_key: item.value})
+
+
+def _context(flow: TokenFlow, node: str, visit: int) -> Mapping[str, Any] | None:
+    """What the visit saw; None if nothing is recorded that leads to it."""
+    if (done := flow.outcomes.get(f"{node}#{visit}")) is not None:
+        return flow.context(done.parents)
+    ready = next((ready for ready in flow.ready() if (ready.node, ready.visit) == (node, visit)), None)
+    return None if ready is None else flow.context(ready.parents)
