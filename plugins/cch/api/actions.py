@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from typing import Annotated, Any
 
+import jsonschema
 from fastapi import APIRouter, Body, Path, Response
 
 from cch.api import airflow_runs
@@ -24,8 +25,9 @@ from cch.api.models import (
     StartBody,
 )
 from cch.api.problems import ApiError, not_found, responses
+from cch.definition.model import EventWait
 from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError
-from cch.ledger.records import ENDED
+from cch.ledger.records import ENDED, Instance
 from cch.replies.correlation import Settled
 from cch.replies.desk import Desk
 from cch.replies.envelope import event_command, start_command
@@ -33,6 +35,7 @@ from cch.replies.outgoing import capability_queue
 from cch.runtime.admission import CatalogueAdmission, context_problems
 from cch.runtime.cancelling import cancel
 from cch.runtime.dispatch import Dispatcher
+from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
 from cch.runtime.resending import BodyLostError, Rebuilder
 
@@ -113,11 +116,31 @@ async def start_instance(
     return (await summaries(platform, await platform.ledger.instances.many([instance_id])))[0]
 
 
-async def _editable(backend: Backend, access: Access, instance_id: str) -> tuple[Platform, Any]:
+async def _editable(backend: Backend, access: Access, instance_id: str) -> tuple[Platform, Instance]:
     platform = await backend.platform()
     instance = await visible(platform, access, instance_id)
     await access.need_edit(instance.workflow_id)
     return platform, instance
+
+
+async def _check_payload(platform: Platform, inspector: Inspector, instance: Instance, body: EventBody) -> None:
+    """What a person sends must fit the form of the node that is going to take it.
+
+    :raises ApiError: 422, with everything that does not.
+    """
+    plan = await inspector.plan(instance)
+    waits = await platform.ledger.waits.of_box(instance.id, body.branch) if plan else []
+    for wait in waits:
+        node = plan.graph.nodes.get(wait.node) if plan else None
+        takes = wait.state == "open" and (not wait.event_key or wait.event_key in body.payload)
+        if takes and isinstance(node, EventWait) and node.payload_schema is not None:
+            errors = jsonschema.Draft202012Validator(node.payload_schema).iter_errors(body.payload)
+            fields = [
+                FieldProblem(location=".".join(map(str, ("body", "payload", *e.absolute_path))), message=e.message[:300])
+                for e in errors
+            ]
+            if fields:
+                raise ApiError(422, "payload_not_accepted", f"The payload does not fit {wait.node!r}.", fields)
 
 
 async def _wake(platform: Platform, settled: Settled) -> None:
@@ -148,6 +171,7 @@ async def send_event(
     )
     if instance.status in ENDED:
         raise ApiError(409, "instance_ended", f"The instance has {instance.status}: nothing waits there any more.")
+    await _check_payload(platform, await backend.inspector(), instance, body)
     key, settled = await _desk(platform).event(command)
     if settled.fate in ("late", "orphan"):
         raise ApiError(409, "instance_ended", "The instance has ended meanwhile.")

@@ -31,7 +31,7 @@ _EXAMINED = 1000
 
 def _task(wait: OpenWait, instance: Instance, plan: Plan | None, *, can_act: bool) -> TaskView:
     node = plan.graph.nodes.get(wait.node) if plan else None
-    schema = getattr(node, "payload_schema", None) if isinstance(node, EventWait) else None
+    schema = node.payload_schema if isinstance(node, EventWait) else None
     return TaskView(
         id=wait.id,
         instance_id=instance.id,

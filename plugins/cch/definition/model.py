@@ -142,6 +142,8 @@ class EndBranch(_Common):
 class EventWait(_Common):
     event_key: str | None = None
     on_event: str
+    #: JSON Schema of the payload, for the form that a person fills in.
+    payload_schema: Mapping[str, Any] | None = None
     timeout: float | None = None
     on_timeout: str | None = None
     type: Literal["event_wait"] = "event_wait"

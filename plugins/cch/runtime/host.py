@@ -194,7 +194,17 @@ class LedgerHost:
             elif record.state != "answered":
                 # Whoever closed it may have died before its box knew; an answered one is the router's.
                 await platform.ledger.requests.point_closed(record)
+            if record.state == "superseded":
+                await self._stop_if_overtaken()
             return _answer(record)
+
+    async def _stop_if_overtaken(self) -> None:
+        """Whoever supersedes our request may have ended the region: then the next attempt must not be sent.
+
+        :raises OvertakenError: a newer try is in the journal.
+        """
+        if await self._platform.ledger.journal.read(self._try.key, self._next_entry):
+            raise OvertakenError
 
     def _body(self, request: Request, command_id: str, created: int, reply_to: str) -> str:
         return request_body(

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from cch.testing.quick_queries import QuickQueries
+
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
@@ -104,7 +106,7 @@ def create_app(functions: Path) -> WsgiApp:
     """The whole server as a WSGI application."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
 
-    moto = OneDynamoAtATime(DomainDispatcherApplication(create_backend_app))
+    moto = OneDynamoAtATime(QuickQueries(DomainDispatcherApplication(create_backend_app)))
     return CallCounter(LambdaFunctions(moto, functions))
 
 
