@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.api import measure_api
 from bench.figures import Figures
 from bench.language import measure_language
 from bench.parsing import measure_parsing
@@ -25,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "router": measure_router,
     "parsing": measure_parsing,
     "regions": measure_regions,
+    "api": measure_api,
     "workflow": measure_workflow,
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from uuid6 import uuid7
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.source import FolderSource
@@ -109,7 +112,7 @@ class Office:
         return await self.client.request(method, f"{API}{path}", headers=headers, **given)
 
     async def get(self, path: str, user: str = "ada", **query: Any) -> httpx.Response:
-        return await self.call("GET", path, user, params=query)
+        return await self.call("GET", path, user, **({"params": query} if query else {}))
 
     async def post(self, path: str, body: Any = None, user: str = "ada") -> httpx.Response:
         return await self.call("POST", path, user, json={} if body is None else body)
@@ -122,7 +125,7 @@ class Office:
         identifier: str = answer.json()["id"]
         return identifier
 
-    def execute(self, instance: str, workflow_id: str, region: str, task_instance: str = "t1") -> asyncio.Task[Any]:
+    def execute(self, instance: str, workflow_id: str, region: str, task_instance: str = "") -> asyncio.Task[Any]:
         """Run one region in the background, as Airflow would."""
         from cch.graph.build import build_graph
         from cch.graph.plan import plan_tasks
@@ -132,7 +135,7 @@ class Office:
             workflow_id=workflow_id,
             region=region,
             run_id=instance,
-            task_instance=task_instance,
+            task_instance=task_instance or str(uuid7()),
             definition_digest=definition.digest,
             structure_digest=plan_tasks(build_graph(definition)).structure_digest,
             conf={CONF_INSTANCE: instance, CONF_DIGEST: definition.digest},
@@ -161,6 +164,37 @@ class Office:
 
         found: dict[str, Any] = await self.until(look)
         return found
+
+    async def wait_of(self, instance: str, kind: str) -> Any:
+        """The instance's open wait of this kind, if there is one."""
+        waits = (await self.get(f"/instances/{instance}")).json()["waits"]
+        return next((wait for wait in waits if wait["kind"] == kind), None)
+
+    async def _reply(self, instance: str, payload: dict[str, Any], source: str, **command: Any) -> None:
+        body = {
+            "workflowInstanceId": instance,
+            "command": {
+                "type": "ASYNC_RESP", "id": str(uuid.uuid4()), "source": f"Capability:{source}",
+                "timestamp": "2026-01-05T08:00:00Z", "status": "SUCCESS", "payload": payload, **command,
+            },
+        }  # fmt: skip
+        queue = await self.platform.queues.find(self.platform.settings.names.reply_queue)
+        assert queue is not None
+        await queue.send(json.dumps(body))
+
+    async def reply(self, instance: str, command_id: str, payload: dict[str, Any]) -> None:
+        """What a capability answers."""
+        await self._reply(instance, payload, "authority#ask", inReplyTo=command_id)
+
+    async def orphan(self, *, instance: str, source: str = "authority#ask") -> str:
+        """A reply that echoes a request which nobody sent; its id."""
+        await self._reply(instance, {"found": "in the mail"}, source, inReplyTo="nobody-sent-this")
+
+        async def look() -> Any:
+            return (await self.get("/messages")).json()["items"]
+
+        identifier: str = (await self.until(look))[0]["id"]
+        return identifier
 
     async def close(self) -> None:
         for task in self._tasks:

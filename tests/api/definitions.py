@@ -17,7 +17,13 @@ nodes:
     capability_id: authority#ask
     on_response: Decide
     on_failure: Failed
-  Decide: {type: event_wait, title: Decide, description: Somebody decides., event_key: decision, on_event: Check}
+  Decide:
+    type: event_wait
+    title: Decide
+    description: Somebody decides.
+    event_key: decision
+    payload_schema: {type: object, required: [decision], properties: {decision: {type: string}}}
+    on_event: Check
   Check:
     type: condition
     condition_on_key: decision

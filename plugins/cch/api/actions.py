@@ -136,7 +136,9 @@ async def _check_payload(platform: Platform, inspector: Inspector, instance: Ins
         if takes and isinstance(node, EventWait) and node.payload_schema is not None:
             errors = jsonschema.Draft202012Validator(node.payload_schema).iter_errors(body.payload)
             fields = [
-                FieldProblem(location=".".join(map(str, ("body", "payload", *e.absolute_path))), message=e.message[:300])
+                FieldProblem(
+                    location=".".join(map(str, ("body", "payload", *e.absolute_path))), message=e.message[:300]
+                )
                 for e in errors
             ]
             if fields:
@@ -169,12 +171,10 @@ async def send_event(
         status=body.status,
         now=platform.clock(),
     )
-    if instance.status in ENDED:
-        raise ApiError(409, "instance_ended", f"The instance has {instance.status}: nothing waits there any more.")
     await _check_payload(platform, await backend.inspector(), instance, body)
     key, settled = await _desk(platform).event(command)
     if settled.fate in ("late", "orphan"):
-        raise ApiError(409, "instance_ended", "The instance has ended meanwhile.")
+        raise ApiError(409, "instance_ended", "The instance has ended: nothing waits there any more.")
     await _wake(platform, settled)
     await _log(
         access, "cch_event", instance.workflow_id, instance.run_id,

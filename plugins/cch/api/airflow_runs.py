@@ -196,6 +196,7 @@ class DatabaseRuns:
         from airflow.api.common.trigger_dag import trigger_dag  # noqa: PLC0415
         from airflow.exceptions import DagNotFound, DagRunAlreadyExists, ParamValidationError  # noqa: PLC0415
         from airflow.utils.types import DagRunTriggeredByType  # noqa: PLC0415
+        from sqlalchemy.exc import IntegrityError  # noqa: PLC0415
 
         try:
             trigger_dag(
@@ -205,7 +206,7 @@ class DatabaseRuns:
                 run_id=run.run_id,
                 conf=dict(run.conf),
             )
-        except DagRunAlreadyExists:
+        except (DagRunAlreadyExists, IntegrityError):  # the latter: somebody made it in the same moment
             return None
         except DagNotFound as error:
             return RunRefused(status=404, reason=str(error))

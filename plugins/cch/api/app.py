@@ -53,29 +53,40 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        read = 0
-        begun = False
+        if _announced(scope) > self._most:
+            await self._refuse(scope, receive, send)
+            return
+        read, too_large = 0, False
 
         async def limited() -> Message:
-            nonlocal read
+            nonlocal read, too_large
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._most:
+                too_large = True
                 raise _TooLargeError
             return message
 
-        async def noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
+        async def unless_refused(message: Message) -> None:
+            if not too_large:
+                await send(message)
 
         try:
-            await self._app(scope, limited, noted)
+            await self._app(scope, limited, unless_refused)
         except _TooLargeError:
-            if begun:
-                raise
-            error = ApiError(413, "too_large", f"The body is larger than {self._most} bytes.")
-            await problems.answer(error)(scope, receive, send)
+            pass  # FastAPI, or we: somebody must answer it
+        if too_large:
+            await self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = ApiError(413, "too_large", f"The body is larger than {self._most} bytes.")
+        await problems.answer(error)(scope, receive, send)
+
+
+def _announced(scope: Scope) -> int:
+    """The length that the request says its body has; 0 if it does not say."""
+    value = dict(scope["headers"]).get(b"content-length", b"")
+    return int(value) if value.isdigit() else 0
 
 
 @asynccontextmanager

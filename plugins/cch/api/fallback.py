@@ -11,7 +11,7 @@ from cch.api import airflow_runs, paging
 from cch.api.access import Access
 from cch.api.airflow_runs import Run, TaskState
 from cch.api.models import InstanceDetail, InstancePage, InstanceState, InstanceSummary, Links, NodeState, NodeView
-from cch.api.problems import not_found
+from cch.api.problems import ApiError
 from cch.api.searching import Search
 from cch.ledger.listing import Wanted
 from cch.ledger.records import instance_id_of_run
@@ -126,11 +126,13 @@ def _node(task: TaskState, url: str) -> NodeView:
 async def degraded_detail(reason: str, instance_id: str, access: Access) -> InstanceDetail:
     """The run's state, and its tasks in the place of nodes.
 
-    :raises ApiError: 404, Airflow has no such run either, or the user may not see it.
+    :raises ApiError: 503, Airflow has no such run that the user may see, and the ledger cannot be asked.
     """
     found = await asyncio.to_thread(_find, instance_id, await access.readable())
     if found is None:
-        raise not_found("instance", instance_id)
+        raise ApiError(
+            503, "service_unavailable", f"Airflow has no run of {instance_id!r}; the ledger is away: {reason}"
+        )
     run, tasks = found
     url = f"{airflow_runs.root_path()}/dags/{run.dag_id}/runs/{run.run_id}"
     first = datetime.max.replace(tzinfo=UTC)

@@ -182,8 +182,8 @@ async def attach_message(
     if request is None or not found or not await access.may_read(found[0].workflow_id):
         raise not_found("request", body.command_id)
     await access.need_edit(found[0].workflow_id)
-    command = reply_of(record)
-    await _attach(platform, record, command, body)
+    if not (record.fate == "matched" and record.claimed_for == body.command_id):  # else it was done before
+        await _attach(platform, record, reply_of(record), body)
     await asyncio.to_thread(
         airflow_runs.audit, access.name, "cch_attach", dag_id=found[0].workflow_id, run_id=found[0].run_id,
         facts={

@@ -59,6 +59,11 @@ def _decode(raw: Mapping[str, Mapping[str, Any]]) -> Item:
     return item
 
 
+def encode_item(item: Item) -> dict[str, Any]:
+    """An item in DynamoDB's typed form."""
+    return {name: _encode(value) for name, value in item.items()}
+
+
 def _key(key: Key) -> dict[str, Any]:
     return {"PK": {"S": key[0]}, "SK": {"S": key[1]}}
 
@@ -173,7 +178,7 @@ class DynamoStore:
             arguments["ConditionExpression"] = expression.condition(when)
             arguments["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         arguments |= expression.arguments()
-        raw = {name: _encode(value) for name, value in item.items()}
+        raw = encode_item(item)
         with explained(self._table):
             try:
                 await self._client.put_item(TableName=self._table, Item={**raw, _WRITER: {"S": nonce}}, **arguments)

@@ -36,6 +36,7 @@ class Ledger:
 
     async def requests_of(self, instance: str, most_branches: int | None = None) -> list[RequestRecord]:
         """Requests of an instance and of the items of its maps (of the first ``most_branches``), oldest first."""
-        branches = ("", *(await self.instances.branches(instance))[:most_branches])
+        known = [] if most_branches == 0 else await self.instances.branches(instance)
+        branches = ("", *known[:most_branches])
         found = await asyncio.gather(*(self.requests.of_instance(instance, branch) for branch in branches))
         return sorted((record for records in found for record in records), key=lambda record: record.created)

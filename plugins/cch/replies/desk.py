@@ -77,6 +77,9 @@ class Desk:
         """
         command = parse_command(body)
         key = _key("event", command.instance, command.branch, command.id)
+        known = await self._ledger.messages.get_many([key])
+        if key in known and known[key].fate in ("matched", "duplicate"):  # the instance may have ended with it
+            return key, Settled(stored=None, fate=known[key].fate)
         return key, await self._events.event(command, _record(key, command, self._clock(), body))
 
 

@@ -1,0 +1,248 @@
+"""The API in Airflow's own app, on the AWS stand-in: 5,000 instances, and a map of 10,000 items."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Figures, percentile
+
+INSTANCES = 5_000
+ITEMS = 10_000
+#: Calls of one kind.
+CALLS = 15
+#: A definition with a request and a map.
+DEFINITION = """
+workflow_id: bench_api
+workflow_name: Bench
+entry_point: Fan
+initial_context: [packs]
+nodes:
+  Fan:
+    type: map_fork
+    input_list_key: packs
+    branch_key: id
+    branch_entry_node: Submit
+    on_failure: Done
+    execution: inline
+  Submit: {type: async_request, capability_id: packs#submit, on_response: Pack_Done}
+  Pack_Done: {type: end_branch}
+  All: {type: join, join_branches: [Fan], on_success: Ask}
+  Ask: {type: async_request, capability_id: authority#ask, on_response: Done}
+  Done: {type: end}
+"""
+#: What is measured: label → address below the API's prefix.
+PATHS = {
+    "list, newest 50": "/instances",
+    "list of one workflow, waiting": "/instances?workflow_id=bench_api&state=WAITING",
+    "search by a key's beginning": "/instances?correlation_prefix=MEDU00012",
+    "who waits for a capability": "/instances?waiting_for=authority%23ask",
+    "workflows with counts": "/workflows",
+    "detail": "/instances/{plain}",
+    "detail, map of 10,000": "/instances/{mapped}",
+    "100 of 10,000 items": "/instances/{mapped}/items?node=Fan&limit=100",
+}
+
+
+def _free_port() -> int:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port: int = chosen.getsockname()[1]
+        return port
+
+
+def measure_api() -> Figures:
+    """Latency of lists, searches and details, and of asking again with an ETag."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="cch-bench-") as folder:
+        home = Path(folder)
+        definitions = home / "definitions"
+        definitions.mkdir()
+        (definitions / "bench_api.yaml").write_text(DEFINITION)
+        environment = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AIRFLOW_HOME": folder,
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[1] / "plugins"),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{folder}/passwords.json",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+            "AIRFLOW__API_AUTH__JWT_SECRET": uuid.uuid4().hex * 2,
+            "CCH_CACHE_FOLDER": f"{folder}/cache",
+            "CCH_DEFINITIONS_FOLDER": str(definitions),
+        }
+        server = [sys.executable, "-m", "cch.testing.aws_server", "--port", str(port)]
+        aws = subprocess.Popen(server, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert aws.stdout is not None
+            aws.stdout.readline()  # it listens
+            answer = subprocess.run(
+                [sys.executable, "-m", "bench.api"], env=environment, stdout=subprocess.PIPE, text=True, check=True
+            )
+        finally:
+            aws.terminate()
+            aws.wait()
+    figures = json.loads(answer.stdout.splitlines()[-1])
+    return Figures(
+        title=f"API on {INSTANCES:,} instances and a map of {ITEMS:,} items, DynamoDB's stand-in (ms)",
+        columns=("p50", "p95", "with ETag p50", "KB", "AWS calls"),
+        rows=[(label, values) for label, values in figures.items()],
+        notes=("The stand-in takes 3 to 4 ms a call and one at a time; DynamoDB answers calls side by side.",),
+    )
+
+
+# --- in a process of its own, because Airflow reads its configuration once ---------------------------------------------
+
+
+def _fill() -> tuple[str, str]:
+    """Put the instances into the table; ids of a plain one and of the one with the map."""
+    from cch.aws.provision import provision
+    from cch.aws.session import client
+    from cch.aws.tables import encode_item
+    from cch.settings import load_settings
+
+    settings = load_settings()
+    provision(settings)
+    items, plain, mapped = asyncio.run(_items())
+    dynamodb = client("dynamodb", settings)
+    for start in range(0, len(items), 25):
+        batch = [{"PutRequest": {"Item": encode_item(item)}} for item in items[start : start + 25]]
+        dynamodb.batch_write_item(RequestItems={settings.names.table: batch})
+    return plain, mapped
+
+
+async def _items() -> tuple[list[dict[str, Any]], str, str]:
+    from cch.graph.build import build_graph
+    from cch.graph.checks import load
+    from cch.graph.plan import plan_tasks
+    from cch.ledger.ledger import Ledger
+    from cch.testing.memory_store import MemoryBlobs, MemoryStore
+
+    store = MemoryStore()
+    ledger = Ledger(store, MemoryBlobs())
+    definition = load(DEFINITION, "bench_api.yaml")
+    structure = plan_tasks(build_graph(definition)).structure_digest
+    now = round(time.time() * 1000)
+    ids = [str(uuid.uuid4()) for _ in range(INSTANCES)]
+    for number, identifier in enumerate(ids):
+        ended = number % 5 == 4
+        await _one(ledger, definition, structure, identifier, number, now - number * 1000)
+        if ended:
+            await ledger.instances.end(identifier, "completed", now)
+    await _map_items(ledger, ids[1], now)
+    return await store.scan(""), ids[0], ids[1]
+
+
+async def _one(ledger: Any, definition: Any, structure: str, identifier: str, number: int, started: int) -> None:
+    from cch.ledger.records import Instance, RequestRecord
+
+    await ledger.instances.create(
+        Instance(
+            id=identifier, workflow_id="bench_api", run_id=identifier, correlation_id=f"MEDU{number:07d}",
+            status="running", started=started, context={"packs": [{"id": "1"}]}, start_message=identifier,
+            definition_digest=definition.digest, structure_digest=structure,
+        )
+    )  # fmt: skip
+    record = RequestRecord(
+        command_id=str(uuid.uuid4()), instance=identifier, region="Ask", node="Ask", visit=1, attempt=1,
+        source="authority#ask", branch="", state="open", created=started, deadline=0, sent_at=started,
+        task_instance="t", body_hash="", owners=frozenset(),
+    )  # fmt: skip
+    if number % 5 != 4:
+        await ledger.requests.open(record, "r")
+        await ledger.requests.point(record)
+
+
+async def _map_items(ledger: Any, identifier: str, now: int) -> None:
+    from cch.interpreter.outcome import Outcome
+    from cch.ledger.records import JournalEntry, RegionKey
+
+    for index in range(ITEMS):
+        key = RegionKey(instance=identifier, region="Fan", scope=f"/Fan#1@0[{index}]")
+        await ledger.instances.put_scope(key, "Fan", index, str(index))
+        await ledger.journal.append(key, 0, JournalEntry(kind="try", task_instance="t", generation=0, mode="first"))
+        done = Outcome(
+            node="Submit", visit=1, stamp=now, started=now - 900, label="on_response", targets=("Pack_Done",),
+            patch={"status": "SUCCESS"}, cause={"kind": "reply", "command_id": "c", "attempt": 1},
+        )  # fmt: skip
+        entry = JournalEntry(kind="turn", task_instance="t", generation=0, outcomes=(done,))
+        await ledger.journal.append(key, 1, entry)
+
+
+async def _measure(plain: str, mapped: str) -> dict[str, list[float]]:
+    import httpx
+    from airflow.api_fastapi.app import create_app, get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    from cch.api import conditional
+
+    conditional.Shared.__init__.__defaults__ = (0.0, time.monotonic)  # every call is computed
+    app = create_app(apps="core")
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ada", role="admin"))
+    aws = os.environ["AWS_ENDPOINT_URL"]
+    figures: dict[str, list[float]] = {}
+    transport = httpx.ASGITransport(app=app)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://bench", headers=headers) as client:
+        async with httpx.AsyncClient() as counter:
+            for label, path in PATHS.items():
+                where = "/cch/api/v1" + path.format(plain=plain, mapped=mapped)
+                first = await client.get(where)
+                assert first.status_code == 200, first.text
+                await counter.delete(f"{aws}/cch/calls")
+                await client.get(where)
+                calls = sum((await counter.get(f"{aws}/cch/calls")).json().values())
+                plainly = [await _timed(client, where, {}) for _ in range(CALLS)]
+                again = [await _timed(client, where, {"If-None-Match": first.headers["ETag"]}) for _ in range(CALLS)]
+                kilobytes = round(len(first.content) / 1024, 1)
+                values = [percentile(plainly, 0.5), percentile(plainly, 0.95), percentile(again, 0.5)]
+                figures[label] = [*(round(value, 1) for value in values), kilobytes, calls]
+    return figures
+
+
+async def _timed(client: Any, where: str, headers: dict[str, str]) -> float:
+    begun = time.perf_counter()
+    answer = await client.get(where, headers=headers)
+    assert answer.status_code == (304 if headers else 200), answer.text
+    return (time.perf_counter() - begun) * 1000
+
+
+def _register() -> None:
+    """Let Airflow know the DAG."""
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.db import initdb
+    from airflow.utils.session import create_session
+
+    from cch.compiler.dag import compile_workflow
+    from cch.graph.checks import load
+
+    initdb()
+    with create_session() as session:
+        session.merge(DagBundleModel(name="bench"))
+    dag = compile_workflow(load(DEFINITION, "bench_api.yaml"))
+    dag.fileloc = dag.relative_fileloc = "dags.py"
+    with create_session() as session:
+        SerializedDAG.bulk_write_to_db("bench", None, [LazyDeserializedDAG.from_dag(dag)], session=session)
+
+
+if __name__ == "__main__":
+    _register()
+    sys.stderr.write(f"filling the table at {time.monotonic():.0f}\n")
+    print(json.dumps(asyncio.run(_measure(*_fill()))))
