@@ -150,7 +150,7 @@ async def list_instances(
     ] = "",
     started_after: Annotated[datetime | None, Query(description="Started then or later.")] = None,
     started_before: Annotated[datetime | None, Query(description="Started then or earlier.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Annotated[int, Query(ge=1, le=200)] = 25,
     cursor: Cursor = None,
 ) -> Response:
     """Instances that you may see: newest first, by key with `correlation_prefix`, longest wait first with
@@ -227,7 +227,7 @@ async def list_map_items(
     backend: BackendDep,
     *,
     visit: Annotated[int | None, Query(ge=1, le=1_000_000, description="Default: the latest.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Cursor = None,
 ) -> Response:
     """The items of a map in the order of its list, page by page."""
