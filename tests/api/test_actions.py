@@ -97,8 +97,7 @@ async def test_a_body_that_is_no_json_is_refused(office: Office) -> None:
     """The asker's fault, not ours."""
     for content in (b"{", b"\xff\xfe", b'{"workflow_id": "open_ask", "context": {"bl": "\\ud800"}}', b"[" * 5000):
         answer = await office.call("POST", "/instances", content=content, headers={"Content-Type": "application/json"})
-        assert answer.status_code in (400, 422), content[:20]
-        assert is_problem(answer, answer.status_code)
+        assert is_problem(answer, 422), content[:20]
 
 
 async def test_a_body_that_is_too_large_is_refused(office: Office) -> None:

@@ -31,6 +31,7 @@ from cch.api.models import (
     VisitView,
 )
 from cch.api.problems import not_found
+from cch.definition.model import MapFork
 from cch.errors import CchError
 from cch.graph.plan import Plan
 from cch.interpreter.context import selected
@@ -43,6 +44,8 @@ from cch.runtime.progress import NodeProgress, Progress
 #: Visits and requests of one instance that are shown: the latest ones.
 MOST_VISITS = 2000
 MOST_REQUESTS = 500
+#: Items of maps whose journals are read for the detail; of a map with more, none are.
+_MOST_ITEMS = 100
 #: Open waits of one instance that are looked up.
 _MOST_OPEN = 100
 
@@ -70,6 +73,7 @@ def node_view(node: NodeProgress, plan: Plan | None, run: str, waits: Sequence[O
         seconds=node.seconds,
         edge=node.edge,
         reason=node.reason,
+        items={**node.items},
         task_id=task_id,
         task_url=f"{run}/tasks/{task_id}" if run and task_id else "",
     )
@@ -139,11 +143,14 @@ class DetailReader:
         self._inspector = inspector
         self._access = access
 
-    async def read(self, instance_id: str) -> InstanceDetail:
+    async def read(self, known: Instance) -> InstanceDetail:
         """:raises ApiError: 404, the ledger does not know it (any more)."""
-        ledger = self._platform.ledger
+        ledger, instance_id = self._platform.ledger, known.id
+        plan = await self._inspector.plan(known)
+        items = await self._maps(instance_id, plan)
+        few = sum(begun for _, begun in items.values()) <= _MOST_ITEMS
         progress, waits, open_waits = await asyncio.gather(
-            self._inspector.look(instance_id, 0),
+            self._inspector.look(instance_id, _MOST_ITEMS if items and few else 0),
             ledger.waits.of_box(instance_id, ""),
             ledger.waiting.of_instance(instance_id, _MOST_OPEN),
         )
@@ -151,10 +158,8 @@ class DetailReader:
             raise not_found("instance", instance_id)
         instance = progress.instance
         live = [] if instance.status in ENDED else open_waits
-        plan = await self._inspector.plan(instance)
-        items = await self._maps(instance_id, progress)
         row = summary(instance, await self._name(instance, plan), [wait(each) for each in live])
-        requests = requests_view(progress.requests[-MOST_REQUESTS:])
+        requests = requests_view([each for each in progress.requests if not each.scope][-MOST_REQUESTS:])
         event_waits = [wait_view(each) for each in waits]
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
@@ -177,9 +182,9 @@ class DetailReader:
             allowed=await self._allowed(progress),
         )
 
-    async def _maps(self, instance_id: str, progress: Progress) -> dict[str, tuple[int, int]]:
+    async def _maps(self, instance_id: str, plan: Plan | None) -> dict[str, tuple[int, int]]:
         """Map → (latest visit, items begun)."""
-        names = [node.name for node in progress.nodes if node.type == "map_fork"]
+        names = [name for name, node in plan.graph.nodes.items() if isinstance(node, MapFork)] if plan else []
         found = await asyncio.gather(*(self._platform.ledger.instances.map_visit(instance_id, n) for n in names))
         return {name: visit for name, visit in zip(names, found, strict=True) if visit is not None}
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
+from pydantic import BeforeValidator
 
 from cch.api import paging
 from cch.api.access import Access, AccessDep
@@ -44,6 +45,15 @@ router = APIRouter(tags=["instances"])
 #: Rows whose waits are looked up at the same time.
 _AT_ONCE = 50
 
+
+def _iso(value: object) -> object:
+    """Numbers are no dates here, whatever pydantic makes of them."""
+    if isinstance(value, str) and "-" not in value[4:]:
+        raise ValueError("write ISO 8601, for example 2026-01-05T08:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_iso)]
 Cursor = Annotated[str | None, Query(max_length=paging.LONGEST, description="`next_cursor` of the page before.")]
 InstanceIdPath = Annotated[InstanceId, Path(description="Instance id.")]
 
@@ -148,8 +158,8 @@ async def list_instances(
     waiting_for: Annotated[
         str, Query(max_length=200, description="Id of the capability that is waited for; `event`: any event.")
     ] = "",
-    started_after: Annotated[datetime | None, Query(description="Started then or later.")] = None,
-    started_before: Annotated[datetime | None, Query(description="Started then or earlier.")] = None,
+    started_after: Annotated[Moment | None, Query(description="Started then or later.")] = None,
+    started_before: Annotated[Moment | None, Query(description="Started then or earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 25,
     cursor: Cursor = None,
 ) -> Response:
@@ -189,8 +199,8 @@ async def get_instance(
 
     async def look() -> InstanceDetail:
         async with backend.reading() as platform:
-            await visible(platform, access, instance_id)
-            return await DetailReader(platform, await backend.inspector(), access).read(instance_id)
+            instance = await visible(platform, access, instance_id)
+            return await DetailReader(platform, await backend.inspector(), access).read(instance)
 
     try:
         detail = await backend.shared.get(("instance", instance_id, access.name), look)

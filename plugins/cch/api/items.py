@@ -18,8 +18,7 @@ from cch.interpreter.context import merge, selected
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.mapping import item_flow
 from cch.interpreter.outcome import Outcome
-from cch.ledger.instances import MapItem
-from cch.ledger.records import ENDED, Instance, RegionKey
+from cch.ledger.records import ENDED, Instance, MapItem
 from cch.runtime.inspection import Inspector
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
@@ -124,8 +123,7 @@ class ItemReader:
 
     async def _read(self, of: _Map, item: MapItem, slots: asyncio.Semaphore) -> _Item:
         async with slots:
-            key = RegionKey(instance=of.instance.id, region=item.region, scope=item.path)
-            state = await read(self._ledger, key)
+            state = await read(self._ledger, item.key)
             return _Item(of, item, tuple(state.outcomes.values()))
 
     async def page(self, node: str, visit: int | None, limit: int, cursor: str | None) -> MapItemPage:

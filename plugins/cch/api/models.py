@@ -102,6 +102,9 @@ class NodeView(View):
     seconds: float | None = Field(default=None, description="How long the latest visit took.")
     edge: str = Field(default="", description="Label of the edge that the latest visit took.")
     reason: str = ""
+    items: dict[NodeState, int] = Field(
+        default={}, description="In a map's body: how many items stand how at it, while there are at most 100."
+    )
     task_id: str = Field(default="", description="Airflow's task that executes or shows the node.")
     task_url: str = Field(default="", description="Page of that task, with its log, below Airflow's root.")
 

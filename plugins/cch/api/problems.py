@@ -54,7 +54,6 @@ def answer(error: ApiError, headers: Mapping[str, str] | None = None) -> Respons
 
 
 _CODES = {
-    400: "bad_request",
     401: "not_authenticated",
     403: "not_allowed",
     404: "not_found",
@@ -77,6 +76,8 @@ async def _expected(_: Request, error: Exception) -> Response:
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # FastAPI's, for bodies that are no text
+        return answer(ApiError(422, "invalid_request", str(error.detail)), error.headers)
     code = _CODES.get(error.status_code, "error")
     return answer(ApiError(error.status_code, code, str(error.detail)), error.headers)
 
