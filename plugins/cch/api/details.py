@@ -73,7 +73,7 @@ def node_view(node: NodeProgress, plan: Plan | None, run: str, waits: Sequence[O
         seconds=node.seconds,
         edge=node.edge,
         reason=node.reason,
-        items={**node.items},
+        items={state: number for state, number in node.items.items() if number},
         task_id=task_id,
         task_url=f"{run}/tasks/{task_id}" if run and task_id else "",
     )
