@@ -299,3 +299,17 @@ async def test_what_nobody_foresaw_tells_nothing(office: Office, monkeypatch: py
 
     assert is_problem(answer, 500, "internal_error")
     assert "secret" not in answer.text
+
+
+async def test_who_acts_sees_it_at_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that are shared for a second are forgotten with every action."""
+    from cch.api.backend import backend
+    from cch.api.conditional import Shared
+
+    instance = await office.start(context={"bl": "B1"})
+    monkeypatch.setattr(await backend(), "shared", Shared(60.0))
+    assert (await office.get(f"/instances/{instance}")).json()["state"] == "RUNNING"
+
+    await office.post(f"/instances/{instance}/cancel")
+
+    assert (await office.get(f"/instances/{instance}")).json()["state"] == "CANCELLED"

@@ -289,6 +289,9 @@ async def test_askers_at_the_same_time_share_an_answer() -> None:
     now = 1.5
     await shared.get("a", work)
     assert len(computed) == 2
+    shared.clear()
+    await shared.get("a", work)
+    assert len(computed) == 3
 
 
 def test_the_plugin_loads_the_api_only_where_it_is_served() -> None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cch import __version__
 from cch.api import actions, health, instances, messages, problems, tasks, workflows
 from cch.api.access import PAGE_HEADER, refuse_other_sites
-from cch.api.backend import close_backend
+from cch.api.backend import SeenAtOnce, close_backend
 from cch.api.models import Problem
 from cch.api.problems import ApiError
 
@@ -109,6 +109,7 @@ def create_app() -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(SeenAtOnce)
     for module in (workflows, instances, actions, tasks, messages, health):
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 

@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cch.api.conditional import Shared
 from cch.errors import ServiceUnavailableError
@@ -96,6 +97,21 @@ async def close_backend() -> None:
     found = _backends.pop(asyncio.get_running_loop(), None)
     if found is not None:
         await found.close()
+
+
+class SeenAtOnce:
+    """Forgets shared answers before the answer to a request that may have changed something is given."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def forgetting(message: Message) -> None:
+            if message["type"] == "http.response.start" and scope.get("method") not in ("GET", "HEAD"):
+                (await backend()).shared.clear()
+            await send(message)
+
+        await self._app(scope, receive, forgetting)
 
 
 BackendDep = Annotated[Backend, Depends(backend)]

@@ -57,6 +57,10 @@ class Shared:
             known = self._running[key] = (now + self._seconds, task)
         return await asyncio.shield(known[1])
 
+    def clear(self) -> None:
+        """Something was changed here: who asks next must see it."""
+        self._running.clear()
+
     def _drop(self, now: float) -> None:
         for key in [key for key, (until, task) in self._running.items() if now >= until and task.done()]:
             del self._running[key]
