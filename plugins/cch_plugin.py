@@ -22,7 +22,25 @@ class LazyApi:
 
 
 class CchPlugin(AirflowPlugin):
-    """Says that the plugin is loaded, and serves the API under ``/cch``."""
+    """Serves the API and the dashboard under ``/cch``, and shows the dashboard in Airflow's pages.
+
+    The addresses are relative: Airflow's page has its base URL as ``<base>``.
+    """
 
     name = "cch"
     fastapi_apps = [{"app": LazyApi(), "url_prefix": "/cch", "name": "CCH"}]  # noqa: RUF012 - Airflow wants a list
+    external_views = [  # noqa: RUF012
+        {"name": "Instances", "href": "cch/ui/", "url_route": "cch", "destination": "nav", "nav_top_level": True},
+        {
+            "name": "Workflow",
+            "href": "cch/ui/#/workflows/{DAG_ID}",
+            "url_route": "cch-workflow",
+            "destination": "dag",
+        },
+        {
+            "name": "Instance",
+            "href": "cch/ui/#/runs/{DAG_ID}/{RUN_ID}",
+            "url_route": "cch-instance",
+            "destination": "dag_run",
+        },
+    ]

@@ -15,6 +15,7 @@ from cch import __version__
 from cch.api import actions, health, instances, messages, problems, tasks, workflows
 from cch.api.access import PAGE_HEADER, refuse_other_sites
 from cch.api.backend import SeenAtOnce, close_backend
+from cch.api.dashboard import Dashboard
 from cch.api.models import Problem
 from cch.api.problems import ApiError
 
@@ -118,6 +119,7 @@ def create_app() -> FastAPI:
         # Relative, so that it works below whatever base URL Airflow has.
         return get_swagger_ui_html(openapi_url="openapi.json", title="CCH API")
 
+    app.mount("/ui", Dashboard(), name="dashboard")
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cch.api.items import ItemReader
 from cch.api.mapping import MOST_WAITS, STATUSES, milliseconds, summary, wait
 from cch.api.models import (
     FieldProblem,
+    GraphView,
     InstanceDetail,
     InstanceId,
     InstancePage,
@@ -29,14 +30,16 @@ from cch.api.models import (
     MapItemDetail,
     MapItemPage,
     RequestDetail,
+    WorkflowId,
 )
 from cch.api.problems import ApiError, not_found, responses
 from cch.api.resending import sent_body
 from cch.api.searching import Search
+from cch.api.workflows import graph_view
 from cch.errors import CchError, ServiceUnavailableError
 from cch.ledger.instances import KEY_HEAD
 from cch.ledger.listing import Wanted
-from cch.ledger.records import ENDED, Instance
+from cch.ledger.records import ENDED, Instance, instance_id_of_run
 from cch.ledger.waiting import EVENTS
 from cch.runtime.platform import Platform
 
@@ -207,6 +210,39 @@ async def get_instance(
     except ServiceUnavailableError as away:
         detail = await degraded_detail(str(away), instance_id, access)
     return conditional(request, detail)
+
+
+@router.get("/instances/{instance_id}/graph", response_model=GraphView, responses=responses(404, 503))
+async def get_instance_graph(
+    request: Request, instance_id: InstanceIdPath, access: AccessDep, backend: BackendDep
+) -> Response:
+    """The graph of the version that the instance runs, which need not be the published one.
+
+    Supports `If-None-Match`; an instance's graph never changes. 404 also if that version is lost.
+    """
+    async with backend.reading() as platform:
+        instance = await visible(platform, access, instance_id)
+        plan = await (await backend.inspector()).plan(instance)
+        if plan is None:
+            raise not_found("definition", instance.definition_digest)
+        return conditional(request, graph_view(plan.graph.definition))
+
+
+@router.get("/workflows/{workflow_id}/runs/{run_id}", response_model=InstanceSummary, responses=responses(404, 503))
+async def get_instance_of_run(
+    request: Request,
+    workflow_id: Annotated[WorkflowId, Path(description="Id of the workflow, which is that of its DAG.")],
+    run_id: Annotated[str, Path(max_length=250, description="Run id, as Airflow knows it.")],
+    access: AccessDep,
+    backend: BackendDep,
+) -> Response:
+    """The instance of an Airflow run: most runs have its id, those that Airflow's UI or API started have not."""
+    async with backend.reading() as platform:
+        found = await platform.ledger.instances.many([run_id, instance_id_of_run(workflow_id, run_id)])
+        own = [instance for instance in found if instance.workflow_id == workflow_id]
+        if not own or not await access.may_read(workflow_id):
+            raise not_found("run", run_id)
+        return conditional(request, (await summaries(platform, own[:1]))[0])
 
 
 @router.get(
