@@ -274,13 +274,14 @@ async def list_map_items(
     *,
     visit: Annotated[int | None, Query(ge=1, le=1_000_000, description="Default: the latest.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    first: Annotated[int, Query(ge=0, le=9_999_999, description="Index to begin at, without a `cursor`.")] = 0,
     cursor: Cursor = None,
 ) -> Response:
     """The items of a map in the order of its list, page by page."""
     async with backend.reading() as platform:
         instance = await visible(platform, access, instance_id)
         items = ItemReader(platform, await backend.inspector(), instance)
-        return conditional(request, await items.page(node, visit, limit, cursor))
+        return conditional(request, await items.page(node, visit, limit, cursor, first))
 
 
 @router.get(

@@ -126,8 +126,8 @@ class ItemReader:
             state = await read(self._ledger, item.key)
             return _Item(of, item, tuple(state.outcomes.values()))
 
-    async def page(self, node: str, visit: int | None, limit: int, cursor: str | None) -> MapItemPage:
-        """One page of a map's items.
+    async def page(self, node: str, visit: int | None, limit: int, cursor: str | None, first: int = 0) -> MapItemPage:
+        """One page of a map's items, from ``cursor`` on, or from the index ``first`` on.
 
         :raises ApiError: 404, no such map; 422, no such cursor.
         """
@@ -135,8 +135,8 @@ class ItemReader:
         if after is not None and not (isinstance(after, int) and 0 <= after < 10**7):
             raise paging.bad_cursor()
         of = await self._map(node, visit)
-        first = -1 if after is None else after
-        found = await self._ledger.instances.map_items(self._instance.id, node, of.visit, limit, after=first)
+        start = first - 1 if after is None else after
+        found = await self._ledger.instances.map_items(self._instance.id, node, of.visit, limit, after=start)
         slots = asyncio.Semaphore(_AT_ONCE)
         # An index may stand there twice, if the map was begun anew: the later path is the one that counts.
         latest = {item.index: item for item in found}

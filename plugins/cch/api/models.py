@@ -314,6 +314,7 @@ class GraphNode(View):
     map: str | None = Field(default=None, description="The map in whose body it stands; null: the root.")
     capability: str = ""
     event_key: str = ""
+    payload_schema: JsonObject | None = Field(default=None, description="JSON Schema of the event that it waits for.")
     line: int = 0
     column: int = 0
 

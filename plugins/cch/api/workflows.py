@@ -28,7 +28,7 @@ from cch.api.models import (
 )
 from cch.api.problems import not_found, responses
 from cch.definition.catalogue import Entry
-from cch.definition.model import Definition, EventWait, MapFork
+from cch.definition.model import Definition, EventWait, MapFork, Node
 from cch.errors import Problem, ServiceUnavailableError
 from cch.graph.build import build_graph
 from cch.graph.checks import check
@@ -84,6 +84,11 @@ def _maps(graph: Graph) -> dict[str, str]:
     return owner
 
 
+def _payload_schema(node: Node) -> dict[str, Any] | None:
+    schema = node.payload_schema if isinstance(node, EventWait) else None
+    return dict(schema) if schema is not None else None
+
+
 def graph_view(definition: Definition) -> GraphView:
     """The graph as its author wrote it, with the regions of the root."""
     graph = build_graph(definition)
@@ -101,6 +106,7 @@ def graph_view(definition: Definition) -> GraphView:
                 map=owner.get(name),
                 capability=str(getattr(node, "capability_id", "")),
                 event_key=(node.event_key or "") if isinstance(node, EventWait) else "",
+                payload_schema=_payload_schema(node),
                 line=node.line,
                 column=node.column,
             )

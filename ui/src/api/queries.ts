@@ -1,0 +1,111 @@
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { ApiError, get, post, query, type Schemas } from "./client";
+
+export type InstanceState = Schemas["InstanceSummary"]["state"];
+export type NodeState = Schemas["NodeView"]["state"];
+export type MessageState = "orphan" | "malformed" | "late" | "rejected" | "held";
+
+/** Milliseconds between two looks; a hidden page does not look, and one that got an error looks less often. */
+export const LIVE = 3_000;
+export const CALM = 20_000;
+
+export const INSTANCE_STATES = ["PENDING", "RUNNING", "WAITING", "SUCCEEDED", "FAILED", "CANCELLED"] as const;
+const ENDED: readonly InstanceState[] = ["SUCCEEDED", "FAILED", "CANCELLED"];
+export const hasEnded = (state: InstanceState) => ENDED.includes(state);
+
+const at = encodeURIComponent;
+
+/** Asks again and again; the answer's ETag makes that cheap. `null`: nothing to ask. */
+export function useLive<T>(path: string | null, every: number | ((value: T | undefined) => number | false) = LIVE) {
+  return useQuery<T, ApiError>({
+    queryKey: [path],
+    queryFn: ({ signal }) => get<T>(path ?? "", signal),
+    enabled: path !== null,
+    placeholderData: keepPreviousData,
+    refetchInterval: ({ state }) => (state.error ? CALM : typeof every === "function" ? every(state.data) : every),
+  });
+}
+
+export interface InstanceFilter {
+  key: string;
+  exact: boolean;
+  states: string[];
+  workflow: string;
+  waitingFor: string;
+  after: string;
+  cursor: string;
+}
+
+/** Shortest beginning of a business key that the API searches for. */
+const SHORTEST_PREFIX = 2;
+
+export function instancesPath(filter: InstanceFilter): string {
+  const exact = filter.exact || filter.key.length < SHORTEST_PREFIX;
+  return (
+    "/instances" +
+    query({
+      [exact ? "correlation_id" : "correlation_prefix"]: filter.key,
+      state: filter.states,
+      workflow_id: filter.workflow,
+      waiting_for: filter.waitingFor,
+      started_after: filter.after,
+      cursor: filter.cursor,
+      limit: 50,
+    })
+  );
+}
+
+export const useInstances = (filter: InstanceFilter) => useLive<Schemas["InstancePage"]>(instancesPath(filter));
+
+export const useInstance = (id: string) =>
+  useLive<Schemas["InstanceDetail"]>(`/instances/${at(id)}`, (found) => (found && hasEnded(found.state) ? CALM : LIVE));
+
+export const useInstanceGraph = (id: string) =>
+  useLive<Schemas["GraphView"]>(`/instances/${at(id)}/graph`, () => false);
+
+export const useRun = (workflow: string, run: string) =>
+  useLive<Schemas["InstanceSummary"]>(`/workflows/${at(workflow)}/runs/${at(run)}`, CALM);
+
+export const useRequest = (instance: string, command: string | null) =>
+  useLive<Schemas["RequestDetail"]>(command && `/instances/${at(instance)}/requests/${at(command)}`, CALM);
+
+export const ITEMS_AT_ONCE = 100;
+export const itemsPath = (instance: string, node: string, visit: number, first: number) =>
+  `/instances/${at(instance)}/items` + query({ node, visit, first, limit: ITEMS_AT_ONCE });
+
+export const useItem = (instance: string, node: string, visit: number, index: number | null) =>
+  useLive<Schemas["MapItemDetail"]>(
+    index === null ? null : `/instances/${at(instance)}/items/${index}` + query({ node, visit }),
+  );
+
+export const useWorkflows = () => useLive<Schemas["WorkflowPage"]>("/workflows", CALM);
+export const useWorkflow = (id: string) => useLive<Schemas["WorkflowDetail"]>(`/workflows/${at(id)}`, CALM);
+
+export const useTasks = (cursor: string, every = LIVE) =>
+  useLive<Schemas["TaskPage"]>("/tasks" + query({ cursor, limit: 50 }), every);
+
+export const useMessages = (state: MessageState, cursor: string) =>
+  useLive<Schemas["MessagePage"]>("/messages" + query({ state, cursor, limit: 50 }));
+export const useMessage = (id: string | null) => useLive<Schemas["MessageDetail"]>(id && `/messages/${at(id)}`, CALM);
+
+export const useHealth = () => useLive<Schemas["HealthView"]>("/health", CALM);
+
+/** Does something, then lets everything on the page be asked for again. */
+function useAction<B extends object, T>(path: string) {
+  const client = useQueryClient();
+  return useMutation<T, ApiError, B>({
+    mutationFn: (body) => post<T>(path, body),
+    onSuccess: () => client.invalidateQueries(),
+  });
+}
+
+export const useStart = () => useAction<Schemas["StartBody"], Schemas["InstanceSummary"]>("/instances");
+export const useEvent = (instance: string) =>
+  useAction<Schemas["EventBody"], Schemas["EventReceipt"]>(`/instances/${at(instance)}/events`);
+export const useCancel = (instance: string) =>
+  useAction<Schemas["CancelBody"], Schemas["InstanceSummary"]>(`/instances/${at(instance)}/cancel`);
+export const useResend = (instance: string, command: string) =>
+  useAction<object, Schemas["ResendReceipt"]>(`/instances/${at(instance)}/requests/${at(command)}/resend`);
+export const useAttach = (message: string) =>
+  useAction<Schemas["AttachBody"], Schemas["AttachReceipt"]>(`/messages/${at(message)}/attach`);

@@ -1,0 +1,67 @@
+import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
+
+import type { Schemas } from "../api/client";
+import { SIGNS, stateName, type AnyState } from "../parts/state";
+import { Span } from "../parts/time";
+import type { NodeProgress } from "./progress";
+import { typeName } from "./types";
+
+type GraphNode = Schemas["GraphNode"];
+
+export type StepNode = Node<{ node: GraphNode; progress: NodeProgress | null }, "step">;
+export type BodyNode = Node<{ title: string }, "body">;
+
+const isLive = (state: AnyState) => state === "WAITING" || state === "RUNNING";
+
+function Items({ items }: { items: Record<string, number> }) {
+  return (
+    <span className="node-items">
+      {Object.entries(items).map(([state, count]) => (
+        <span key={state} data-state={state} title={`${count} ${stateName(state as AnyState)}`}>
+          {SIGNS[state as AnyState]}
+          {count}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+export function NodeBox({ data: { node, progress } }: NodeProps<StepNode>) {
+  const detail = node.capability || node.event_key;
+  return (
+    <div className="node" data-state={progress?.state} data-type={node.type} title={node.description || node.name}>
+      <Handle type="target" position={Position.Top} />
+      <div className="node-title">
+        <span>{node.title}</span>
+        {progress && progress.visits > 1 && <b aria-label={`${progress.visits} visits`}>×{progress.visits}</b>}
+      </div>
+      <div className="node-detail">
+        {progress && (
+          <span className="node-state">
+            <span aria-hidden="true">{SIGNS[progress.state]}</span> {stateName(progress.state)}
+            {isLive(progress.state) && progress.since && (
+              <>
+                {" "}
+                <Span since={progress.since} />
+              </>
+            )}
+          </span>
+        )}
+        {progress && Object.keys(progress.items).length > 0 ? (
+          <Items items={progress.items} />
+        ) : (
+          <span className="node-type">
+            {progress ? detail : [typeName(node.type), detail].filter(Boolean).join(" ")}
+          </span>
+        )}
+      </div>
+      <Handle type="source" position={Position.Bottom} />
+    </div>
+  );
+}
+
+export const BodyBox = ({ data }: NodeProps<BodyNode>) => (
+  <div className="body-box">
+    <span>for each item of “{data.title}”</span>
+  </div>
+);

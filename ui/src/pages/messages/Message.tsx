@@ -1,0 +1,115 @@
+import { useState } from "react";
+import { Link } from "react-router";
+
+import type { Schemas } from "../../api/client";
+import { useAttach, useMessage } from "../../api/queries";
+import { Dialog } from "../../parts/dialog";
+import { JsonTree } from "../../parts/json";
+import { Answer, ErrorNotice } from "../../parts/notices";
+import { Span, Time } from "../../parts/time";
+
+type Detail = Schemas["MessageDetail"];
+type Candidate = Schemas["Candidate"];
+
+/** The object that the text is, if it is one. */
+function read(text: string): object | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function Text({ body }: { body: string }) {
+  const value = read(body);
+  return value ? <JsonTree value={value} /> : <pre className="body">{body}</pre>;
+}
+
+function Open({ candidate, choose, chosen }: { candidate: Candidate; choose: () => void; chosen: boolean }) {
+  return (
+    <li>
+      <label className="candidate">
+        <input type="radio" name="candidate" checked={chosen} onChange={choose} />
+        <span>
+          <strong>{candidate.node}</strong> <code>{candidate.capability}</code>{" "}
+          {candidate.branch && `· ${candidate.branch} `}
+          <br />
+          <Link to={`/instances/${candidate.instance_id}?node=${encodeURIComponent(candidate.node)}`}>
+            {candidate.instance_id}
+          </Link>{" "}
+          <span className="muted">
+            waits for <Span since={candidate.since} />
+          </span>{" "}
+          {!candidate.exact && <span className="reason">not what the message names</span>}
+        </span>
+      </label>
+    </li>
+  );
+}
+
+function Attach({ message, close }: { message: Detail; close: () => void }) {
+  const [chosen, setChosen] = useState<Candidate | null>(message.candidates.find((each) => each.exact) ?? null);
+  const attach = useAttach(message.id);
+  if (!message.attachable) return null;
+  if (message.candidates.length === 0) return <p className="muted">No open request waits for such an answer.</p>;
+  return (
+    <section>
+      <h3>Let it answer an open request</h3>
+      <ul className="candidates">
+        {message.candidates.map((each) => (
+          <Open
+            key={each.command_id}
+            candidate={each}
+            chosen={each.command_id === chosen?.command_id}
+            choose={() => setChosen(each)}
+          />
+        ))}
+      </ul>
+      {attach.error && <ErrorNotice error={attach.error} />}
+      {chosen && (
+        <div className="actions">
+          <p className="muted">
+            {chosen.node} goes on with this message as its answer. This cannot be undone.
+            {!chosen.exact && " The message is from another capability, branch or instance: be sure."}
+          </p>
+          <button
+            type="button"
+            className={chosen.exact ? "primary" : "danger"}
+            disabled={attach.isPending}
+            onClick={() => attach.mutate({ command_id: chosen.command_id, force: !chosen.exact }, { onSuccess: close })}
+          >
+            {chosen.exact ? "Attach" : "Attach all the same"}
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+export function Message({ id, close }: { id: string; close: () => void }) {
+  return (
+    <Dialog title="Message" close={close}>
+      <div className="dialog-body">
+        <Answer of={useMessage(id)}>
+          {(message) => (
+            <>
+              <p className="facts">
+                <span>{message.kind || "unreadable"}</span>
+                {message.capability && <code>{message.capability}</code>}
+                <span>
+                  came <Time at={message.received} />
+                </span>
+                <span className="muted">{message.queue}</span>
+              </p>
+              {message.reason && <p className="reason">{message.reason}</p>}
+              <Attach message={message} close={close} />
+              <h3>As it came</h3>
+              <Text body={message.body} />
+            </>
+          )}
+        </Answer>
+      </div>
+    </Dialog>
+  );
+}
