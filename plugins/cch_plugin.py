@@ -21,6 +21,9 @@ class LazyApi:
         await self._app(scope, receive, send)
 
 
+_ICONS = {"icon": "cch/ui/icon.svg", "icon_dark_mode": "cch/ui/icon-dark.svg"}
+
+
 class CchPlugin(AirflowPlugin):
     """Serves the API and the dashboard under ``/cch``, and shows the dashboard in Airflow's pages.
 
@@ -30,17 +33,26 @@ class CchPlugin(AirflowPlugin):
     name = "cch"
     fastapi_apps = [{"app": LazyApi(), "url_prefix": "/cch", "name": "CCH"}]  # noqa: RUF012 - Airflow wants a list
     external_views = [  # noqa: RUF012
-        {"name": "Instances", "href": "cch/ui/", "url_route": "cch", "destination": "nav", "nav_top_level": True},
+        {
+            "name": "Instances",
+            "href": "cch/ui/",
+            "url_route": "cch",
+            "destination": "nav",
+            "nav_top_level": True,
+            **_ICONS,
+        },
         {
             "name": "Workflow",
             "href": "cch/ui/#/workflows/{DAG_ID}",
             "url_route": "cch-workflow",
             "destination": "dag",
+            **_ICONS,
         },
         {
             "name": "Instance",
             "href": "cch/ui/#/runs/{DAG_ID}/{RUN_ID}",
             "url_route": "cch-instance",
             "destination": "dag_run",
+            **_ICONS,
         },
     ]

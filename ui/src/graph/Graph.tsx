@@ -11,7 +11,7 @@ import {
   ReactFlow,
   type ReactFlowInstance,
 } from "@xyflow/react";
-import { useMemo } from "react";
+import { useMemo, useRef } from "react";
 
 import type { Schemas } from "../api/client";
 import { Loading } from "../parts/notices";
@@ -26,7 +26,7 @@ type GraphView = Schemas["GraphView"];
 const NODE_TYPES = { step: NodeBox, body: BodyBox };
 const EDGE_TYPES = { route: Route };
 /** Smaller than this nobody can read. */
-const READABLE = 0.72;
+const READABLE = 0.6;
 
 interface GraphProps {
   graph: GraphView;
@@ -89,9 +89,26 @@ function edgesOf({ graph, progress }: GraphProps, layout: Layout): Edge[] {
   });
 }
 
+/** Space around the drawing (px). */
+const MARGIN = 24;
+
+/** A readable part of the drawing around `focus`, without empty space beyond its borders. */
+function viewport(layout: Layout, size: { width: number; height: number }, focus: string) {
+  const zoom = READABLE + 0.15;
+  const at = layout.nodes.get(focus) ?? { x: 0, y: 0, ...NODE };
+  const shift = (middle: number, end: number, space: number) =>
+    Math.min(MARGIN, Math.max(space / 2 - middle * zoom, Math.min(MARGIN, space - MARGIN - end * zoom)));
+  return {
+    x: shift(at.x + at.width / 2, layout.width, size.width),
+    y: shift(at.y + at.height / 2, layout.height, size.height),
+    zoom,
+  };
+}
+
 /** A workflow as its author drew it, loops included; with `progress`, what an instance did there. */
 export default function Graph(props: GraphProps) {
   const { graph, focus, select } = props;
+  const place = useRef<HTMLDivElement>(null);
   const { data: layout } = useQuery({
     queryKey: ["layout", graph],
     queryFn: () => layOut(graph),
@@ -102,35 +119,36 @@ export default function Graph(props: GraphProps) {
   const edges = useMemo(() => (layout ? edgesOf(props, layout) : []), [props, layout]);
   if (!layout) return <Loading />;
 
-  const show = (flow: ReactFlowInstance) => {
-    void flow.fitView({ padding: 0.06, maxZoom: 1 });
-    const box = layout.nodes.get(focus ?? graph.entry);
-    if (flow.getZoom() < READABLE && box) {
-      void flow.setCenter(box.x + box.width / 2, box.y + box.height / 2, { zoom: READABLE });
+  const show = async (flow: ReactFlowInstance) => {
+    await flow.fitView({ padding: 0.06, maxZoom: 1 });
+    if (flow.getZoom() < READABLE && place.current) {
+      await flow.setViewport(viewport(layout, place.current.getBoundingClientRect(), focus ?? graph.entry));
     }
   };
   const change = (changes: NodeChange[]) => {
     for (const each of changes) if (each.type === "select" && each.selected) select(each.id);
   };
   return (
-    <ReactFlow
-      nodes={nodes}
-      edges={edges}
-      nodeTypes={NODE_TYPES}
-      edgeTypes={EDGE_TYPES}
-      onInit={show}
-      onNodesChange={change}
-      onPaneClick={() => select(null)}
-      nodesDraggable={false}
-      nodesConnectable={false}
-      edgesFocusable={false}
-      deleteKeyCode={null}
-      minZoom={0.1}
-      maxZoom={1.6}
-      proOptions={{ hideAttribution: false }}
-    >
-      <Background gap={22} />
-      <Controls showInteractive={false} />
-    </ReactFlow>
+    <div ref={place} className="graph-place">
+      <ReactFlow
+        nodes={nodes}
+        edges={edges}
+        nodeTypes={NODE_TYPES}
+        edgeTypes={EDGE_TYPES}
+        onInit={(flow) => void show(flow)}
+        onNodesChange={change}
+        onPaneClick={() => select(null)}
+        nodesDraggable={false}
+        nodesConnectable={false}
+        edgesFocusable={false}
+        deleteKeyCode={null}
+        minZoom={0.1}
+        maxZoom={1.6}
+        proOptions={{ hideAttribution: false }}
+      >
+        <Background gap={22} />
+        <Controls showInteractive={false} />
+      </ReactFlow>
+    </div>
   );
 }

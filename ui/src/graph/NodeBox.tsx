@@ -5,6 +5,7 @@ import { SIGNS, stateName, type AnyState } from "../parts/state";
 import { Span } from "../parts/time";
 import type { NodeProgress } from "./progress";
 import { typeName } from "./types";
+import { words } from "../parts/words";
 
 type GraphNode = Schemas["GraphNode"];
 
@@ -32,7 +33,7 @@ export function NodeBox({ data: { node, progress } }: NodeProps<StepNode>) {
     <div className="node" data-state={progress?.state} data-type={node.type} title={node.description || node.name}>
       <Handle type="target" position={Position.Top} />
       <div className="node-title">
-        <span>{node.title}</span>
+        <span>{words(node.title)}</span>
         {progress && progress.visits > 1 && <b aria-label={`${progress.visits} visits`}>×{progress.visits}</b>}
       </div>
       <div className="node-detail">
@@ -62,6 +63,6 @@ export function NodeBox({ data: { node, progress } }: NodeProps<StepNode>) {
 
 export const BodyBox = ({ data }: NodeProps<BodyNode>) => (
   <div className="body-box">
-    <span>for each item of “{data.title}”</span>
+    <span>for each item of “{words(data.title)}”</span>
   </div>
 );

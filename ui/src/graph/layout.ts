@@ -18,6 +18,8 @@ export interface Box {
 
 /** Where everything stands, in pixels. `bodies`: map → the box around what runs for each of its items. */
 export interface Layout {
+  width: number;
+  height: number;
   nodes: Map<string, Box>;
   bodies: Map<string, Box>;
   edges: Map<string, { points: ElkPoint[]; label: Box | null }>;
@@ -64,7 +66,7 @@ function elkGraph(graph: GraphView): ElkNode {
     id: edgeId(edge),
     sources: [edge.source],
     targets: [edge.target],
-    labels: edge.label ? [{ text: edge.label, width: edge.label.length * 6.4 + 10, height: 18 }] : [],
+    labels: edge.label ? [{ text: edge.label, width: edge.label.length * 6.4 + 28, height: 18 }] : [],
   }));
   return { id: "root", layoutOptions: OPTIONS, children: children(null), edges };
 }
@@ -77,7 +79,13 @@ const boxOf = (shape: Partial<Box>): Box => ({
 });
 
 function read(root: ElkNode): Layout {
-  const layout: Layout = { nodes: new Map(), bodies: new Map(), edges: new Map() };
+  const layout: Layout = {
+    width: root.width ?? 0,
+    height: root.height ?? 0,
+    nodes: new Map(),
+    bodies: new Map(),
+    edges: new Map(),
+  };
   const walk = (node: ElkNode) => {
     for (const child of node.children ?? []) {
       if (child.id.startsWith(BODY)) layout.bodies.set(child.id.slice(BODY.length), boxOf(child));

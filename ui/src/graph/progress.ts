@@ -18,7 +18,16 @@ export interface Progress {
 
 type Graph = Schemas["GraphView"];
 
-export function progressOf(graph: Graph, nodes: Schemas["NodeView"][], visits: Schemas["VisitView"][]): Progress {
+/**
+ * `maps`: the maps that have begun. Where many items stand in their bodies is not known, so nothing is said of those
+ * nodes; `nodes` of an item that is looked at are.
+ */
+export function progressOf(
+  graph: Graph,
+  nodes: Schemas["NodeView"][],
+  visits: Schemas["VisitView"][],
+  maps: Schemas["MapView"][] = [],
+): Progress {
   const taken = new Map<string, number>();
   for (const visit of visits) {
     for (const edge of graph.edges) {
@@ -26,7 +35,11 @@ export function progressOf(graph: Graph, nodes: Schemas["NodeView"][], visits: S
       if (same && visit.targets.includes(edge.target)) taken.set(edgeId(edge), (taken.get(edgeId(edge)) ?? 0) + 1);
     }
   }
-  return { nodes: new Map(nodes.map((node) => [node.name, node])), taken };
+  const begun = new Set(maps.filter((map) => map.items > 0).map((map) => map.node));
+  for (const edge of graph.edges) if (edge.label === "item" && begun.has(edge.source)) taken.set(edgeId(edge), 1);
+  const unknown = new Set(graph.nodes.filter((node) => node.map && begun.has(node.map)).map((node) => node.name));
+  const shown = nodes.filter((node) => node.visits > 0 || node.state !== "PENDING" || !unknown.has(node.name));
+  return { nodes: new Map(shown.map((node) => [node.name, node])), taken };
 }
 
 /** Where somebody looks first: what waits, runs or failed, else the way's end. */

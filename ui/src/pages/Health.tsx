@@ -1,6 +1,7 @@
 import { useHealth } from "../api/queries";
 import { Answer } from "../parts/notices";
 import { duration, Span, Time } from "../parts/time";
+import { words } from "../parts/words";
 
 export default function Health() {
   const answer = useHealth();
@@ -34,7 +35,7 @@ export default function Health() {
               <tbody>
                 {health.checks.map((check) => (
                   <tr key={check.name}>
-                    <th scope="row">{check.name.replaceAll("_", " ")}</th>
+                    <th scope="row">{words(check.name)}</th>
                     <td>
                       <span className="state" data-state={check.ok ? "SUCCEEDED" : "FAILED"}>
                         {check.ok ? "✓ ok" : "✕ not ok"}

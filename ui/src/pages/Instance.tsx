@@ -96,7 +96,7 @@ function Page({ detail }: { detail: Detail }) {
     // An item that is looked at stands for all of them in the body of its map.
     const own = new Map(one?.nodes.map((each) => [each.name, each]));
     const nodes = detail.nodes.map((each) => own.get(each.name) ?? each);
-    return progressOf(graph.data, nodes, [...detail.visits, ...(one?.visits ?? [])]);
+    return progressOf(graph.data, nodes, [...detail.visits, ...(one?.visits ?? [])], detail.maps);
   }, [graph.data, detail, one]);
   return (
     <>

@@ -7,6 +7,7 @@ import { Answer, Degraded, Empty } from "../parts/notices";
 import { Pager, usePages } from "../parts/pager";
 import { State } from "../parts/state";
 import { Span, Time } from "../parts/time";
+import { words } from "../parts/words";
 
 type Row = Schemas["InstanceSummary"];
 
@@ -66,7 +67,7 @@ function WaitsFor({ row }: { row: Row }) {
   if (!first) return null;
   return (
     <>
-      <strong>{first.node.replaceAll("_", " ")}</strong>{" "}
+      <strong>{words(first.node)}</strong>{" "}
       <span className="muted">
         {what(first)}
         {row.waits.length > 1 && ` and ${row.waits.length - 1}${row.waits.length === 5 ? "+" : ""} more`}
@@ -111,7 +112,9 @@ function Table({ rows }: { rows: Row[] }) {
                 <Span since={row.waiting_since ?? row.started} />
               )}
             </td>
-            <td className="muted">{row.workflow_name}</td>
+            <td className="muted name" title={row.workflow_name}>
+              {row.workflow_name}
+            </td>
             <td data-label="started">
               <Time at={row.started} />
             </td>

@@ -6,6 +6,7 @@ import { Answer, Empty } from "../parts/notices";
 import { Pager, usePages } from "../parts/pager";
 import { Span, Time } from "../parts/time";
 import { SendEvent } from "./instance/SendEvent";
+import { words } from "../parts/words";
 
 type Task = Schemas["TaskView"];
 
@@ -14,7 +15,7 @@ function Row({ task }: { task: Task }) {
     <li className="card task">
       <div>
         <h2>
-          {task.title} {task.branch && <span className="muted">· {task.branch}</span>}
+          {words(task.title)} {task.branch && <span className="muted">· {task.branch}</span>}
         </h2>
         <p>
           <Link to={`/instances/${task.instance_id}?node=${encodeURIComponent(task.node)}`}>

@@ -52,6 +52,7 @@ export function Actions({ detail }: { detail: Detail }) {
           branch=""
           schema={null}
           label="Send event"
+          quiet
         />
       )}
       {detail.allowed.includes("cancel") && <Cancel detail={detail} />}

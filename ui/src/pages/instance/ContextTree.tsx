@@ -1,5 +1,6 @@
 import type { Schemas } from "../../api/client";
 import { JsonTree } from "../../parts/json";
+import { words } from "../../parts/words";
 
 type Detail = Schemas["InstanceDetail"];
 
@@ -29,7 +30,7 @@ export function ContextTree({ detail, select }: { detail: Detail; select: (node:
               select(visit.node);
             }}
           >
-            {visit.node}
+            {words(visit.node)}
             {visit.visit > 1 && ` ×${visit.visit}`}
           </button>
         ))}

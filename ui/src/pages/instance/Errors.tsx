@@ -1,5 +1,6 @@
 import type { Schemas } from "../../api/client";
 import { Time } from "../../parts/time";
+import { words } from "../../parts/words";
 
 type ErrorView = Schemas["ErrorView"];
 
@@ -14,7 +15,7 @@ export function Errors({ errors, select }: { errors: ErrorView[]; select: (node:
           <span className="muted">
             {error.node && (
               <button type="button" className="link" onClick={() => select(error.node)}>
-                {error.node}
+                {words(error.node)}
               </button>
             )}{" "}
             {error.at && <Time at={error.at} />} {error.handled && "· the workflow went on"}

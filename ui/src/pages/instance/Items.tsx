@@ -6,6 +6,7 @@ import { get, type Schemas } from "../../api/client";
 import { ITEMS_AT_ONCE, itemsPath } from "../../api/queries";
 import { State } from "../../parts/state";
 import { Span } from "../../parts/time";
+import { words } from "../../parts/words";
 
 type Item = Schemas["MapItemView"];
 
@@ -18,9 +19,9 @@ function Row({ item, select, selected }: { item: Item; select: () => void; selec
       <span className="number muted">{item.index + 1}</span>
       <strong>{item.branch}</strong>
       <State state={item.state} />
-      <span className="muted">{item.state === "SUCCEEDED" ? "" : item.reason || item.node.replaceAll("_", " ")}</span>
+      <span className="muted">{item.state === "SUCCEEDED" ? "" : item.reason || words(item.node)}</span>
       <span className="muted">
-        <Span since={item.started} until={item.ended} />
+        <Span since={item.started ?? item.waits[0]?.since} until={item.ended} />
       </span>
     </button>
   );

@@ -8,6 +8,7 @@ import { Span, Time } from "../../parts/time";
 import { ItemHeader, Items } from "./Items";
 import { Requests } from "./Requests";
 import { SendEvent } from "./SendEvent";
+import { words } from "../../parts/words";
 
 type Detail = Schemas["InstanceDetail"];
 type NodeView = Schemas["NodeView"];
@@ -34,7 +35,7 @@ function Title({ node, graphNode }: { node: NodeView; graphNode: NodePanelProps[
   return (
     <header>
       <h2>
-        {node.title} <State state={node.state} />
+        {words(node.title)} <State state={node.state} />
       </h2>
       <p className="facts">
         <span>{typeName(node.type)}</span>

@@ -3,6 +3,7 @@ import { lazy, Suspense, useState } from "react";
 import { useEvent } from "../../api/queries";
 import { Dialog } from "../../parts/dialog";
 import { Loading } from "../../parts/notices";
+import { words } from "../../parts/words";
 
 const JsonForm = lazy(() => import("../../parts/json-form"));
 
@@ -13,10 +14,19 @@ interface SendEventProps {
   branch: string;
   schema: object | null;
   label?: string;
+  quiet?: boolean;
 }
 
 /** A button that opens the form for what a node waits for. Repeating the same form sends the event once. */
-export function SendEvent({ instance, title, eventKey, branch, schema, label = "Answer" }: SendEventProps) {
+export function SendEvent({
+  instance,
+  title,
+  eventKey,
+  branch,
+  schema,
+  label = "Answer",
+  quiet = false,
+}: SendEventProps) {
   const [id, setId] = useState("");
   const send = useEvent(instance);
   const done = send.data;
@@ -24,7 +34,7 @@ export function SendEvent({ instance, title, eventKey, branch, schema, label = "
     <>
       <button
         type="button"
-        className="primary"
+        className={quiet ? "" : "primary"}
         onClick={() => setId(`ui-${Date.now()}-${Math.random().toString(36).slice(2)}`)}
       >
         {label}
@@ -35,7 +45,7 @@ export function SendEvent({ instance, title, eventKey, branch, schema, label = "
         </span>
       )}
       {id && (
-        <Dialog title={title} close={() => setId("")}>
+        <Dialog title={words(title)} close={() => setId("")}>
           <div className="dialog-body">
             <p className="muted">
               {branch && `For ${branch}. `}

@@ -2,6 +2,7 @@ import type { Schemas } from "../../api/client";
 import { hasEnded } from "../../api/queries";
 import { duration, Time, useNow } from "../../parts/time";
 import { lanes } from "./spans";
+import { words } from "../../parts/words";
 
 interface TimelineProps {
   detail: Schemas["InstanceDetail"];
@@ -23,7 +24,7 @@ function Gantt({ detail, select }: TimelineProps) {
       {found.map((lane) => (
         <div key={lane.node} className="lane">
           <button type="button" className="link" title={lane.node} onClick={() => select(lane.node)}>
-            {lane.node.replaceAll("_", " ")}
+            {words(lane.node)}
           </button>
           <div className="track">
             {lane.bars.map((bar, index) => {
@@ -83,7 +84,7 @@ export function Timeline({ detail, select }: TimelineProps) {
               {entry.node && (
                 <>
                   <button type="button" className="link" onClick={() => select(entry.node)}>
-                    {entry.node}
+                    {words(entry.node)}
                   </button>{" "}
                 </>
               )}

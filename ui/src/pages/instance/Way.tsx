@@ -1,6 +1,7 @@
 import type { Schemas } from "../../api/client";
 import { Empty } from "../../parts/notices";
 import { Span, Time } from "../../parts/time";
+import { words } from "../../parts/words";
 
 interface WayProps {
   detail: Schemas["InstanceDetail"];
@@ -30,12 +31,12 @@ export function Way({ detail, select }: WayProps) {
             <tr key={`${visit.node} ${visit.visit}`} data-failed={visit.failed}>
               <th scope="row">
                 <button type="button" className="link" onClick={() => select(visit.node)}>
-                  {visit.node}
+                  {words(visit.node)}
                 </button>
               </th>
               <td className="number">{visit.visit}</td>
               <td>{visit.edge && <code>{visit.edge}</code>}</td>
-              <td>{visit.targets.join(", ")}</td>
+              <td>{visit.targets.map(words).join(", ")}</td>
               <td className="muted">{visit.cause}</td>
               <td>
                 <Span since={visit.started} until={visit.ended} />

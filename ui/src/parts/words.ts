@@ -1,0 +1,2 @@
+/** `Wait_For_Correction` → `Wait For Correction`. */
+export const words = (name: string) => name.replaceAll("_", " ");
