@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONCE ?=
+UI_READY := ui/node_modules/.ready
+DASHBOARD := plugins/cch/api/dashboard/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: errors openapi help demo up down test check lint types unit e2e bench lock clean
+.PHONY: errors openapi help demo up down test check lint types unit e2e bench lock clean dashboard ui ui-check ui-test
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -19,10 +21,10 @@ $(READY): pyproject.toml requirements/constraints.txt
 	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c requirements/constraints.txt -e '.[stack,dev]'
 	@touch $@
 
-demo: $(READY)  ## Run the main job end to end and show it (ONCE=1: stop when it has finished)
+demo: $(READY) dashboard  ## Run the main job end to end and show it (ONCE=1: stop when it has finished)
 	@$(BIN)/cch demo $(if $(ONCE),--once)
 
-up: $(READY)  ## Start the local stack and leave it running
+up: $(READY) dashboard  ## Start the local stack and leave it running
 	@$(BIN)/cch up
 
 down: $(READY)  ## Stop the local stack
@@ -49,6 +51,24 @@ e2e: $(READY)  ## Only the tests on a real Airflow
 
 bench: $(READY)  ## Measure speed and memory: a table, and build/bench.json
 	$(BIN)/python -m bench
+
+$(UI_READY): ui/package.json
+	@command -v npm >/dev/null || { echo "Node.js 18 or newer and npm are needed: on Debian apt-get install nodejs npm"; exit 1; }
+	cd ui && npm install --no-audit --no-fund --loglevel=error
+	@touch $@
+
+ui: $(UI_READY)  ## Build the dashboard that the plugin serves (needs Node.js)
+	cd ui && npm run build
+
+dashboard:  # what `demo` and `up` do: build it if it is missing and can be built; everything else works without it
+	@[ -f $(DASHBOARD) ] || { command -v npm >/dev/null && echo "building the dashboard (once) ..." && $(MAKE) -s ui >/dev/null; } \
+		|| echo "the dashboard is not built: install Node.js 18 or newer, then \`make ui\`; everything else works"
+
+ui-check: $(UI_READY)  ## The dashboard's types, eslint and prettier
+	cd ui && npm run check
+
+ui-test: $(UI_READY)  ## The dashboard's component tests
+	cd ui && npm test
 
 lock:  ## Compile the pins anew
 	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --all-extras \

@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-#: Where ``make ui`` puts them; not committed (docs/adr/0011-the-dashboard-is-built-not-committed.md).
+#: Where ``make ui`` puts them; not committed (docs/adr/0017-the-dashboard-is-built-not-committed.md).
 FOLDER = Path(__file__).parent / "dashboard"
 
 #: Nothing from elsewhere, and nobody else's frame. The form's validator compiles schemas: `unsafe-eval`.
