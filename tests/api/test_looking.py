@@ -208,11 +208,13 @@ async def test_the_items_of_a_map_are_paged(office: Office) -> None:
 
     page = await office.until(answered)
     rest = (await office.get(f"/instances/{instance}/items", node="Fan", cursor=page["next_cursor"])).json()
+    inside = (await office.get(f"/instances/{instance}/items", node="Fan", first=5)).json()
     item = (await office.get(f"/instances/{instance}/items/0", node="Fan")).json()
     other = (await office.get(f"/instances/{instance}/items/3", node="Fan")).json()
 
     assert shown["state"] == "WAITING"
     assert [(one["node"], one["visit"], one["items"]) for one in shown["maps"]] == [("Fan", 1, 7)]
+    assert [one["index"] for one in inside["items"]] == [5, 6]
     assert [one["index"] for one in page["items"] + rest["items"]] == list(range(7))
     assert [one["state"] for one in page["items"]] == ["SUCCEEDED", "WAITING", "WAITING"]
     assert (page["total"], rest["next_cursor"]) == (7, None)

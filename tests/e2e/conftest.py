@@ -14,10 +14,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import boto3
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from cch.stack.layout import USER, environment
 from cch.stack.local import LocalStack
@@ -25,6 +27,13 @@ from cch.stack.local import LocalStack
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds that an instance may take on a busy machine with two cores.
 PATIENCE = 120.0
+
+
+#: Without these, Chromium looks for hosts outside, of which a closed network has none.
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 
 
 def eventually(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
@@ -233,3 +242,23 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         local.stop()
         del os.environ["CCH_HOME"]
         del os.environ["CCH_PROJECT"]
+
+
+@pytest.fixture
+def page(stack: Stack, tmp_path: Path) -> Iterator[Page]:
+    """A browser that is logged in."""
+    browser_path = which("chromium") or which("chromium-browser") or which("google-chrome")
+    if not browser_path:
+        assert not os.environ.get("CI"), "CI must have a browser: .ci/run installs Chromium"
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(QUIET))
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(45_000)
+        page.goto(f"{stack.local.layout.ui_url}/")
+        page.fill("input[name=username]", USER)
+        page.fill("input[name=password]", stack.local.password)
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url: "/auth/login" not in url)
+        yield page
+        browser.close()

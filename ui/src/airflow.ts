@@ -62,6 +62,8 @@ export function takePlaceFromAirflow(): void {
 export function tellPlaceToAirflow(): void {
   const outside = host();
   if (outside && isPage(outside) && outside.location.hash !== location.hash) {
-    outside.history.replaceState(outside.history.state, "", location.hash);
+    // The whole path: Airflow's page has a <base>, against which a hash alone would be resolved.
+    const { pathname, search } = outside.location;
+    outside.history.replaceState(outside.history.state, "", pathname + search + location.hash);
   }
 }

@@ -41,9 +41,7 @@ function Start({ workflow }: { workflow: Detail }) {
             <Suspense fallback={<Loading />}>
               <JsonForm
                 schema={workflow.start_schema}
-                start={Object.fromEntries(
-                  ((workflow.start_schema.required ?? []) as string[]).map((name) => [name, ""]),
-                )}
+                start={{}}
                 action="Start"
                 pending={start.isPending}
                 error={start.error}

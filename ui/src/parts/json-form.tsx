@@ -18,19 +18,44 @@ export interface JsonFormProps {
   send: (value: Record<string, unknown>) => void;
 }
 
-/** Keys without a type take JSON, which no form field can: those schemas are filled in as text. */
-function isFillable(schema: object | null): schema is RJSFSchema {
-  const properties = Object.values((schema as RJSFSchema | null)?.properties ?? {});
-  return properties.length > 0 && properties.every((each) => typeof each === "object" && "type" in each);
+type Properties = Record<string, RJSFSchema>;
+
+const propertiesOf = (schema: object | null) => ((schema as RJSFSchema | null)?.properties ?? {}) as Properties;
+
+/** The title stands above the form already; a key of which nothing is said gets a field for text. */
+function forForm(schema: object): RJSFSchema {
+  const properties = Object.entries(propertiesOf(schema)).map(([name, property]) => [
+    name,
+    isUntyped(property) ? { ...property, type: "string" } : property,
+  ]);
+  return { ...schema, title: undefined, properties: Object.fromEntries(properties) as Properties };
+}
+
+const isUntyped = (property: RJSFSchema) =>
+  !["type", "enum", "const", "oneOf", "anyOf", "allOf", "$ref"].some((key) => key in property);
+
+/** Text that is a list or an object where any JSON may stand is taken as such. */
+function parsed(schema: object, value: object): Record<string, unknown> {
+  const read = (name: string, given: unknown): unknown => {
+    const property = propertiesOf(schema)[name];
+    if (typeof given !== "string" || !property || !isUntyped(property) || !/^\s*[[{]/.test(given)) return given;
+    try {
+      return JSON.parse(given);
+    } catch {
+      return given;
+    }
+  };
+  return Object.fromEntries(Object.entries(value).map(([name, given]) => [name, read(name, given)]));
 }
 
 /** A form made from a JSON Schema; without a schema, or on demand, a field for JSON text. */
 export default function JsonForm({ schema, start, action, pending, error, send }: JsonFormProps) {
   const [value, setValue] = useState<object>(start);
-  const [asText, setAsText] = useState(!isFillable(schema));
+  const fillable = schema !== null && Object.keys(propertiesOf(schema)).length > 0;
+  const [asText, setAsText] = useState(!fillable);
   return (
     <>
-      {isFillable(schema) && (
+      {fillable && (
         <div className="switch">
           <button type="button" className="quiet" aria-pressed={asText} onClick={() => setAsText(!asText)}>
             {asText ? "Fill in a form" : "Write JSON"}
@@ -38,15 +63,15 @@ export default function JsonForm({ schema, start, action, pending, error, send }
         </div>
       )}
       {error && <ErrorNotice error={error} />}
-      {asText || !isFillable(schema) ? (
+      {asText || !fillable ? (
         <TextForm value={value} action={action} pending={pending} change={setValue} send={send} />
       ) : (
         <Form
-          schema={untitled(schema)}
+          schema={forForm(schema)}
           validator={validator}
           formData={value}
           onChange={({ formData }) => setValue((formData ?? {}) as object)}
-          onSubmit={({ formData }) => send((formData ?? {}) as Record<string, unknown>)}
+          onSubmit={({ formData }) => send(parsed(schema, (formData ?? {}) as object))}
           uiSchema={{
             "ui:submitButtonOptions": { submitText: action, props: { className: "primary", disabled: pending } },
           }}
@@ -57,9 +82,6 @@ export default function JsonForm({ schema, start, action, pending, error, send }
     </>
   );
 }
-
-/** The title stands above the form already. */
-const untitled = (schema: RJSFSchema): RJSFSchema => ({ ...schema, title: undefined });
 
 interface TextFormProps {
   value: object;

@@ -27,13 +27,14 @@ function Branch({ name, value, open, note }: { name: string; value: Json; open: 
   const entries = Object.entries(value);
   const size = Array.isArray(value) ? `[${entries.length}]` : `{${entries.length}}`;
   return (
-    <li>
+    <li className="branch">
       <details open={open && entries.length <= 20}>
         <summary>
-          <span className="key">{name}</span> <span className="muted">{size}</span> {note}
+          <span className="key">{name}</span> <span className="muted">{size}</span>
         </summary>
         <Entries entries={entries} open={open} />
       </details>
+      {note}
     </li>
   );
 }

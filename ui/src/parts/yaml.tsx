@@ -46,7 +46,9 @@ export function Yaml({ text, problems, line: wanted }: { text: string; problems:
   useEffect(() => shown.current?.scrollIntoView({ block: "center" }), [wanted]);
   const at = (line: number) => problems.filter((problem) => problem.line === line);
   return (
-    <div className="yaml">
+    // A region that scrolls must be reachable by the keyboard.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <div className="yaml" tabIndex={0} role="region" aria-label="Text of the definition">
       {at(0).map((problem) => (
         <Remark key={problem.code + problem.message} problem={problem} />
       ))}

@@ -40,11 +40,11 @@ export function ContextTree({ detail, select }: { detail: Detail; select: (node:
   return (
     <div className="columns">
       <section>
-        <h3>Now</h3>
+        <h2>Now</h2>
         <JsonTree value={detail.context} notes={notes} />
       </section>
       <section>
-        <h3>At the start</h3>
+        <h2>At the start</h2>
         <JsonTree value={detail.initial_context} />
       </section>
     </div>

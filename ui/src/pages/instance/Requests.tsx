@@ -120,11 +120,11 @@ function Request({ instance, request, open, mayResend }: RequestProps) {
       </dl>
       {request.reply && (
         <>
-          <h4>What came back</h4>
+          <h3>What came back</h3>
           <JsonTree value={request.reply} />
         </>
       )}
-      <h4>What was sent</h4>
+      <h3>What was sent</h3>
       {shown && <Body instance={instance} request={request} mayResend={mayResend} />}
     </details>
   );

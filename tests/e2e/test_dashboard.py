@@ -1,0 +1,156 @@
+"""A person looks and acts in the dashboard, inside Airflow's UI, against the running stack."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from shutil import which
+from typing import Any
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from cch.api.dashboard import FOLDER
+from tests.e2e.conftest import ROOT, Stack, eventually, reply_message
+
+WORKFLOW = "import_correction_v1"
+AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+ENRICH, CREATE = "import#enrich_consignment", "declaration_communicator#create"
+#: Milliseconds; a step of a workflow takes seconds on a busy machine.
+expect.set_options(timeout=60_000)
+REFUSED = {"status": "ERROR", "payload": {"messages": [{"code": "HITL"}]}}
+ENRICHED = {"payload": {"consignmentImportEnrichedId": "e-1"}}
+
+pytestmark = [
+    pytest.mark.skipif(which("node") is None, reason="there is no Node.js on this machine"),
+    pytest.mark.skipif(not (FOLDER / "index.html").is_file(), reason="the dashboard is not built: make ui"),
+]
+
+
+@pytest.fixture
+def dashboard(stack: Stack, page: Page) -> FrameLocator:
+    """The dashboard in the frame that Airflow shows it in."""
+    page.goto(f"{stack.local.layout.ui_url}/plugin/cch")
+    frame = page.frame_locator("iframe[title=Instances]")
+    expect(frame.get_by_role("heading", name="Instances")).to_be_visible()
+    return frame
+
+
+@pytest.fixture
+def refused_once(stack: Stack) -> Iterator[None]:
+    """The enrichment of every instance is refused at first."""
+    stack.mock("PUT", "/scenario", {"capabilities": {ENRICH: [REFUSED, ENRICHED]}})
+    yield
+    stack.mock("DELETE", "/scenario")
+
+
+def _waiting(stack: Stack, key: str, capabilities: dict[str, Any], until: str) -> str:
+    """Start an instance with these answers; its id, when ``until`` has been reached by it."""
+    instance = str(uuid.uuid4())
+    stack.mock_scenario(instance, {"capabilities": capabilities})
+    stack.start(WORKFLOW, {"consignmentId": "c-1"}, instance, correlation_id=key)
+    eventually(f"{until} of {key}", lambda: until in stack.cch("status", instance, check=False).stdout)
+    return instance
+
+
+@pytest.mark.usefixtures("refused_once")
+def test_start_loop_and_human_wait(stack: Stack, dashboard: FrameLocator, page: Page) -> None:
+    """Somebody starts a workflow, answers what waits for a person, and sees the loop turn and the instance succeed."""
+    dashboard.get_by_role("link", name="Workflows").click()
+    dashboard.get_by_role("link", name=re.compile("let a person correct")).click()
+    dashboard.get_by_role("button", name="Start").click()
+    dialog = dashboard.get_by_role("dialog")
+    dialog.get_by_label("Business key").fill("BOL-DASH-1")
+    dialog.get_by_label("consignmentId").fill("c-1")
+    dialog.get_by_role("button", name="Start").click()
+
+    expect(dashboard.get_by_role("heading", name=re.compile("BOL-DASH-1"))).to_be_visible()
+    step = dashboard.get_by_role("complementary", name="Step")
+    expect(step.get_by_role("heading", name=re.compile("Wait For Correction"))).to_be_visible()
+    step.get_by_role("button", name="Answer").click()
+    dashboard.get_by_role("dialog").get_by_label("JSON").fill('{"messages": []}')
+    dashboard.get_by_role("dialog").get_by_role("button", name="Send").click()
+
+    expect(dashboard.get_by_label("2 visits").first).to_be_visible()
+    expect(dashboard.get_by_role("heading", name=re.compile("BOL-DASH-1"))).to_contain_text("succeeded")
+    # The address of Airflow's page says where we are.
+    assert "/plugin/cch#/instances/" in page.url
+
+
+def test_attach_an_orphan_and_search(stack: Stack, dashboard: FrameLocator) -> None:
+    """An orphan is attached to the request that it answers; the instance is found by its bill of lading, and done."""
+    capabilities = {ENRICH: [ENRICHED], CREATE: [{"never": True}]}
+    instance = _waiting(stack, "BOL-DASH-ORPHAN", capabilities, CREATE)
+    message = stack.send(
+        "orchestrator-reply-queue",
+        reply_message(instance, CREATE, {"declarationId": "d-7"}, inReplyTo=str(uuid.uuid4()), status="SUCCESS"),
+    )
+    assert stack.fate("orchestrator-reply-queue", message)["fate"] == "orphan"
+
+    dashboard.get_by_role("link", name="Messages").click()
+    row = dashboard.get_by_role("row").filter(has=dashboard.get_by_role("link", name=instance[:13]))
+    row.get_by_role("button", name="reply").click()
+    dashboard.get_by_role("button", name="Attach", exact=True).click()
+    expect(row).to_have_count(0)
+
+    dashboard.get_by_role("link", name="Instances").click()
+    dashboard.get_by_role("searchbox").fill("BOL-DASH-O")
+    dashboard.get_by_role("link", name="BOL-DASH-ORPHAN").click()
+    expect(dashboard.get_by_role("heading", name=re.compile("BOL-DASH-ORPHAN"))).to_contain_text("succeeded")
+    assert stack.finished(instance)["context"]["declarationId"] == "d-7"
+
+
+def test_cancelling_asks_first(stack: Stack, page: Page) -> None:
+    """On the tab of an Airflow run: nothing is cancelled before it is confirmed, and then with its reason."""
+    instance = _waiting(stack, "BOL-DASH-CANCEL", {ENRICH: [{"never": True}]}, ENRICH)
+    page.goto(f"{stack.local.layout.ui_url}/dags/{WORKFLOW}/runs/{instance}/plugin/cch-instance")
+    frame = page.frame_locator("iframe[title=Instance]")
+    heading = frame.get_by_role("heading", level=1)
+
+    expect(heading).to_contain_text("BOL-DASH-CANCEL")
+    frame.get_by_role("button", name="Cancel").click()
+    frame.get_by_label("Reason").fill("the shipper withdrew it")
+    expect(heading).not_to_contain_text("cancelled")
+    frame.get_by_role("button", name="Cancel the instance").click()
+
+    expect(heading).to_contain_text("cancelled")
+    expect(frame.get_by_text("the shipper withdrew it").first).to_be_visible()
+
+
+def test_accessible_in_light_and_dark(stack: Stack, page: Page) -> None:
+    """axe finds nothing on any page, in the light theme on a screen, in the dark one on a phone."""
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: make ui")
+    instance = _waiting(stack, "BOL-DASH-AXE", {ENRICH: [REFUSED]}, "Wait_For_Correction")
+    axe = AXE.read_text()
+    places = {
+        "/": "Instances",
+        f"/instances/{instance}": "BOL-DASH-AXE",
+        f"/instances/{instance}?tab=context": "BOL-DASH-AXE",
+        "/tasks": "Human tasks",
+        "/messages": "Messages",
+        "/workflows": "Workflows",
+        f"/workflows/{WORKFLOW}": "Import",
+        f"/workflows/{WORKFLOW}?tab=yaml": "Import",
+        "/health": "Health",
+    }
+    found = []
+    for theme, width in (("light", 1280), ("dark", 390)):
+        page.set_viewport_size({"width": width, "height": 860})
+        page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
+        page.goto(f"{stack.local.layout.ui_url}/cch/ui/")
+        page.evaluate(axe)
+        for place, heading in places.items():
+            page.evaluate("place => { location.hash = place }", place)
+            expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
+            page.wait_for_load_state("networkidle")
+            violations = page.evaluate("axe.run().then(({violations}) => violations)")
+            found += [
+                f"{theme} {width} {place}: {violation['id']} at {violation['nodes'][0]['target']}"
+                f" {violation['nodes'][0]['failureSummary']}"
+                for violation in violations
+            ]
+    page.evaluate("localStorage.removeItem('theme')")
+
+    assert not found, "\n".join(found)
