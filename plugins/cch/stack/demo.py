@@ -84,7 +84,8 @@ class Demo:
         self._say(
             f"\n[b]{result['status']}[/b], {result['seconds']:.1f} s after the command,"
             f" {time.monotonic() - self._begun:.0f} s after the start of this demo\n"
-            f"Airflow: [b]{result['ui']}[/b]\nuser [b]{USER}[/b]  password [b]{self._stack.password}[/b]",
+            f"Airflow: [b]{result['ui']}[/b]\nInstance: [b]{result['dashboard']}[/b]\n"
+            f"user [b]{USER}[/b]  password [b]{self._stack.password}[/b]",
             highlight=False,
             soft_wrap=True,  # an address that is cut into lines cannot be opened
         )
@@ -128,6 +129,7 @@ class Demo:
             "visited": status["visited"],
             "context": status["context"],
             "seconds": status["seconds"],
+            "dashboard": f"{self._stack.layout.ui_url}/plugin/cch#/instances/{instance}",
             "ui": f"{self._stack.layout.ui_url}/dags/{WORKFLOW}/runs/{instance}",
         }
 
