@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -22,7 +24,21 @@ class LazyApi:
 
 
 class CchPlugin(AirflowPlugin):
-    """Says that the plugin is loaded, and serves the API under ``/cch``."""
+    """Says that the plugin is loaded, serves the API under ``/cch``, and lets the scheduler leave out idle runs."""
 
     name = "cch"
     fastapi_apps = [{"app": LazyApi(), "url_prefix": "/cch", "name": "CCH"}]  # noqa: RUF012 - Airflow wants a list
+
+    @classmethod
+    def on_load(cls, *_args: Any, **_kwargs: Any) -> None:
+        """Only the scheduler is changed: what that needs is slow to load, and no task needs it."""
+        if sys.argv[1:2] != ["scheduler"]:
+            return
+        from cch.errors import CchError  # noqa: PLC0415
+        from cch.scheduling.idle_runs import install  # noqa: PLC0415
+        from cch.settings import load_settings  # noqa: PLC0415
+
+        try:
+            install(load_settings())
+        except CchError as error:  # a wrong setting must not keep the scheduler from starting
+            logging.getLogger(__name__).warning("idle runs are examined as ever: %s", error)
