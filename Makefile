@@ -31,7 +31,7 @@ down: $(READY)  ## Stop the local stack
 	@$(BIN)/cch down
 
 test: $(READY)  ## All tests, on a real Airflow where they need one
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: lint types test  ## Everything that CI runs: ruff, mypy --strict, all tests
 
@@ -44,7 +44,7 @@ types: $(READY)  ## mypy --strict
 	$(BIN)/mypy --strict capability-mock-service/capability_mock
 
 unit: $(READY)  ## Only the tests that need no Airflow processes
-	$(BIN)/python -m pytest tests --ignore tests/e2e
+	$(BIN)/python -m pytest -n 2 tests --ignore tests/e2e
 
 e2e: $(READY)  ## Only the tests on a real Airflow
 	$(BIN)/python -m pytest tests/e2e

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -25,9 +27,9 @@ _ICONS = {"icon": "cch/ui/icon.svg", "icon_dark_mode": "cch/ui/icon-dark.svg"}
 
 
 class CchPlugin(AirflowPlugin):
-    """Serves the API and the dashboard under ``/cch``, and shows the dashboard in Airflow's pages.
+    """Serves the API and the dashboard, shows it in Airflow's pages, and lets the scheduler leave out idle runs.
 
-    The addresses are relative: Airflow's page has its base URL as ``<base>``.
+    The addresses of pages are relative: Airflow's page has its base URL as ``<base>``.
     """
 
     name = "cch"
@@ -56,3 +58,17 @@ class CchPlugin(AirflowPlugin):
             **_ICONS,
         },
     ]
+
+    @classmethod
+    def on_load(cls, *_args: Any, **_kwargs: Any) -> None:
+        """Only the scheduler is changed: what that needs is slow to load, and no task needs it."""
+        if sys.argv[1:2] != ["scheduler"]:
+            return
+        from cch.errors import CchError  # noqa: PLC0415
+        from cch.scheduling.idle_runs import install  # noqa: PLC0415
+        from cch.settings import load_settings  # noqa: PLC0415
+
+        try:
+            install(load_settings())
+        except CchError as error:  # a wrong setting must not keep the scheduler from starting
+            logging.getLogger(__name__).warning("idle runs are examined as ever: %s", error)

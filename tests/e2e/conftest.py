@@ -36,6 +36,13 @@ QUIET = (
 )  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests that need the stack go to one worker: it is started once, beside the tests that need none."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
 def eventually(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """The first true value that ``look`` returns."""
     until = time.monotonic() + patience

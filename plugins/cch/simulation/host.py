@@ -6,9 +6,9 @@ import asyncio
 import inspect
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cch.capabilities.registry import PythonBinding, binding, find_library
 from cch.errors import CapabilityError
@@ -16,6 +16,8 @@ from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
 from cch.settings import Settings
 from cch.simulation.scenario import Scenario, ScriptedAnswer, ScriptedEvent
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -29,6 +31,8 @@ class World:
     requests: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
     unscripted: set[str] = field(default_factory=set)
+    #: (branch key, node) of everything that waits, in the order of its beginning.
+    waiting: dict[tuple[str, str], None] = field(default_factory=dict)
     _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     _held: list[ScriptedEvent] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -102,6 +106,16 @@ class SimulationHost:
         return 1
 
     async def request(self, request: Request) -> Answer:
+        return await self._while_waiting(request.node, self._request(request))
+
+    async def _while_waiting(self, node: str, work: Awaitable[T]) -> T:
+        """Note who waits; what is still noted when the time stands still waits for ever."""
+        self._world.waiting[self._branch, node] = None
+        result = await work
+        self._world.waiting.pop((self._branch, node), None)
+        return result
+
+    async def _request(self, request: Request) -> Answer:
         world = self._world
         world.requests[request.capability_id] += 1
         answer = world.next_answer(request.capability_id, self._branch)
@@ -133,6 +147,9 @@ class SimulationHost:
             await asyncio.sleep(seconds)
 
     async def wait_event(self, query: EventQuery) -> EventAnswer:
+        return await self._while_waiting(query.node, self._wait_event(query))
+
+    async def _wait_event(self, query: EventQuery) -> EventAnswer:
         until = None if query.timeout is None else self._world.loop.time() + query.timeout
         arrival = self._world.arrival
         while (event := self._world.take_event(query.event_key, self._branch)) is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cch.definition.model import Definition
+from cch.definition.model import Definition, MapFork
 from cch.durations import parse_duration
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
@@ -97,10 +97,18 @@ def simulate(definition: Definition, scenario: Scenario, settings: Settings | No
         requests=dict(world.requests),
         messages={kind: world.messages[kind] for kind in ("late", "duplicate", "orphan", "malformed")},
         elapsed_seconds=round(elapsed if elapsed is not None else _last(run), 3),
-        waiting_for=tuple(flow.positions) if status == "running" else (),
+        waiting_for=_waiting_for(run) if status == "running" else (),
         errors=tuple(_errors(world)),
         edges=frozenset((o.node, o.label) for _, o in done),
     )
+
+
+def _waiting_for(run: _Run) -> tuple[str, ...]:
+    """Nodes that hold tokens; instead of a map, what its items wait for."""
+    waiting = [f"{node}[{branch}]" if branch else node for branch, node in run.world.waiting]
+    in_items = any(branch for branch, _ in run.world.waiting)
+    maps = {name for name, node in run.flow.graph.nodes.items() if isinstance(node, MapFork)} if in_items else set()
+    return (*waiting, *(name for name in run.flow.positions if name not in maps and name not in waiting))
 
 
 def _last(run: _Run) -> float:

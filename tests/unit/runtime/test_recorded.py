@@ -147,6 +147,15 @@ STORIES = {
         visited={"Begin": 1, "Ask": 1, "Left": 1, "Right": 1, "Both": 1, "Last": 1, "Done": 1},
         expected={"stage": "begun", "left": 1, "right": 1, "last": 1},
     ),
+    "whole_workflow_in_one_task": Story(
+        text=f"{SEQUENCE}execution: {{granularity: workflow}}\n",
+        context={"shipmentId": "S-1"},
+        before={"Ask/1": ok(asked=1), "Left/1": ok(left=1)},
+        waiting=frozenset({"Right/1"}),
+        after={"Right/1": ok(right=1), "Last/1": ok(last=1)},
+        visited={"Begin": 1, "Ask": 1, "Left": 1, "Right": 1, "Both": 1, "Last": 1, "Done": 1},
+        expected={"stage": "begun", "left": 1, "right": 1, "last": 1},
+    ),
     "loop_waits_for_a_person": Story(
         text=LOOP,
         before={"Ask/1": BUSY},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from workflows import definition_text
 
 from cch.errors import DefinitionError
 from cch.graph.checks import load
@@ -213,3 +214,19 @@ def test_differences_are_named(expect: dict[str, Any], words: str) -> None:
     found = differences(result, expect)
 
     assert "; ".join(found) == words or (words and words in found[0])
+
+
+def test_what_the_items_of_a_map_wait_for_is_named() -> None:
+    """To say that it waits at the map would help nobody."""
+    definition = load(
+        definition_text(
+            "Fan: {type: map_fork, input_list_key: packs, branch_key: id, branch_entry_node: Wait}\n"
+            "Wait: {type: event_wait, on_event: Out}\nOut: {type: end_branch}\n"
+            "All: {type: join, join_branches: [Fan], on_success: E}\nE: {type: end}"
+        )
+    )
+    scenario = read_scenario(
+        "name: one of two\ncontext: {packs: [{id: a}, {id: b}]}\nevents: [{after: 1h, branch: a, payload: {}}]"
+    )
+
+    assert simulate(definition, scenario).waiting_for == ("Wait[b]",)
