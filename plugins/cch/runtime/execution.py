@@ -257,6 +257,6 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     flow = _flow(plan, view)
     status = flow.status()
     if status != "running":
-        reason = str(flow.failures[0].patch.get("_internalError", "")) if flow.failures else ""
+        reason = flow.failure_reason(flow.failures[0]) if flow.failures else ""
         if await platform.ledger.instances.end(instance_id, status, platform.clock(), reason):
             await platform.router.events.sweep(instance_id)
