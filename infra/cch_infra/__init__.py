@@ -1,0 +1,1 @@
+"""The AWS resources of one environment, as code."""
