@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from cch_infra.checks import add_checks
-from cch_infra.stack import CchStack, Choices
+from aws_cdk import Validations
+from cch_infra.airflow import AirflowStack
+from cch_infra.choices import Choices
+from cch_infra.stack import CchStack
+from cdk_nag import AwsSolutionsChecks
 
 
-def main() -> None:
-    """Synthesise the stack that the context describes."""
-    app = cdk.App()
-    stack = CchStack(app, Choices.of(app.node))
-    add_checks(app, stack)
-    app.synth()
+def build(app: cdk.App) -> None:
+    """Put the stacks that the context describes into the app; synthesis fails on what cdk-nag finds."""
+    choices = Choices.of(app.node)
+    stack = CchStack(app, choices)
+    if choices.mwaa:
+        AirflowStack(app, choices, stack)
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
 
 if __name__ == "__main__":
-    main()
+    application = cdk.App()
+    build(application)
+    application.synth()

@@ -1,61 +1,60 @@
-"""Queues, each with its dead-letter queue, and the topic of alarms."""
+"""Queues, each with its dead-letter queue."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import aws_cdk as cdk
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from cch_infra.shared import Names
-
-#: SQS keeps a message at most 14 days (AWS quota); that is what we want for all of them.
-_RETENTION = cdk.Duration.days(14)
-#: As the program creates them locally (cch.aws.provision).
-_MAX_RECEIVE_COUNT = 100
-_VISIBILITY = cdk.Duration.seconds(60)
-#: A Lambda event source wants six times the function's timeout.
-_MOCK_VISIBILITY = cdk.Duration.seconds(360)
+from cch_infra.reasons import excuse
+from cch_infra.shared import MAX_BODY, MAX_RECEIVE_COUNT, RETENTION, VISIBILITY, Names
 
 
 class Messaging(Construct):
-    """``commands``, ``replies``, the capabilities' request queues, and what failed."""
+    """``commands``, ``replies``, the capabilities' ``requests``, what we ``rejected``, what SQS gave up (``dead``)."""
 
     def __init__(self, scope: Construct, names: Names, capabilities: tuple[str, ...]) -> None:
         super().__init__(scope, "Messaging")
+        self._names = names
         self.dead: list[sqs.Queue] = []
-        self.commands = self._queue(names, names.command_queue)
-        self.replies = self._queue(names, names.reply_queue)
+        self.commands = self._with_dead_letters("Commands", names.command_queue)
+        self.replies = self._with_dead_letters("Replies", names.reply_queue)
         self.rejected = [
-            self._plain(names.rejected_queue(name)) for name in (names.command_queue, names.reply_queue)
+            self._last_stop("RejectedCommands", names.rejected_queue(names.command_queue)),
+            self._last_stop("RejectedReplies", names.rejected_queue(names.reply_queue)),
         ]
+        for queue in self.rejected:
+            excuse(queue, "AwsSolutions-SQS3", "Messages end here: only people take them, so none can be received too often.")
         wanted = dict.fromkeys([*map(names.capability_queue, capabilities), names.fallback_queue])
-        self.requests = [self._queue(names, name, visibility=_MOCK_VISIBILITY) for name in wanted]
-        self.alarms = sns.Topic(
-            self, "Alarms", topic_name=f"{names.prefix}alarms", enforce_ssl=True
-        )
+        self.requests = [
+            self._with_dead_letters(f"Requests-{name.removeprefix(names.prefix)}", name) for name in wanted
+        ]
 
-    def _plain(self, name: str) -> sqs.Queue:
-        queue = sqs.Queue(
-            self,
-            name,
-            queue_name=name,
-            retention_period=_RETENTION,
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-        )
-        self.dead.append(queue)
-        return queue
-
-    def _queue(self, names: Names, name: str, visibility: cdk.Duration = _VISIBILITY) -> sqs.Queue:
-        dead = self._plain(names.dead_letter_queue(name))
+    def _queue(self, name: str, queue_name: str, **options: Any) -> sqs.Queue:
         return sqs.Queue(
             self,
             name,
-            queue_name=name,
-            retention_period=_RETENTION,
-            visibility_timeout=visibility,
+            queue_name=queue_name,
+            retention_period=cdk.Duration.seconds(RETENTION),
+            max_message_size_bytes=MAX_BODY,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=_MAX_RECEIVE_COUNT),
+            **options,
+        )
+
+    def _last_stop(self, name: str, queue_name: str, **options: Any) -> sqs.Queue:
+        """A queue that only people read."""
+        queue = self._queue(name, queue_name, **options)
+        self.dead.append(queue)
+        return queue
+
+    def _with_dead_letters(self, name: str, queue_name: str) -> sqs.Queue:
+        dead = self._last_stop(f"{name}Dead", self._names.dead_letter_queue(queue_name))
+        return self._queue(
+            name,
+            queue_name,
+            visibility_timeout=cdk.Duration.seconds(VISIBILITY),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=MAX_RECEIVE_COUNT),
         )

@@ -5,95 +5,34 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from cch_infra.functions import Functions
 from cch_infra.messaging import Messaging
-from cch_infra.shared import Names
-from cch_infra.storage import Storage
+from cch_infra.shared import INDEXES, Names
 
-#: Seconds that a command or a reply may wait: the router takes one within a second.
-_OLD_MESSAGE = 300
 _FIVE_MINUTES = cdk.Duration.minutes(5)
+#: Seconds that a command or a reply may wait: the router takes one within a second.
+_OLD = 300
 
 
-class Observation(Construct):
-    """Dead letters, old messages, failing functions, throttled table."""
+class Alarms(Construct):
+    """Alarms that all tell one topic; ``all`` of them, for a dashboard."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        names: Names,
-        messaging: Messaging,
-        functions: Functions,
-        storage: Storage,
-        *,
-        alarm_email: str,
-    ) -> None:
-        super().__init__(scope, "Observation")
-        self._topic = messaging.alarms
-        self._prefix = names.prefix
-        if alarm_email:
-            messaging.alarms.add_subscription(subscriptions.EmailSubscription(alarm_email))
-        dead = [
-            self._alarm(
-                f"dead-letters-{queue.node.id}",
-                queue.metric_approximate_number_of_messages_visible(period=_FIVE_MINUTES),
-                1,
-                "Somebody must look at these messages: docs/operations.md, fates of messages.",
-            )
-            for queue in messaging.dead
-        ]
-        old = [
-            self._alarm(
-                f"old-messages-{queue.node.id}",
-                queue.metric_approximate_age_of_oldest_message(period=_FIVE_MINUTES),
-                _OLD_MESSAGE,
-                "No router takes messages: is a triggerer running, and the DAG cch_commands not paused?",
-            )
-            for queue in (messaging.commands, messaging.replies)
-        ]
-        failing = [
-            self._alarm(
-                f"errors-{function.node.id}",
-                function.metric_errors(period=_FIVE_MINUTES),
-                1,
-                "The function failed: its log group has the reason.",
-            )
-            for function in (*functions.tasks, *([functions.mock] if functions.mock else []))
-        ]
-        throttled = self._alarm(
-            "throttled-ledger",
-            cloudwatch.Metric(
-                namespace="AWS/DynamoDB",
-                metric_name="ThrottledRequests",
-                dimensions_map={"TableName": names.table},
-                statistic="Sum",
-                period=_FIVE_MINUTES,
-            ),
-            1,
-            "DynamoDB throttles the ledger: everything waits and goes on later; look at the table's capacity.",
-        )
-        failed = self._alarm(
-            "failed-workflows",
-            cloudwatch.Metric(
-                namespace="CCH",
-                metric_name="InstancesFailed",
-                dimensions_map={"Environment": names.prefix.rstrip("-")},
-                statistic="Sum",
-                period=_FIVE_MINUTES,
-            ),
-            1,
-            "Workflow instances have failed: the dashboard lists them.",
-        )
-        self._dashboard(messaging, [*dead, *old, *failing, throttled, failed])
+    def __init__(self, scope: Construct, names: Names, topic: sns.ITopic) -> None:
+        super().__init__(scope, "Alarms")
+        self._names = names
+        self._action = actions.SnsAction(topic)
+        self.all: list[cloudwatch.IAlarm] = []
 
-    def _alarm(self, name: str, metric: cloudwatch.IMetric, threshold: float, what_to_do: str) -> cloudwatch.Alarm:
+    def add(self, name: str, metric: cloudwatch.IMetric, what_to_do: str, threshold: float = 1) -> None:
+        """Alarm when the metric reaches the threshold within five minutes; no data is fine."""
         alarm = cloudwatch.Alarm(
             self,
             name,
-            alarm_name=f"{self._prefix}{name.removeprefix(self._prefix)}",
+            alarm_name=f"{self._names.prefix}{name}",
             alarm_description=what_to_do,
             metric=metric,
             threshold=threshold,
@@ -101,24 +40,108 @@ class Observation(Construct):
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        alarm.add_alarm_action(actions.SnsAction(self._topic))
-        return alarm
+        alarm.add_alarm_action(self._action)
+        self.all.append(alarm)
 
-    def _dashboard(self, messaging: Messaging, alarms: list[cloudwatch.Alarm]) -> None:
-        board = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"{self._prefix}dashboard")
-        both = (messaging.commands, messaging.replies)
+
+class Observation(Construct):
+    """``topic`` of alarms; dead letters, old messages, failing and throttled functions, throttled table."""
+
+    def __init__(
+        self, scope: Construct, names: Names, messaging: Messaging, functions: Functions, alarm_email: str
+    ) -> None:
+        super().__init__(scope, "Observation")
+        self._names, self._messaging, self._functions = names, messaging, functions
+        self.topic = sns.Topic(self, "Topic", topic_name=f"{names.prefix}alarms", enforce_ssl=True)
+        if alarm_email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(alarm_email))
+        self.alarms = Alarms(self, names, self.topic)
+        self._watch_queues()
+        self._watch_functions()
+        self._watch_table()
+        self._dashboard()
+
+    def _short(self, name: str) -> str:
+        return name.removeprefix(self._names.prefix)
+
+    def _watch_queues(self) -> None:
+        for queue in self._messaging.dead:
+            self.alarms.add(
+                f"dead-letters-{self._short(_queue_name(queue))}",
+                queue.metric_approximate_number_of_messages_visible(period=_FIVE_MINUTES, statistic="Maximum"),
+                "Somebody must look at these messages: docs/operations.md, fates of messages.",
+            )
+        for queue in (self._messaging.commands, self._messaging.replies):
+            self.alarms.add(
+                f"old-messages-{self._short(_queue_name(queue))}",
+                queue.metric_approximate_age_of_oldest_message(period=_FIVE_MINUTES, statistic="Maximum"),
+                "Nobody takes messages: is a triggerer running, and the DAG cch_commands not paused?",
+                threshold=_OLD,
+            )
+
+    def _watch_functions(self) -> None:
+        for function in self._functions.all:
+            name = function.node.id
+            self.alarms.add(
+                f"errors-{name}",
+                function.metric_errors(period=_FIVE_MINUTES),
+                "The function failed: its log group has the reason.",
+            )
+            self.alarms.add(
+                f"throttles-{name}",
+                function.metric_throttles(period=_FIVE_MINUTES),
+                "Lambda refused calls: look at the account's concurrency.",
+            )
+
+    def _watch_table(self) -> None:
+        """Reads and writes of the table, and writes to its indexes, which hold back the table's own."""
+        refused = {
+            "reads": _throttled(self._names.table, "ReadThrottleEvents"),
+            "writes": _throttled(self._names.table, "WriteThrottleEvents"),
+            **{name: _throttled(self._names.table, "WriteThrottleEvents", name) for name in INDEXES},
+        }
+        self.alarms.add(
+            "throttles-ledger",
+            cloudwatch.MathExpression(
+                expression=" + ".join(f"FILL({name}, 0)" for name in refused),
+                using_metrics=refused,
+                label="throttled",
+                period=_FIVE_MINUTES,
+            ),
+            "DynamoDB throttles the ledger: all goes on later; look at the table's limits.",
+        )
+
+    def _dashboard(self) -> None:
+        board = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"{self._names.prefix}dashboard")
+        both = (self._messaging.commands, self._messaging.replies)
+        table = {"TableName": self._names.table}
+        board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self.alarms.all, width=24, height=6))
         board.add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=6),
+            _graph("Age of the oldest message (s)", [queue.metric_approximate_age_of_oldest_message() for queue in both]),
+            _graph("Messages taken", [queue.metric_number_of_messages_deleted() for queue in both]),
+            _graph("Requests sent", [queue.metric_number_of_messages_sent() for queue in self._messaging.requests]),
         )
         board.add_widgets(
-            cloudwatch.GraphWidget(
-                title="Age of the oldest message (s)",
-                left=[queue.metric_approximate_age_of_oldest_message() for queue in both],
-                width=12,
-            ),
-            cloudwatch.GraphWidget(
-                title="Messages taken",
-                left=[queue.metric_number_of_messages_deleted() for queue in (*both, *messaging.requests)],
-                width=12,
-            ),
-        )
+            _graph("Dead letters", [queue.metric_approximate_number_of_messages_visible() for queue in self._messaging.dead]),
+            _graph("Ledger: units", [
+                cloudwatch.Metric(namespace="AWS/DynamoDB", metric_name=name, dimensions_map=table, statistic="Sum")
+                for name in ("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits")
+            ]),
+            _graph("Functions: duration (ms)", [function.metric_duration() for function in self._functions.all]),
+        )  # fmt: skip
+
+
+def _queue_name(queue: cdk.Resource) -> str:
+    """The name that was asked for; the attribute itself is a reference that CloudFormation fills in."""
+    return str(queue.node.default_child.queue_name)  # type: ignore[union-attr]
+
+
+def _throttled(table: str, metric: str, index: str = "") -> cloudwatch.Metric:
+    dimensions = {"TableName": table, **({"GlobalSecondaryIndexName": index} if index else {})}
+    return cloudwatch.Metric(
+        namespace="AWS/DynamoDB", metric_name=metric, dimensions_map=dimensions, statistic="Sum", period=_FIVE_MINUTES
+    )
+
+
+def _graph(title: str, metrics: list[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, left=metrics, width=8)

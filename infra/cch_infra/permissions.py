@@ -2,85 +2,78 @@
 
 from __future__ import annotations
 
-import aws_cdk as cdk
+from collections.abc import Iterable
+
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cch_infra.functions import Functions
 from cch_infra.messaging import Messaging
-from cch_infra.shared import Names
+from cch_infra.reasons import excuse, objects
+from cch_infra.shared import BY_DIGEST, INDEXES, Names
 from cch_infra.storage import Storage
 
-_TABLE = ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "DescribeTable")
-_RECEIVE = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl", "GetQueueAttributes")
-_SEND = ("SendMessage", "GetQueueUrl", "GetQueueAttributes")
+#: Where the ledger puts what is too large for it (cch.ledger.payloads).
+_PAYLOADS = "payloads/"
 
 
-def _arns(queues: list[sqs.Queue]) -> list[str]:
-    return [queue.queue_arn for queue in queues]
-
-
-class ExecutionRole(Construct):
-    """``role``: for MWAA, or for the machines that Airflow runs on; ``policy`` can be attached to another one."""
+class Permissions(Construct):
+    """``policy``: to be attached to the role that Airflow runs with."""
 
     def __init__(
-        self, scope: Construct, names: Names, storage: Storage, messaging: Messaging, functions: Functions, *, mwaa: bool
+        self, scope: Construct, names: Names, storage: Storage, messaging: Messaging, functions: Functions
     ) -> None:
         super().__init__(scope, "Permissions")
-        services = ["airflow.amazonaws.com", "airflow-env.amazonaws.com"] if mwaa else ["ec2.amazonaws.com"]
-        self.role = iam.Role(
-            self,
-            "Role",
-            role_name=f"{names.prefix}airflow-execution-role",
-            assumed_by=iam.CompositePrincipal(*map(iam.ServicePrincipal, services)),
-        )
-        table = storage.table.attr_arn
-        statements = [
-            self._allow("Ledger", [f"dynamodb:{action}" for action in _TABLE], [table, f"{table}/index/*"]),
-            self._allow("Take", [f"sqs:{a}" for a in _RECEIVE], _arns([messaging.commands, messaging.replies])),
-            # Starts and events are sent by the command line and the dashboard.
-            self._allow(
-                "Send",
-                [f"sqs:{action}" for action in _SEND],
-                _arns([messaging.commands, *messaging.rejected, *messaging.requests]),
-            ),
-            self._allow("FindBuckets", ["s3:ListBucket"], [b.bucket_arn for b in (storage.definitions, storage.eventdata)]),
-            self._allow(
-                "Objects",
-                ["s3:GetObject", "s3:PutObject"],
-                [storage.definitions.arn_for_objects("*"), storage.eventdata.arn_for_objects("*")],
-            ),
-            self._allow(
-                "Tasks", ["lambda:InvokeFunction"], [f"{function.function_arn}" for function in functions.tasks]
-            ),
-        ]
         self.policy = iam.ManagedPolicy(
-            self, "Policy", managed_policy_name=f"{names.prefix}airflow-policy", statements=statements
+            self,
+            "Policy",
+            managed_policy_name=f"{names.prefix}airflow-policy",
+            description="What CCH needs of the role that Airflow runs with",
+            statements=[*_ledger(storage), *_queues(messaging), *_objects(storage), *_tasks(functions)],
         )
-        self.role.add_managed_policy(self.policy)
-
-    @staticmethod
-    def _allow(sid: str, actions: list[str], resources: list[str]) -> iam.PolicyStatement:
-        return iam.PolicyStatement(sid=sid, actions=actions, resources=resources)
-
-    def allow_managed_airflow(self, environment: str, bucket_arn: str) -> None:
-        """What Amazon MWAA itself needs of the role (its documentation's list)."""
-        stack = cdk.Stack.of(self)
-        celery = f"arn:{stack.partition}:sqs:{stack.region}:*:airflow-celery-*"
-        own = f"arn:{stack.partition}:airflow:{stack.region}:{stack.account}:environment/{environment}"
-        groups = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:airflow-{environment}-*"
-        for sid, actions, resources in (
-            ("Metrics", ["airflow:PublishMetrics"], [own]),
-            ("Files", ["s3:GetObject*", "s3:GetBucket*", "s3:List*"], [bucket_arn, f"{bucket_arn}/*"]),
-            ("Account", ["s3:GetAccountPublicAccessBlock"], ["*"]),
+        excuse(
+            self.policy,
+            "AwsSolutions-IAM5",
+            "Objects are named at run time; the wildcards stay within this environment's own buckets and folders.",
             (
-                "Logs",
-                ["logs:CreateLogStream", "logs:CreateLogGroup", "logs:PutLogEvents", "logs:GetLogEvents",
-                 "logs:GetLogRecord", "logs:GetLogGroupFields", "logs:GetQueryResults"],
-                [groups],
+                objects(storage.definitions, "*"),
+                objects(storage.eventdata, "*"),
+                objects(storage.definitions, f"{BY_DIGEST}*"),
+                objects(storage.eventdata, f"{_PAYLOADS}*"),
             ),
-            ("DescribeLogs", ["logs:DescribeLogGroups", "cloudwatch:PutMetricData"], ["*"]),
-            ("Celery", [f"sqs:{a}" for a in (*_RECEIVE, "SendMessage")], [celery]),
-        ):  # fmt: skip
-            self.policy.add_statements(self._allow(sid, actions, resources))
+        )
+
+
+def allow(sid: str, service: str, actions: Iterable[str], resources: Iterable[str]) -> iam.PolicyStatement:
+    """Actions of one service, without its prefix, on resources."""
+    return iam.PolicyStatement(
+        sid=sid, actions=[f"{service}:{action}" for action in actions], resources=list(resources)
+    )
+
+
+def _ledger(storage: Storage) -> Iterable[iam.PolicyStatement]:
+    table = storage.table.attr_arn
+    actions = ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
+    yield allow("Ledger", "dynamodb", actions, [table])
+    yield allow("Lists", "dynamodb", ["Query"], [f"{table}/index/{name}" for name in INDEXES])
+
+
+def _queues(messaging: Messaging) -> Iterable[iam.PolicyStatement]:
+    taken = [queue.queue_arn for queue in (messaging.commands, messaging.replies)]
+    sent = [queue.queue_arn for queue in (*messaging.requests, *messaging.rejected)]
+    yield allow("Take", "sqs", ["ReceiveMessage", "DeleteMessage", "GetQueueUrl", "GetQueueAttributes"], taken)
+    yield allow("Send", "sqs", ["SendMessage", "GetQueueUrl", "GetQueueAttributes"], sent)
+
+
+def _objects(storage: Storage) -> Iterable[iam.PolicyStatement]:
+    definitions, eventdata = storage.definitions, storage.eventdata
+    # Without it S3 says "forbidden" where "there is no such object" is meant.
+    yield allow("Find", "s3", ["ListBucket"], [definitions.bucket_arn, eventdata.bucket_arn])
+    yield allow("Read", "s3", ["GetObject"], [definitions.arn_for_objects("*"), eventdata.arn_for_objects("*")])
+    written = [definitions.arn_for_objects(f"{BY_DIGEST}*"), eventdata.arn_for_objects(f"{_PAYLOADS}*")]
+    yield allow("Write", "s3", ["PutObject"], written)
+
+
+def _tasks(functions: Functions) -> Iterable[iam.PolicyStatement]:
+    if functions.tasks:
+        yield allow("Tasks", "lambda", ["InvokeFunction"], [task.function_arn for task in functions.tasks])

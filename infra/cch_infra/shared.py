@@ -1,4 +1,4 @@
-"""What the resources have in common with the program: the names and the table's form, taken from the program itself."""
+"""What the resources have in common with the program: names, the table's form, queue settings, taken from the program."""
 
 from __future__ import annotations
 
@@ -8,8 +8,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from cch.aws.provision import SAMPLE_CAPABILITIES  # noqa: E402
-from cch.aws.tables import table_specification  # noqa: E402
+from cch.aws.provision import MAX_RECEIVE_COUNT, RETENTION, SAMPLE_CAPABILITIES, VISIBILITY  # noqa: E402
+from cch.aws.tables import EXPIRES, INDEXES, table_specification  # noqa: E402
+from cch.definition.source import BY_DIGEST  # noqa: E402
+from cch.ledger.instances import FAILED  # noqa: E402
 from cch.names import Names  # noqa: E402
+from cch.replies.queue import MAX_BODY  # noqa: E402
 
-__all__ = ["ROOT", "SAMPLE_CAPABILITIES", "Names", "table_specification"]
+__all__ = [
+    "BY_DIGEST",
+    "EXPIRES",
+    "FAILED",
+    "INDEXES",
+    "MAX_BODY",
+    "MAX_RECEIVE_COUNT",
+    "RETENTION",
+    "ROOT",
+    "SAMPLE_CAPABILITIES",
+    "VISIBILITY",
+    "Names",
+    "table_specification",
+]

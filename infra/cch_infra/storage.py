@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from cch_infra.shared import Names, table_specification
+from cch_infra.reasons import excuse
+from cch_infra.shared import EXPIRES, Names, table_specification
+
+
+def airflow_files(names: Names) -> str:
+    """The bucket of an Amazon MWAA environment's files."""
+    return f"{names.prefix}airflow-files-bucket"
 
 
 class Storage(Construct):
-    """Private, encrypted, versioned buckets; a table with point-in-time recovery."""
+    """Private, encrypted, versioned buckets; a table with point-in-time recovery.
 
-    def __init__(self, scope: Construct, names: Names, *, keep: bool) -> None:
+    ``airflow``: also a bucket for the files of an Amazon MWAA environment.
+    """
+
+    def __init__(self, scope: Construct, names: Names, *, keep: bool, airflow: bool) -> None:
         super().__init__(scope, "Storage")
         self._policy = cdk.RemovalPolicy.RETAIN if keep else cdk.RemovalPolicy.DESTROY
-        logs = self._bucket("AccessLogs", f"{names.prefix}access-logs-bucket", expires_days=90)
-        self.definitions = self._bucket("Definitions", names.definitions_bucket, logs=logs)
-        self.eventdata = self._bucket("EventData", names.eventdata_bucket, logs=logs)
-        self.table = self._table(names.table)
+        self._logs = self._bucket("AccessLogs", f"{names.prefix}access-logs-bucket", expires_days=90)
+        excuse(self._logs, "AwsSolutions-S1", "It holds the access logs of the others; logging itself would never end.")
+        self.definitions = self._logged("Definitions", names.definitions_bucket)
+        self.eventdata = self._logged("EventData", names.eventdata_bucket)
+        if airflow:
+            self._logged("AirflowFiles", airflow_files(names))
+        self.table = self._table(table_specification(names.table))
+
+    def _logged(self, name: str, bucket_name: str) -> s3.Bucket:
+        return self._bucket(name, bucket_name, logs=self._logs)
 
     def _bucket(
         self, name: str, bucket_name: str, *, logs: s3.Bucket | None = None, expires_days: int | None = None
     ) -> s3.Bucket:
-        rules = [
-            s3.LifecycleRule(
-                abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
-                noncurrent_version_expiration=cdk.Duration.days(90),
-                expiration=cdk.Duration.days(expires_days) if expires_days else None,
-            )
-        ]
+        rule = s3.LifecycleRule(
+            abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
+            noncurrent_version_expiration=cdk.Duration.days(90),
+            expiration=cdk.Duration.days(expires_days) if expires_days else None,
+        )
         return s3.Bucket(
             self,
             name,
@@ -38,51 +54,50 @@ class Storage(Construct):
             versioned=True,
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED if logs else s3.ObjectOwnership.OBJECT_WRITER,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
-            lifecycle_rules=rules,
+            lifecycle_rules=[rule],
             removal_policy=self._policy,
             server_access_logs_bucket=logs,
             server_access_logs_prefix=f"{bucket_name}/" if logs else None,
         )
 
-    def _table(self, name: str) -> dynamodb.CfnTable:
-        """The table in the form that the program itself declares (one place decides it)."""
-        form = table_specification(name)
-        table = dynamodb.CfnTable(
+    def _table(self, form: Mapping[str, Any]) -> dynamodb.CfnTable:
+        """The table in the form that the program itself declares."""
+        of = dynamodb.CfnTable
+        table = of(
             self,
             "Ledger",
-            table_name=name,
+            table_name=form["TableName"],
             billing_mode=form["BillingMode"],
-            key_schema=[_key(key) for key in form["KeySchema"]],
+            key_schema=_keys(form["KeySchema"]),
             attribute_definitions=[
-                dynamodb.CfnTable.AttributeDefinitionProperty(
+                of.AttributeDefinitionProperty(
                     attribute_name=attribute["AttributeName"], attribute_type=attribute["AttributeType"]
                 )
                 for attribute in form["AttributeDefinitions"]
             ],
             global_secondary_indexes=[
-                dynamodb.CfnTable.GlobalSecondaryIndexProperty(
+                of.GlobalSecondaryIndexProperty(
                     index_name=index["IndexName"],
-                    key_schema=[_key(key) for key in index["KeySchema"]],
-                    projection=dynamodb.CfnTable.ProjectionProperty(
-                        projection_type=index["Projection"]["ProjectionType"]
-                    ),
+                    key_schema=_keys(index["KeySchema"]),
+                    projection=of.ProjectionProperty(projection_type=index["Projection"]["ProjectionType"]),
                 )
                 for index in form["GlobalSecondaryIndexes"]
             ],
-            point_in_time_recovery_specification=dynamodb.CfnTable.PointInTimeRecoverySpecificationProperty(
+            time_to_live_specification=of.TimeToLiveSpecificationProperty(attribute_name=EXPIRES, enabled=True),
+            point_in_time_recovery_specification=of.PointInTimeRecoverySpecificationProperty(
                 point_in_time_recovery_enabled=True
             ),
-            sse_specification=dynamodb.CfnTable.SSESpecificationProperty(sse_enabled=True),
-            time_to_live_specification=dynamodb.CfnTable.TimeToLiveSpecificationProperty(
-                attribute_name="expires", enabled=True
-            ),
+            sse_specification=of.SSESpecificationProperty(sse_enabled=True),
             deletion_protection_enabled=self._policy == cdk.RemovalPolicy.RETAIN,
         )
         table.apply_removal_policy(self._policy)
         return table
 
 
-def _key(key: dict[str, str]) -> dynamodb.CfnTable.KeySchemaProperty:
-    return dynamodb.CfnTable.KeySchemaProperty(attribute_name=key["AttributeName"], key_type=key["KeyType"])
+def _keys(schema: list[dict[str, str]]) -> list[dynamodb.CfnTable.KeySchemaProperty]:
+    return [
+        dynamodb.CfnTable.KeySchemaProperty(attribute_name=key["AttributeName"], key_type=key["KeyType"])
+        for key in schema
+    ]

@@ -11,23 +11,23 @@ from typing import Any
 import botocore.exceptions
 
 from cch.aws.session import client, error_code, explained
-from cch.aws.tables import table_specification
+from cch.aws.tables import EXPIRES, table_specification
 from cch.errors import CchError
 from cch.replies.queue import MAX_BODY
 from cch.settings import Settings, load_settings
 
 #: Capabilities of the sample definitions that have a queue of their own; all others use the fallback queue.
 SAMPLE_CAPABILITIES = ("import", "export", "screening", "declaration-communicator")
-#: SQS keeps a message at most 14 days (AWS quota); that is what we want for all of them.
-_RETENTION = 14 * 24 * 3600
+#: Seconds. SQS keeps a message at most 14 days (AWS quota); that is what we want for all of them.
+RETENTION = 14 * 24 * 3600
 #: Receipts before SQS gives up on a message. Far more than an outage of the ledger should ever need.
-_MAX_RECEIVE_COUNT = 100
+MAX_RECEIVE_COUNT = 100
 #: Seconds that a received message stays invisible: the ledger's slowest answer, with room.
-_VISIBILITY = 60
+VISIBILITY = 60
 
 
 def _queue(sqs: Any, name: str, **attributes: str) -> str:
-    given = {"MessageRetentionPeriod": str(_RETENTION), "MaximumMessageSize": str(MAX_BODY), **attributes}
+    given = {"MessageRetentionPeriod": str(RETENTION), "MaximumMessageSize": str(MAX_BODY), **attributes}
     url: str = sqs.create_queue(QueueName=name, Attributes=given)["QueueUrl"]
     return url
 
@@ -35,8 +35,8 @@ def _queue(sqs: Any, name: str, **attributes: str) -> str:
 def _queue_with_dead_letters(sqs: Any, name: str, dead_letters: str) -> None:
     url = _queue(sqs, dead_letters)
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    policy = {"deadLetterTargetArn": arn, "maxReceiveCount": str(_MAX_RECEIVE_COUNT)}
-    _queue(sqs, name, VisibilityTimeout=str(_VISIBILITY), RedrivePolicy=json.dumps(policy))
+    policy = {"deadLetterTargetArn": arn, "maxReceiveCount": str(MAX_RECEIVE_COUNT)}
+    _queue(sqs, name, VisibilityTimeout=str(VISIBILITY), RedrivePolicy=json.dumps(policy))
 
 
 def provision(settings: Settings, capabilities: tuple[str, ...] = SAMPLE_CAPABILITIES) -> None:
@@ -62,7 +62,7 @@ def _table(dynamodb: Any, name: str) -> None:
     try:
         dynamodb.create_table(**table_specification(name))
         dynamodb.update_time_to_live(
-            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES}
         )
     except botocore.exceptions.ClientError as error:
         if error_code(error) != "ResourceInUseException":

@@ -35,6 +35,8 @@ INDEXES: Mapping[str, tuple[str, str, bool]] = {
     "by_waiting": ("open_instance", "asked", True),
     "by_live": ("live", "checked", True),
 }
+#: The attribute by which DynamoDB removes items (TTL, seconds since 1970).
+EXPIRES = "expires"
 #: Attribute with the name of whoever wrote the item last.
 _WRITER = "writer"
 #: BatchGetItem takes at most 100 keys (AWS quota).

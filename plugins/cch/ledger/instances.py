@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,11 @@ from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import Payloads, dump, sha256
 from cch.ledger.records import ENDED, ROOT, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey, scope_id
 from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
+
+log = logging.getLogger(__name__)
+
+#: Every failed instance is logged once with these words: an alarm counts them (infra/). Do not rename.
+FAILED = "workflow instance has failed"
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
@@ -150,6 +156,8 @@ class Instances:
             )
         except ConditionFailedError:
             return await self.end(instance_id, status, now, reason)
+        if status == "failed":
+            log.error("%s: %s", FAILED, reason, extra={"cch_instance": instance_id, "cch_workflow": meta["workflow_id"]})
         return True
 
     async def reopen(self, instance_id: str) -> None:
