@@ -4,11 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONCE ?=
+QUICK ?=
 UI_READY := ui/node_modules/.ready
 DASHBOARD := plugins/cch/api/dashboard/index.html
+INFRA := infra/.venv
+INFRA_READY := $(INFRA)/.ready
+# jsii's banner about Node.js 20, with which CDK works.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: errors openapi help demo up down test check lint types unit e2e bench lock clean dashboard ui ui-check ui-test
+.PHONY: errors openapi help demo up down test check lint types unit e2e bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -73,6 +78,26 @@ ui-test: $(UI_READY)  ## The dashboard's component tests
 lock:  ## Compile the pins anew
 	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --all-extras \
 		-c requirements/mwaa-3.3.1.txt requirements/direct.in pyproject.toml -o requirements/constraints.txt
+
+$(INFRA_READY): infra/requirements.in infra/constraints.txt $(READY)
+	@echo "setting up $(INFRA) (once) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(INFRA)
+	@$(BIN)/uv pip install --quiet --system-certs --python $(INFRA)/bin/python -c infra/constraints.txt -r infra/requirements.in
+	@touch $@
+
+infra-test: $(READY)  ## infra/: cfn-lint, cdk-nag, deploy to moto, run the main job there (QUICK=1: without it)
+	@if command -v node >/dev/null; then $(MAKE) --no-print-directory infra-checked; \
+	else echo "infra-test is skipped: AWS CDK needs Node.js (node), which is not installed"; fi
+
+.PHONY: infra-checked
+infra-checked: $(INFRA_READY)
+	cd infra && .venv/bin/mypy
+	$(INFRA)/bin/python -m pytest infra/tests/template
+	$(BIN)/python -m pytest infra/tests/deployed $(if $(QUICK),-m "not main_job")
+
+infra-lock:  ## Compile the pins of infra/ anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		infra/requirements.in -o infra/constraints.txt
 
 clean:  ## Remove what was built (not .venv)
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import Validations
+from cdk_nag import AwsSolutionsChecks
+
 from cch_infra.airflow import AirflowStack
 from cch_infra.choices import Choices
 from cch_infra.stack import CchStack
-from cdk_nag import AwsSolutionsChecks
 
 
 def build(app: cdk.App) -> None:

@@ -53,7 +53,9 @@ class Choices:
         production = names.env == "prod"
         return cls(
             names=names,
-            capabilities=tuple(filter(None, map(str.strip, text("capabilities", ",".join(SAMPLE_CAPABILITIES)).split(",")))),
+            capabilities=tuple(
+                filter(None, map(str.strip, text("capabilities", ",".join(SAMPLE_CAPABILITIES)).split(",")))
+            ),
             mock=yes("mock", default=not production),
             mwaa=yes("mwaa", default=False),
             keep=yes("keep", default=production),

@@ -67,5 +67,7 @@ class Functions(Construct):
             log_group=group,
             **{"timeout": cdk.Duration.seconds(30), **options},
         )
-        excuse(function, "AwsSolutions-L1", "3.12 is the Python of Amazon MWAA's image, which all of this is tested on.")
+        excuse(
+            function, "AwsSolutions-L1", "3.12 is the Python of Amazon MWAA's image, which all of this is tested on."
+        )
         return function

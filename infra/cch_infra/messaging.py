@@ -26,7 +26,11 @@ class Messaging(Construct):
             self._last_stop("RejectedReplies", names.rejected_queue(names.reply_queue)),
         ]
         for queue in self.rejected:
-            excuse(queue, "AwsSolutions-SQS3", "Messages end here: only people take them, so none can be received too often.")
+            excuse(
+                queue,
+                "AwsSolutions-SQS3",
+                "Messages end here: only people take them, so none can be received too often.",
+            )
         wanted = dict.fromkeys([*map(names.capability_queue, capabilities), names.fallback_queue])
         self.requests = [
             self._with_dead_letters(f"Requests-{name.removeprefix(names.prefix)}", name) for name in wanted

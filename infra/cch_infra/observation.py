@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -117,18 +119,22 @@ class Observation(Construct):
         table = {"TableName": self._names.table}
         board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self.alarms.all, width=24, height=6))
         board.add_widgets(
-            _graph("Age of the oldest message (s)", [queue.metric_approximate_age_of_oldest_message() for queue in both]),
+            _graph(
+                "Age of the oldest message (s)", [queue.metric_approximate_age_of_oldest_message() for queue in both]
+            ),
             _graph("Messages taken", [queue.metric_number_of_messages_deleted() for queue in both]),
             _graph("Requests sent", [queue.metric_number_of_messages_sent() for queue in self._messaging.requests]),
         )
+        dead = [queue.metric_approximate_number_of_messages_visible() for queue in self._messaging.dead]
+        units = [
+            cloudwatch.Metric(namespace="AWS/DynamoDB", metric_name=name, dimensions_map=table, statistic="Sum")
+            for name in ("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits")
+        ]
         board.add_widgets(
-            _graph("Dead letters", [queue.metric_approximate_number_of_messages_visible() for queue in self._messaging.dead]),
-            _graph("Ledger: units", [
-                cloudwatch.Metric(namespace="AWS/DynamoDB", metric_name=name, dimensions_map=table, statistic="Sum")
-                for name in ("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits")
-            ]),
+            _graph("Dead letters", dead),
+            _graph("Ledger: units", units),
             _graph("Functions: duration (ms)", [function.metric_duration() for function in self._functions.all]),
-        )  # fmt: skip
+        )
 
 
 def _queue_name(queue: cdk.Resource) -> str:
@@ -143,5 +149,5 @@ def _throttled(table: str, metric: str, index: str = "") -> cloudwatch.Metric:
     )
 
 
-def _graph(title: str, metrics: list[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
-    return cloudwatch.GraphWidget(title=title, left=metrics, width=8)
+def _graph(title: str, metrics: Sequence[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, left=list(metrics), width=8)

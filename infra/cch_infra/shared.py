@@ -1,4 +1,4 @@
-"""What the resources have in common with the program: names, the table's form, queue settings, taken from the program."""
+"""What the resources have in common with the program, taken from it: names, the table's form, queue settings."""
 
 from __future__ import annotations
 

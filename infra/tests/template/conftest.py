@@ -20,6 +20,7 @@ Synthesise = Callable[..., Path]
 @functools.cache
 def _synthesised(name: str, **choices: str) -> Path:
     import aws_cdk as cdk
+
     from app import build
 
     context = json.loads((INFRA / "cdk.json").read_text())["context"] | choices

@@ -36,8 +36,7 @@ def test_cdk_nag_finds_nothing_that_has_no_reason(environment: str, request: pyt
 
     report = json.loads((folder / "validation-report.json").read_text())
 
-    print(json.dumps(report)[:3000])
-    assert report["pluginReports"]
+    assert report["pluginReports"] == []
 
 
 def test_cdk_nag_would_stop_the_synthesis(tmp_path: Path) -> None:
@@ -51,5 +50,5 @@ def test_cdk_nag_would_stop_the_synthesis(tmp_path: Path) -> None:
     s3.Bucket(cdk.Stack(app, "bad"), "Open")
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
-    with pytest.raises(RuntimeError, match="Validation failed"):
+    with pytest.raises(RuntimeError, match="AwsSolutions-S10"):
         app.synth()

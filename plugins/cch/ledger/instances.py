@@ -157,7 +157,9 @@ class Instances:
         except ConditionFailedError:
             return await self.end(instance_id, status, now, reason)
         if status == "failed":
-            log.error("%s: %s", FAILED, reason, extra={"cch_instance": instance_id, "cch_workflow": meta["workflow_id"]})
+            log.error(
+                "%s: %s", FAILED, reason, extra={"cch_instance": instance_id, "cch_workflow": meta["workflow_id"]}
+            )
         return True
 
     async def reopen(self, instance_id: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from cch.errors import LedgerError
 from cch.interpreter.outcome import Outcome
+from cch.ledger.instances import FAILED
 from cch.ledger.ledger import Ledger
 from cch.ledger.payloads import INLINE_BYTES, Payloads, dump, sha256
 from cch.ledger.records import (
@@ -184,6 +185,17 @@ async def test_an_instance_ends_once(ledger: Ledger) -> None:
     assert sorted(results) == [False, False, False, False, True]
     assert late is False
     assert await ledger.instances.status("i") == "completed"
+
+
+async def test_a_failed_instance_is_logged_once(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    """An alarm counts these lines: one for each instance that failed, none for one that completed."""
+    for name in ("i", "j"):
+        await ledger.instances.create(instance(id=name))
+
+    await asyncio.gather(*(ledger.instances.end("i", "failed", 2000 + n, "why") for n in range(5)))
+    await ledger.instances.end("j", "completed", 2000)
+
+    assert [record.getMessage() for record in caplog.records] == [f"{FAILED}: why"]
 
 
 async def test_an_ended_instance_can_be_opened_again(ledger: Ledger) -> None:
