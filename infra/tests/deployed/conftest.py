@@ -5,16 +5,20 @@ Needs the templates that the tests in ``../template`` have left in build/infra.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import socket
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from cch.stack.layout import USUAL_PORTS, open_layout
 from cch.stack.local import LocalStack
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,13 +92,22 @@ class Deployed(LocalStack):
         return self.layout.aws_url
 
 
+def free_ports() -> dict[str, int]:
+    """Never the usual ones: Airflow starts a while after they are chosen, and so may other stacks."""
+    with contextlib.ExitStack() as held:
+        probes = {name: held.enter_context(socket.socket()) for name in USUAL_PORTS}
+        for probe in probes.values():
+            probe.bind(("127.0.0.1", 0))
+        return {name: int(probe.getsockname()[1]) for name, probe in probes.items()}
+
+
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A server of its own with the stack in it; this process's AWS settings lead there."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CCH_HOME", str(tmp_path_factory.mktemp("stack")))
         patch.setenv("CCH_PROJECT", str(ROOT))
-        stack = Deployed.open()
+        stack = Deployed(replace(open_layout(), ports=free_ports()))
         for name, value in stack.environment().items():
             if name.startswith(("AWS_", "CCH_")):
                 patch.setenv(name, value)
