@@ -30,7 +30,7 @@ class CchStack(cdk.Stack):
         messaging = Messaging(self, names, choices.capabilities)
         functions = Functions(self, names, messaging, mock=choices.mock)
         observation = Observation(self, names, messaging, functions, choices.alarm_email)
-        if choices.airflow_log_group:
+        if choices.airflow_log_group and not choices.mwaa:  # MWAA has its own
             FailedWorkflows(self, names, choices.airflow_log_group, observation.alarms)
         self.policy = Permissions(self, names, storage, messaging, functions).policy
         self.topic = observation.topic
