@@ -80,8 +80,13 @@ def hung_up() -> bool:
 def test_an_interrupted_demo_stops_everything(monkeypatch: pytest.MonkeyPatch, work: Any) -> None:
     """Ctrl-C, or the end of the terminal, leaves no process behind."""
     stack = FakeStack()
+    # What runs under nohup ignores the end of the terminal, and these tests may.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-    code = a_demo(monkeypatch, stack, work).show()
+    try:
+        code = a_demo(monkeypatch, stack, work).show()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
     assert code == 130
     assert stack.stopped == list(SERVICES)
