@@ -36,6 +36,7 @@ QUIET = (
 )  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the group
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests that need the stack go to one worker: it is started once, beside the tests that need none."""
     for item in items:
