@@ -36,14 +36,6 @@ QUIET = (
 )  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the group
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests that need the stack go to one worker: it is started once, beside the tests that need none."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("stack"))
-
-
 def eventually(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """The first true value that ``look`` returns."""
     until = time.monotonic() + patience
