@@ -13,6 +13,7 @@ the region's task collects the results when all have ended, however they did (do
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -191,9 +192,17 @@ class _Planner:
         """Whether everything behind the region is reached whenever it succeeds."""
         return not region.cyclic and not any(self.graph.chooses(name) for name in region.nodes)
 
+    @functools.cached_property
+    def _nodes_of(self) -> Mapping[str, list[str]]:
+        """For each task that tokens enter by, the nodes it stands for; complete once all nodes have tasks."""
+        found: dict[str, list[str]] = {}
+        for name, shown in self.task_of.items():
+            found.setdefault(self.first_of.get(name, shown), []).append(name)
+        return found
+
     def _deciders(self, task: str) -> set[str | None]:
         """The regions that decide whether the task begins; all its nodes together, if it stands for several."""
-        inside = [name for name, shown in self.task_of.items() if task == self.first_of.get(name, shown)]
+        inside = self._nodes_of[task]
         arriving = [edge for name in inside for edge in self.graph.incoming(name) if edge.source in self.task_of]
         return {self.carrier.get(edge.source) for edge in arriving if self.task_of[edge.source] != task}
 
