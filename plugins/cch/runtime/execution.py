@@ -17,12 +17,13 @@ from cch.graph.regions import Region
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
-from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
+from cch.ledger.records import Exit, Instance, RegionKey, instance_id_of_run
 from cch.runtime.admission import context_problems
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
 from cch.runtime.platform import Platform
+from cch.runtime.progress import recorded_flow
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: P
     while True:
         view = await platform.ledger.instances.view(instance.id)
         assert view is not None
-        flow = _flow(plan, view, without=task.region)
+        flow = recorded_flow(plan, view, without=task.region)
         if not RegionRun.may_begin(region, flow):
             return _not_begun(region, flow)
         left = any(exit_.region == task.region for exit_ in view.exits)
@@ -220,13 +221,7 @@ async def _before_map(
     assert view is not None
     key = RegionKey(instance=instance.id, region=task.region)
     attempt = Try(key=key, task_instance=task.task_instance, generation=0, dropped={})
-    return _flow(plan, view, without=task.region), ItemHost(platform, instance, attempt, plan.graph)
-
-
-def _flow(plan: Plan, view: InstanceView, without: str = "") -> TokenFlow:
-    flow = TokenFlow(plan.graph, plan.domains, view.instance.context)
-    flow.apply_all(outcome for exit_ in view.exits if exit_.region != without for outcome in exit_.outcomes)
-    return flow
+    return recorded_flow(plan, view, without=task.region), ItemHost(platform, instance, attempt, plan.graph)
 
 
 async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, generation: int) -> RegionEnd:
@@ -254,7 +249,7 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     """Record the end of the instance if no token is left. The last region to leave sees all exits."""
     view = await platform.ledger.instances.view(instance_id)
     assert view is not None
-    flow = _flow(plan, view)
+    flow = recorded_flow(plan, view)
     status = flow.status()
     if status != "running":
         reason = flow.failure_reason(flow.failures[0]) if flow.failures else ""

@@ -78,15 +78,16 @@ class Progress:
         return max(0, (self.instance.ended or now) - self.instance.started) / 1000
 
 
-def _flow_of(plan: Plan, view: InstanceView) -> TokenFlow:
+def recorded_flow(plan: Plan, view: InstanceView, without: str = "") -> TokenFlow:
+    """The tokens as the exits of all regions left them, or of all but ``without``."""
     flow = TokenFlow(plan.graph, plan.domains, view.instance.context)
-    flow.apply_all(outcome for exit_ in view.exits for outcome in exit_.outcomes)
+    flow.apply_all(outcome for exit_ in view.exits if exit_.region != without for outcome in exit_.outcomes)
     return flow
 
 
 def live_regions(plan: Plan, view: InstanceView) -> list[str]:
     """Heads of the regions that have left no exit and that the exits of others lead into."""
-    ready = {ready.node for ready in _flow_of(plan, view).ready()}
+    ready = {ready.node for ready in recorded_flow(plan, view).ready()}
     left = {exit_.region for exit_ in view.exits}
     return [head for head, region in plan.regions.items() if head not in left and ready & set(region.nodes)]
 
@@ -229,7 +230,7 @@ def progress(
     waiting = [(r.scope, r.node) for r in requests if r.state == "open" and view.instance.status not in ENDED]
     states = ItemStates(plan.graph, waiting)
     stand = tuple(states.item(item, journal) for item, journal in items.looked_at)
-    flow = _flow_of(plan, view)
+    flow = recorded_flow(plan, view)
     for head, entries in (journals or {}).items():
         if all(exit_.region != head for exit_ in view.exits):
             flow.apply_all(committed(entries))
