@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
@@ -14,7 +15,7 @@ from constructs import Construct
 from cch_infra.messaging import Messaging
 from cch_infra.packaging import NOT_PACKED, pack_mock
 from cch_infra.reasons import excuse
-from cch_infra.shared import ROOT, VISIBILITY, Names
+from cch_infra.shared import ROOT, TIMEOUT, VISIBILITY, Function, Names, Runtime
 
 
 class Functions(Construct):
@@ -23,12 +24,21 @@ class Functions(Construct):
     def __init__(self, scope: Construct, names: Names, messaging: Messaging, *, mock: bool) -> None:
         super().__init__(scope, "Functions")
         self._names = names
-        self.tasks = [
-            self._function(folder.name, handler="handler.handler", code=lambda_.Code.from_asset(str(folder)))
-            for folder in sorted((ROOT / "lambda-functions").iterdir())
-        ]
+        found = map(Function.at, sorted((ROOT / "lambda-functions").iterdir()))
+        self.tasks = [self._task(function) for function in found if function]
         self.mock = self._mock(messaging) if mock else None
         self.all = [*self.tasks, *([self.mock] if self.mock else [])]
+
+    def _task(self, function: Function) -> lambda_.Function:
+        name, folder = function.folder.name, str(function.folder)
+        if function.runtime is Runtime.IMAGE:
+            platform = ecr_assets.Platform.LINUX_ARM64
+            image = lambda_.DockerImageCode.from_image_asset(folder, platform=platform)
+            return lambda_.DockerImageFunction(self, name, code=image, **self._common(name))
+        code = lambda_.Code.from_asset(folder)
+        if function.runtime is Runtime.NODE:
+            return self._function(name, handler=function.handler, code=code, runtime=lambda_.Runtime.NODEJS_22_X)
+        return self._function(name, handler=function.handler, code=code)
 
     def _mock(self, messaging: Messaging) -> lambda_.Function:
         function = self._function(
@@ -45,6 +55,18 @@ class Functions(Construct):
         return function
 
     def _function(self, name: str, **options: Any) -> lambda_.Function:
+        function = lambda_.Function(
+            self, name, **{"runtime": lambda_.Runtime.PYTHON_3_12, **self._common(name), **options}
+        )
+        excuse(
+            function,
+            "AwsSolutions-L1",
+            "Python 3.12 is that of Amazon MWAA's image, Node.js 22 is supported for years: what all of this is tested on.",
+        )
+        return function
+
+    def _common(self, name: str) -> dict[str, Any]:
+        """What all functions have: name, log group, role, limits."""
         function_name = f"{self._names.prefix}{name}"
         group = logs.LogGroup(
             self,
@@ -56,18 +78,11 @@ class Functions(Construct):
         # A role of our own: the usual one may write to every log group of the account.
         role = iam.Role(self, f"{name}-role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         group.grant_write(role)
-        function = lambda_.Function(
-            self,
-            name,
-            function_name=function_name,
-            runtime=lambda_.Runtime.PYTHON_3_12,
-            architecture=lambda_.Architecture.ARM_64,
-            memory_size=256,
-            role=role,
-            log_group=group,
-            **{"timeout": cdk.Duration.seconds(30), **options},
-        )
-        excuse(
-            function, "AwsSolutions-L1", "3.12 is the Python of Amazon MWAA's image, which all of this is tested on."
-        )
-        return function
+        return {
+            "function_name": function_name,
+            "architecture": lambda_.Architecture.ARM_64,
+            "memory_size": 256,
+            "role": role,
+            "log_group": group,
+            "timeout": cdk.Duration.seconds(TIMEOUT),
+        }

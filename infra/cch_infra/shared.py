@@ -14,6 +14,7 @@ from cch.definition.source import BY_DIGEST  # noqa: E402
 from cch.ledger.instances import FAILED  # noqa: E402
 from cch.names import Names  # noqa: E402
 from cch.replies.queue import MAX_BODY  # noqa: E402
+from cch.testing.lambda_functions import TIMEOUT, Function, Runtime  # noqa: E402
 
 __all__ = [
     "BY_DIGEST",
@@ -25,7 +26,10 @@ __all__ = [
     "RETENTION",
     "ROOT",
     "SAMPLE_CAPABILITIES",
+    "TIMEOUT",
     "VISIBILITY",
+    "Function",
     "Names",
+    "Runtime",
     "table_specification",
 ]

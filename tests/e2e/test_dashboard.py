@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import uuid
 from collections.abc import Iterator
 from shutil import which
@@ -116,6 +117,43 @@ def test_cancelling_asks_first(stack: Stack, page: Page) -> None:
 
     expect(heading).to_contain_text("cancelled")
     expect(frame.get_by_text("the shipper withdrew it").first).to_be_visible()
+
+
+def test_sending_again(stack: Stack, page: Page) -> None:
+    """A request that got lost on the way is sent again, with the same command id, and the page says where it went."""
+    instance = _waiting(stack, "BOL-DASH-AGAIN", {ENRICH: [{"never": True}]}, ENRICH)
+    eventually("the request", lambda: len(stack.requests(instance)) == 1)
+    page.goto(f"{stack.local.layout.ui_url}/cch/ui/#/instances/{instance}")
+
+    page.get_by_role("button", name="Send again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Send again").click()
+
+    expect(page.get_by_text("Sent again to cch-dev-local-capability-import-request-queue")).to_be_visible()
+    eventually("the second copy", lambda: [request["times"] for request in stack.requests(instance)] == [2])
+
+
+def test_ledger_away(stack: Stack, page: Page) -> None:
+    """While AWS hangs, lists and an instance show what Airflow knows and say so; afterwards everything is back."""
+    instance = _waiting(stack, "BOL-DASH-AWAY", {ENRICH: [REFUSED]}, "Wait_For_Correction")
+    notice = page.get_by_text("Only what Airflow itself knows is shown")
+    stack.local.processes.signal("aws", signal.SIGSTOP)
+    try:
+        page.goto(f"{stack.local.layout.ui_url}/cch/ui/")
+        expect(notice).to_be_visible()
+        page.screenshot(path="/tmp/shots/away0.png")
+        try:
+            page.get_by_role("link", name="BOL-DASH-AWAY").click(timeout=20000)
+        except Exception:
+            page.screenshot(path="/tmp/shots/away.png"); print(page.url); raise
+        expect(page.get_by_role("heading", level=1)).to_contain_text("BOL-DASH-AWAY")
+        expect(notice).to_be_visible()
+    finally:
+        stack.local.processes.signal("aws", signal.SIGCONT)
+
+    step = page.get_by_role("complementary", name="Step")
+    expect(step.get_by_role("heading", name=re.compile("Wait For Correction"))).to_be_visible()
+    expect(notice).to_have_count(0)
+    assert stack.status(instance)["status"] == "running"
 
 
 def test_accessible_in_light_and_dark(stack: Stack, page: Page) -> None:

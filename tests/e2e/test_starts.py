@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -74,16 +75,19 @@ def test_dags_test_beside_a_running_scheduler(stack: Stack, tmp_path: Path) -> N
     assert_the_main_job(stack.status(found.get("instance_id", found.get("id"))))
 
 
-def test_fan_out_runs_python_queue_and_lambda(stack: Stack) -> None:
-    """The three branches of the sample run as Python, over a queue and as a Lambda function, and C sees all of them."""
+@pytest.mark.skipif(which("node") is None, reason="there is no Node.js on this machine")
+def test_tasks_in_any_language(stack: Stack) -> None:
+    """Python on a worker, Lambda functions on Node.js, Python and in a container, a queue: C sees what all of them found."""
     instance = stack.start("orchestra_fan_out_v1", {"shipmentId": "SHP-2", "lines": ["shoes", "shirts"]})
 
     status = stack.finished(instance)
     assert status["status"] == "completed"
     assert status["visited"][0] == "A"
     assert set(status["visited"][2:6]) >= {"B1", "B2", "B3"}
-    assert status["context"]["summary"]["duty_estimate"] == {"lines": 2, "rate_percent": 6.5}
-    assert status["context"]["summary"]["screening_uri"]
+    summary = status["context"]["summary"]
+    assert [line["chapter"] for line in summary["classified"]] == [64, 61]
+    assert summary["duty_estimate"] == {"lines": 2, "rate_percent": 6.5}
+    assert summary["screening_uri"]
 
 
 def test_a_definition_published_seconds_ago_is_waited_for(stack: Stack, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tasks of the sample ``orchestra_fan_out_v1``: two Python functions, and one that lives in a Lambda."""
+"""The tasks of the sample ``orchestra_fan_out_v1``: a Python function, and three Lambda functions in three runtimes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,5 @@ def task_a(call: Call) -> dict[str, Any]:
     return {"prepared": [{"line": number, "goods": goods} for number, goods in enumerate(lines, 1)]}
 
 
-@sync_capability("orchestra-b1")
-def task_b1(call: Call) -> dict[str, Any]:
-    """Classify each line."""
-    return {"classified": [{**line, "chapter": 60 + line["line"]} for line in call.context["prepared"]]}
-
-
-@sync_capability("orchestra-c")
-def task_c(call: Call) -> dict[str, Any]:
-    """Summarise what the three branches found."""
-    found = ("classified", "screening_uri", "duty_estimate")
-    return {"summary": {key: call.context.get(key) for key in found}}
-
-
-bind_lambda("orchestra-b3", "{prefix}orchestra-b3")
+for task in ("orchestra-b1", "orchestra-b3", "orchestra-c"):  # Node.js, Python, a container image
+    bind_lambda(task, f"{{prefix}}{task}")

@@ -1,74 +1,23 @@
 """moto's server as this project needs it: DynamoDB requests one at a time, and Lambda functions that really run.
 
 moto's threaded server is not atomic even for single conditional writes; one lock around DynamoDB requests mends
-that, and long polls of SQS do not hold it. Lambda invocations run the ``handler`` of ``<functions>/<name>/handler.py``
-in this process, because moto itself would need Docker for that.
+that, and long polls of SQS do not hold it. moto itself would need Docker to run Lambda functions.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import re
 import signal
 import sys
 import threading
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
+from cch.testing.lambda_functions import LambdaFunctions, WsgiApp
 from cch.testing.quick_queries import QuickQueries
-
-WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
-_INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
-
-
-def _function_name(raw: str) -> str:
-    """The folder of a function: its name without the environment's prefix, or an ARN's last part."""
-    return re.sub(r"^cch-[^-]+-[^-]+-", "", unquote(raw).rsplit(":function:", 1)[-1].split(":")[0])
-
-
-class LambdaFunctions:
-    """Answers ``Invoke`` by running Python handlers from a folder."""
-
-    def __init__(self, app: WsgiApp, folder: Path) -> None:
-        self._app = app
-        self._folder = folder
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        match = _INVOKE.fullmatch(environ.get("PATH_INFO", ""))
-        if match is None:
-            return self._app(environ, start_response)
-        name = _function_name(match[1])
-        source = self._folder / name / "handler.py"
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        headers = [("Content-Type", "application/json")]
-        if not source.is_file():
-            start_response("404 Not Found", [*headers, ("x-amzn-ErrorType", "ResourceNotFoundException")])
-            message = f"Function not found: {name} (looked for {source})"
-            return [json.dumps({"Type": "User", "Message": message}).encode()]
-        try:
-            answer = _load(source)(json.loads(body or b"{}"), None)
-        except Exception as error:  # noqa: BLE001 - Lambda reports whatever the function raises
-            headers.append(("X-Amz-Function-Error", "Unhandled"))
-            answer = {"errorType": type(error).__name__, "errorMessage": str(error), "trace": traceback.format_exc()}
-        start_response("200 OK", headers)
-        return [json.dumps(answer).encode()]
-
-
-def _load(source: Path) -> Callable[[Any, Any], Any]:
-    spec = importlib.util.spec_from_file_location(f"lambda_{source.parent.name}", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    handler: Callable[[Any, Any], Any] = module.handler
-    return handler
-
 
 class OneDynamoAtATime:
     """Lets only one DynamoDB request into moto at a time."""

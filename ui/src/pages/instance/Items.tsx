@@ -30,12 +30,14 @@ function Row({ item, select, selected }: { item: Item; select: () => void; selec
 interface ItemsProps {
   instance: string;
   map: Schemas["MapView"];
+  /** Whether more items may begin: a map starts only so many at a time. */
+  growing: boolean;
   index: number | null;
   select: (index: number | null) => void;
 }
 
 /** The items of a map. Only the rows in sight are drawn, and only their pages are asked for. */
-export function Items({ instance, map, index, select }: ItemsProps) {
+export function Items({ instance, map, growing, index, select }: ItemsProps) {
   const box = useRef<HTMLDivElement>(null);
   // eslint-disable-next-line react-hooks/incompatible-library -- its functions change with each scroll, as they must
   const rows = useVirtualizer({
@@ -60,7 +62,7 @@ export function Items({ instance, map, index, select }: ItemsProps) {
   return (
     <section className="items">
       <h3>
-        {map.items.toLocaleString()} items
+        {map.items.toLocaleString()} items{growing && " so far"}
         {map.done !== null && <span className="muted"> · {map.done.toLocaleString()} done</span>}
         {map.failed ? <span className="reason"> · {map.failed.toLocaleString()} failed</span> : null}
       </h3>

@@ -109,6 +109,7 @@ export function NodePanel({ detail, graphNode, name, map, item, index, selectIte
 
   const requests = source.requests.filter((each) => each.node === name);
   const waits = source.event_waits.filter((each) => each.node === name);
+  const growing = detail.nodes.some((each) => each.name === map?.node && each.state === "RUNNING");
   const changes = source.visits.filter((each) => each.node === name && Object.keys(each.changed).length > 0);
   return (
     <>
@@ -132,7 +133,7 @@ export function NodePanel({ detail, graphNode, name, map, item, index, selectIte
           ))}
         </section>
       )}
-      {map && <Items instance={detail.id} map={map} index={index} select={selectItem} />}
+      {map && <Items instance={detail.id} map={map} growing={growing} index={index} select={selectItem} />}
     </>
   );
 }
