@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cch import metrics
 from cch.errors import LedgerError
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import Payloads, dump, sha256
@@ -69,6 +70,7 @@ class Instances:
             existing = await self.find(instance.id)
             assert existing is not None
             return failed.item.get("start_message", "") == instance.start_message, existing
+        metrics.count("cch.instances.started", workflow=instance.workflow_id)
         return True, instance
 
     async def find(self, instance_id: str) -> Instance | None:
@@ -156,6 +158,9 @@ class Instances:
             )
         except ConditionFailedError:
             return await self.end(instance_id, status, now, reason)
+        of = {"workflow": meta["workflow_id"], "outcome": status}
+        metrics.count("cch.instances.ended", **of)
+        metrics.timing("cch.instances.duration", now - meta["started"], **of)
         if status == "failed":
             log.error(
                 "%s: %s", FAILED, reason, extra={"cch_instance": instance_id, "cch_workflow": meta["workflow_id"]}

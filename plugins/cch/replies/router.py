@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cch import metrics
 from cch.errors import CchError, MalformedMessageError, RejectedMessageError
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
@@ -104,6 +105,9 @@ class Router:
             if settled.stored is not None:
                 done.append((message, settled.stored))
             self.fates[settled.fate] += 1
+            role = message.queue.removeprefix(self._names.prefix)
+            metrics.count("cch.messages", queue=role, fate=settled.fate)
+            metrics.timing("cch.router.lag", self._clock() - message.sent, queue=role)
         await self._wake(wakes)
         if rings:
             for ring in tuple(self._doorbells):
@@ -290,6 +294,7 @@ class Router:
     async def _write_counters(self) -> None:
         counters = {f"fate_{fate}": number for fate, number in self.fates.items()}
         facts = {"waiters": len(self.waiters), "commands": int(self._commands is not None)}
+        metrics.gauge("cch.waiting", len(self.waiters), host=metrics.hostname())
         await self._ledger.mailboxes.count(self.id, {**counters, **facts}, self._clock())
 
     async def _sweep(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cch import metrics
 from cch.capabilities.calls import run_call
 from cch.capabilities.registry import find_library
 from cch.errors import CapabilityError, CchError, ServiceUnavailableError
@@ -191,6 +192,8 @@ class LedgerHost:
                     body = body if new else self._body(request, command_id, record.created, reply_to)
                     record = await self._send(record, body)
                 record = await self._wait(record, woken)
+                waited = record.closed_at - record.created
+                metrics.timing("cch.wait", waited, capability=record.source, outcome=record.state)
             elif record.state != "answered":
                 # Whoever closed it may have died before its box knew; an answered one is the router's.
                 await platform.ledger.requests.point_closed(record)
@@ -277,6 +280,7 @@ class LedgerHost:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 await platform.ledger.requests.sent(record.command_id, self.now())
+                metrics.count("cch.requests", capability=record.source)
                 self.note(
                     "request sent",
                     node=record.node,
