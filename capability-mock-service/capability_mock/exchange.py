@@ -49,6 +49,7 @@ class Delivery:
     left: int
     ready_at: float
     malformed: bool = False
+    traceparent: str = ""
     attempts: int = 0
 
 
@@ -117,7 +118,8 @@ class Exchange:
         for delivery in deliveries:
             by_queue[delivery.reply_queue] += [delivery] * delivery.left
         for reply_queue, copies in by_queue.items():
-            failed = self._queues.send(reply_queue, [Outgoing(body=delivery.reply) for delivery in copies])
+            replies = [Outgoing(body=delivery.reply, traceparent=delivery.traceparent) for delivery in copies]
+            failed = self._queues.send(reply_queue, replies)
             for index, delivery in enumerate(copies):
                 if index not in failed:
                     delivery.left -= 1
@@ -167,6 +169,7 @@ class Exchange:
             left=decision.sendings,
             ready_at=decision.ready_at,
             malformed=decision.malformed,
+            traceparent=message.traceparent,
         )
         with self._lock:
             self._waiting[delivery.message_id] = delivery

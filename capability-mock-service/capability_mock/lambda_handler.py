@@ -58,17 +58,18 @@ def handler(event: Mapping[str, Any], context: object = None) -> dict[str, Any]:
     """
     mock = _warm()
     failures: list[str] = []
-    decisions: list[tuple[str, Decision]] = []
+    decisions: list[tuple[str, Decision, str]] = []
     for message in event.get("Records", ()):
         try:
-            decisions.append((message["messageId"], mock.desk.decide(message["body"])))
+            trace = message.get("messageAttributes", {}).get("traceparent", {}).get("stringValue", "")
+            decisions.append((message["messageId"], mock.desk.decide(message["body"]), trace))
         except RequestError as error:
             log.warning("not a request; dropped: %s", error)
     decisions.sort(key=lambda item: item[1].out_of_order)
     by_queue: dict[str, list[tuple[str, Outgoing]]] = {}
-    for message_id, decision in decisions:
+    for message_id, decision, trace in decisions:
         if decision.reply is not None:
-            outgoing = Outgoing(body=decision.reply, delay=_delay(decision))
+            outgoing = Outgoing(body=decision.reply, delay=_delay(decision), traceparent=trace)
             by_queue.setdefault(decision.request.reply_queue, []).extend([(message_id, outgoing)] * decision.sendings)
     for queue, copies in by_queue.items():
         failed = mock.queues.send(queue, [outgoing for _, outgoing in copies])

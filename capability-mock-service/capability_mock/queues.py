@@ -29,6 +29,8 @@ BATCH_ENTRIES = 10
 #: for years and is so still in many places.
 BATCH_SIZE = 256 * 1024
 
+#: The message attribute that carries the trace (https://www.w3.org/TR/trace-context).
+_TRACE = "traceparent"
 _MISSING = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 
 
@@ -48,6 +50,8 @@ class Received:
     message_id: str
     receipt: str
     body: str
+    #: The W3C trace context that the sender passed on; "" if there was none.
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,7 @@ class Outgoing:
 
     body: str
     delay: int = 0
+    traceparent: str = ""
 
 
 class Queues(Protocol):
@@ -100,9 +105,15 @@ class SqsQueues:
                 MaxNumberOfMessages=BATCH_ENTRIES,
                 WaitTimeSeconds=wait,
                 VisibilityTimeout=visibility,
+                MessageAttributeNames=[_TRACE],
             )
         return [
-            Received(message_id=message["MessageId"], receipt=message["ReceiptHandle"], body=message["Body"])
+            Received(
+                message_id=message["MessageId"],
+                receipt=message["ReceiptHandle"],
+                body=message["Body"],
+                traceparent=message.get("MessageAttributes", {}).get(_TRACE, {}).get("StringValue", ""),
+            )
             for message in answer.get("Messages", ())
         ]
 
@@ -110,7 +121,12 @@ class SqsQueues:
         return self._batches(
             "send to",
             url,
-            [_without_nothing(MessageBody=item.body, DelaySeconds=item.delay or None) for item in messages],
+            [
+                _without_nothing(
+                    MessageBody=item.body, DelaySeconds=item.delay or None, MessageAttributes=_trace(item) or None
+                )
+                for item in messages
+            ],
             self._client.send_message_batch,
             sizes=[len(item.body) for item in messages],
         )
@@ -183,6 +199,11 @@ def in_batches(items: Iterable[T], sizes: Iterable[int]) -> Iterator[list[T]]:
         room -= size
     if batch:
         yield batch
+
+
+def _trace(message: Outgoing) -> dict[str, dict[str, str]]:
+    """The reply belongs to the trace of its request."""
+    return {_TRACE: {"DataType": "String", "StringValue": message.traceparent}} if message.traceparent else {}
 
 
 def _without_nothing(**values: Any) -> dict[str, Any]:

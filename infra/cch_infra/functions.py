@@ -61,7 +61,7 @@ class Functions(Construct):
         excuse(
             function,
             "AwsSolutions-L1",
-            "Python 3.12 is that of Amazon MWAA's image, Node.js 22 is supported for years: what all of this is tested on.",
+            "3.12 is the Python of Amazon MWAA's image, which all is tested on; Node.js 22 has long-term support.",
         )
         return function
 

@@ -1,10 +1,12 @@
-"""Queues, each with its dead-letter queue."""
+"""Queues, each with its dead-letter queue, and the topic of lifecycle events."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -13,7 +15,10 @@ from cch_infra.shared import MAX_BODY, MAX_RECEIVE_COUNT, RETENTION, VISIBILITY,
 
 
 class Messaging(Construct):
-    """``commands``, ``replies``, the capabilities' ``requests``, what we ``rejected``, what SQS gave up (``dead``)."""
+    """``commands``, ``replies``, the capabilities' ``requests``, what we ``rejected``, what SQS gave up (``dead``).
+
+    ``lifecycle`` is the topic.
+    """
 
     def __init__(self, scope: Construct, names: Names, capabilities: tuple[str, ...]) -> None:
         super().__init__(scope, "Messaging")
@@ -31,6 +36,11 @@ class Messaging(Construct):
                 "AwsSolutions-SQS3",
                 "Messages end here: only people take them, so none can be received too often.",
             )
+        # AWS's own key: whoever may use SNS in this account may use it through SNS.
+        key = kms.Alias.from_alias_name(self, "TopicKey", "alias/aws/sns")
+        self.lifecycle = sns.Topic(
+            self, "Lifecycle", topic_name=names.lifecycle_topic, master_key=key, enforce_ssl=True
+        )
         wanted = dict.fromkeys([*map(names.capability_queue, capabilities), names.fallback_queue])
         self.requests = [
             self._with_dead_letters(f"Requests-{name.removeprefix(names.prefix)}", name) for name in wanted

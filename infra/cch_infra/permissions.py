@@ -62,6 +62,7 @@ def _queues(messaging: Messaging) -> Iterable[iam.PolicyStatement]:
     taken = [queue.queue_arn for queue in (messaging.commands, messaging.replies)]
     sent = [queue.queue_arn for queue in (*messaging.requests, *messaging.rejected)]
     yield allow("Take", "sqs", ["ReceiveMessage", "DeleteMessage", "GetQueueUrl", "GetQueueAttributes"], taken)
+    yield allow("Tell", "sns", ["Publish"], [messaging.lifecycle.topic_arn])
     yield allow("Send", "sqs", ["SendMessage", "GetQueueUrl", "GetQueueAttributes"], sent)
 
 

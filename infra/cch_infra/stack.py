@@ -37,6 +37,7 @@ class CchStack(cdk.Stack):
         for name, value in (
             ("PolicyArn", self.policy.managed_policy_arn),
             ("AlarmTopicArn", self.topic.topic_arn),
+            ("LifecycleTopicArn", messaging.lifecycle.topic_arn),
             ("DefinitionsBucket", storage.definitions.bucket_name),
             ("EventDataBucket", storage.eventdata.bucket_name),
             ("CommandQueueUrl", messaging.commands.queue_url),

@@ -1,4 +1,4 @@
-"""Task C of the sample orchestra_fan_out_v1, as an AWS Lambda function in a container: summarises what the branches found."""
+"""Task C of the sample orchestra_fan_out_v1, as a Lambda function in a container: summarises what was found."""
 
 FOUND = ("classified", "screening_uri", "duty_estimate")
 

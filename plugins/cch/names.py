@@ -57,6 +57,10 @@ class Names:
     def table(self) -> str:
         return f"{self.prefix}workflow-state-table"
 
+    @property
+    def lifecycle_topic(self) -> str:
+        return f"{self.prefix}workflow-lifecycle-topic"
+
     def capability_queue(self, capability_id: str) -> str:
         return f"{self.prefix}capability-{capability_service(capability_id)}-request-queue"
 

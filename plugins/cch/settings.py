@@ -35,6 +35,8 @@ class Settings:
     capability_modules: tuple[str, ...] = ("cch.capabilities",)
     #: JSON object, or path of a JSON file: capability id → ``lambda:<function>`` or an http(s) address.
     capability_bindings: str = ""
+    #: ARN of the SNS topic that is told what instances do; empty: nobody is.
+    lifecycle_topic: str = ""
     #: Seconds a definition listing is trusted before S3 is asked again (conditional on ETags).
     refresh_seconds: float = 5.0
     #: Days a finished instance's items stay in the ledger; 0 keeps them.
@@ -105,6 +107,7 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
         cache_folder=read("cache_folder") or "",
         capability_modules=tuple(dict.fromkeys((*defaults.capability_modules, *modules))),
         capability_bindings=read("capability_bindings") or "",
+        lifecycle_topic=read("lifecycle_topic") or "",
         refresh_seconds=number("refresh_seconds", defaults.refresh_seconds),
         retention_days=int(number("retention_days", defaults.retention_days)),
         reply_consumers=max(1, int(number("reply_consumers", defaults.reply_consumers))),

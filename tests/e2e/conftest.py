@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +30,8 @@ from cch.stack.local import LocalStack
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds that an instance may take on a busy machine with two cores.
 PATIENCE = 120.0
+#: The local stack's topic; moto's account has this number.
+TOPIC = "arn:aws:sns:us-east-1:123456789012:cch-dev-local-workflow-lifecycle-topic"
 
 
 #: Without these, Chromium looks for hosts outside, of which a closed network has none.
@@ -225,12 +230,38 @@ def reply_message(instance: str, capability: str, payload: Any, **command: Any) 
     }
 
 
+class Figures:
+    """Receives what a StatsD would; ``names``: how often each figure came."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.names: Counter[str] = Counter()
+        threading.Thread(target=self._receive, daemon=True).start()
+
+    def _receive(self) -> None:
+        while data := self._socket.recv(65536):
+            self.names.update(line.partition(":")[0] for line in data.decode().splitlines())
+
+    def settings(self) -> dict[str, str]:
+        of_airflow = {"STATSD_ON": "True", "STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(self.port)}
+        return {f"AIRFLOW__METRICS__{name}": value for name, value in of_airflow.items()}
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def figures() -> Figures:
+    return Figures()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterator[Stack]:
     """The stack, started once, with the sample definitions and data published."""
     home = tmp_path_factory.mktemp("stack")
-    os.environ["CCH_HOME"] = str(home)
-    os.environ["CCH_PROJECT"] = str(ROOT)
+    settings = {
+        "CCH_HOME": str(home), "CCH_PROJECT": str(ROOT), "CCH_LIFECYCLE_TOPIC": TOPIC, **figures.settings(),
+    }  # fmt: skip
+    os.environ.update(settings)
     local = LocalStack.open()
     try:
         local.start(lambda _line: None)
@@ -240,8 +271,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
     finally:
         local.stop()
-        del os.environ["CCH_HOME"]
-        del os.environ["CCH_PROJECT"]
+        for name in settings:
+            del os.environ[name]
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_dags_test_beside_a_running_scheduler(stack: Stack, tmp_path: Path) -> N
 
 @pytest.mark.skipif(which("node") is None, reason="there is no Node.js on this machine")
 def test_tasks_in_any_language(stack: Stack) -> None:
-    """Python on a worker, Lambda functions on Node.js, Python and in a container, a queue: C sees what all of them found."""
+    """Python on a worker, Lambda functions on Node.js, Python and in a container, a queue: all are seen together."""
     instance = stack.start("orchestra_fan_out_v1", {"shipmentId": "SHP-2", "lines": ["shoes", "shirts"]})
 
     status = stack.finished(instance)

@@ -60,6 +60,16 @@ def test_batch_is_answered(queues: Recorder) -> None:
     ]
 
 
+def test_the_reply_belongs_to_the_trace_of_its_request(queues: Recorder) -> None:
+    """Lambda spells message attributes in its own way."""
+    asked = event(request("import#e"))
+    asked["Records"][0]["messageAttributes"] = {"traceparent": {"stringValue": "00-t-s-01", "dataType": "String"}}
+
+    handler(asked, None)
+
+    assert [message.traceparent for message in queues.outgoing] == ["00-t-s-01"]
+
+
 def test_failed_reply_is_reported_and_invalid_message_is_not(queues: Recorder) -> None:
     """A request whose reply was not accepted comes again; one that is no request never does."""
     queues.broken.add("http://sqs/1/gone")

@@ -149,6 +149,27 @@ def test_request_is_answered_and_sigterm_stops_cleanly(stage: Stage) -> None:
     assert "Traceback" not in mock.log.read_text(encoding="utf-8")
 
 
+def test_the_reply_belongs_to_the_trace_of_its_request(stage: Stage) -> None:
+    """The trace context is handed on as it came; a request without one gets a reply without one."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    stage.start()
+    for attributes in ({"traceparent": {"DataType": "String", "StringValue": trace}}, {}):
+        asked = json.dumps(request(reply_queue=stage.replies))
+        stage.aws.send_message(QueueUrl=stage.requests, MessageBody=asked, MessageAttributes=attributes)
+
+    traces: list[str] = []
+
+    def both() -> bool:
+        wanted = {"MessageAttributeNames": ["All"], "WaitTimeSeconds": 1, "MaxNumberOfMessages": 10}
+        got = stage.aws.receive_message(QueueUrl=stage.replies, **wanted).get("Messages", ())
+        attributes = [reply.get("MessageAttributes", {}).get("traceparent", {}) for reply in got]
+        traces.extend(attribute.get("StringValue", "") for attribute in attributes)
+        return len(traces) >= 2
+
+    eventually(both, "two replies")
+    assert sorted(traces) == ["", trace]
+
+
 def test_queue_created_later_is_found(stage: Stage) -> None:
     """Queues that appear while the mock runs are polled; dead-letter queues and other resources are not."""
     mock = stage.start()

@@ -9,6 +9,7 @@ from typing import Any
 from strategies import Behaviour
 
 from cch.errors import CapabilityError
+from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
 
@@ -120,6 +121,12 @@ class ScriptedHost:
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[ScriptedHost, Sequence[Outcome]]:
         return ScriptedHost(self.script, self.clock), ()
+
+    async def follow(self, flow: TokenFlow) -> None:
+        """Nobody is told."""
+
+    async def leave(self) -> None:
+        """Nobody is told."""
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         self.turns.append(list(outcomes))

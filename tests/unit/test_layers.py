@@ -24,7 +24,7 @@ LAYERS = (
     {"interpreter"},
     {"graph"},
     {"definition"},
-    {"errors", "names", "settings", "durations", "metrics", "__init__"},
+    {"errors", "names", "settings", "durations", "metrics", "tracing", "__init__"},
 )
 
 

@@ -40,7 +40,7 @@ def _queue_with_dead_letters(sqs: Any, name: str, dead_letters: str) -> None:
 
 
 def provision(settings: Settings, capabilities: tuple[str, ...] = SAMPLE_CAPABILITIES) -> None:
-    """Create whatever does not exist: buckets, queues with their dead-letter queues, the table.
+    """Create whatever does not exist: buckets, queues with their dead-letter queues, the topic, the table.
 
     :raises ServiceUnavailableError: AWS does not answer, or refuses.
     """
@@ -55,6 +55,7 @@ def provision(settings: Settings, capabilities: tuple[str, ...] = SAMPLE_CAPABIL
             _queue(sqs, names.rejected_queue(name))
         for name in (*map(names.capability_queue, capabilities), names.fallback_queue):
             _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name))
+        client("sns", settings).create_topic(Name=names.lifecycle_topic)
         _table(client("dynamodb", settings), names.table)
 
 

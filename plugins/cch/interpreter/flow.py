@@ -179,6 +179,10 @@ class TokenFlow:
             seen = merge(seen, outcome.patch)
         return seen
 
+    def after(self, outcome: Outcome) -> Mapping[str, Any]:
+        """What was known right after a visit."""
+        return self._after[outcome.id]
+
     def last_reply(self, parents: Iterable[str]) -> Mapping[str, Any] | None:
         """Payload (with ``status``) of the latest reply on the way to a node with these parents."""
         replies = [reply for parent in parents if (reply := self._reply_at.get(parent))]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
 
 
@@ -117,6 +118,14 @@ class Host(Protocol):
 
         :raises CapabilityError: unknown function, or it failed.
         """
+        ...
+
+    async def follow(self, flow: TokenFlow) -> None:
+        """The state of the scope that the host runs: it has what was committed before, and grows with every turn."""
+        ...
+
+    async def leave(self) -> None:
+        """Nothing in the scope can run any more."""
         ...
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:

@@ -41,6 +41,7 @@ class RegionRun:
 
         :raises OvertakenError: another copy of the region committed first; read the journal and run again.
         """
+        await self._host.follow(self._flow)
         try:
             turn = self._settle()
             while True:
@@ -48,6 +49,7 @@ class RegionRun:
                     await self._host.commit(turn)
                 self._start_effects()
                 if not self._running:
+                    await self._host.leave()
                     return
                 turn = await self._next_turn()
         finally:

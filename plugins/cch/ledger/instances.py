@@ -13,6 +13,7 @@ from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import Payloads, dump, sha256
 from cch.ledger.records import ENDED, ROOT, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey, scope_id
 from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.tracing import export_span
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +162,9 @@ class Instances:
         of = {"workflow": meta["workflow_id"], "outcome": status}
         metrics.count("cch.instances.ended", **of)
         metrics.timing("cch.instances.duration", now - meta["started"], **of)
+        facts = {"cch.instance": instance_id, "cch.outcome": status, "cch.reason": reason[:600]}
+        name, good = f"workflow {meta['workflow_id']}", status == "completed"
+        export_span(name, (meta["started"], now), instance_id, good=good, facts=facts)
         if status == "failed":
             log.error(
                 "%s: %s", FAILED, reason, extra={"cch_instance": instance_id, "cch_workflow": meta["workflow_id"]}

@@ -8,7 +8,10 @@ from typing import Any
 from cch.ledger.payloads import dump
 from cch.names import Names
 from cch.replies.envelope import iso
-from cch.replies.queue import MessageQueue, Queues
+from cch.replies.queue import MAX_BODY, MessageQueue, Queues
+
+#: Bytes of the largest request body: SQS counts a message's attributes too, and 1 KiB is kept for them.
+LARGEST_REQUEST = MAX_BODY - 1024
 
 
 def request_body(

@@ -180,7 +180,7 @@ async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: P
         assert journal is not None
         flow.apply_all(journal.outcomes.values())
         attempt = Try(key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped)
-        host = (ResultsHost if region.mapped else LedgerHost)(platform, instance, attempt, journal.entries)
+        host = (ResultsHost if region.mapped else LedgerHost)(platform, instance, attempt, journal)
         try:
             await RegionRun(region, flow, host).run()
         except OvertakenError:

@@ -12,17 +12,19 @@ from cch import metrics
 from cch.capabilities.calls import run_call
 from cch.capabilities.registry import find_library
 from cch.errors import CapabilityError, CchError, ServiceUnavailableError
+from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, OvertakenError, Request
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.replies.envelope import parse_command
-from cch.replies.outgoing import capability_queue, request_body
-from cch.replies.queue import MAX_BODY
+from cch.replies.outgoing import LARGEST_REQUEST, capability_queue, request_body
 from cch.replies.waiters import Wake
-from cch.runtime.journaling import Anew, any_failed, enter
+from cch.runtime.journaling import Anew, JournalState, any_failed, enter
+from cch.runtime.lifecycle import Announcer
 from cch.runtime.platform import Platform
+from cch.tracing import export_span, traceparent
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +49,28 @@ class Try:
 class LedgerHost:
     """:class:`~cch.interpreter.host.Host` for one try of one region."""
 
-    def __init__(self, platform: Platform, instance: Instance, attempt: Try, next_entry: int, branch: str = "") -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        instance: Instance,
+        attempt: Try,
+        journal: JournalState | None = None,
+        branch: str = "",
+    ) -> None:
+        """``journal``: what the scope's journal says; none: nothing is going to be committed."""
         self.instance_id = instance.id
         self.correlation_id = instance.correlation_id
         self.workflow_id = instance.workflow_id
         self._instance = instance
         self._platform = platform
         self._try = attempt
-        self._next_entry = next_entry
+        self._next_entry = journal.entries if journal else 0
+        #: Whoever committed the last turn may have died before anybody was told of it.
+        self._perhaps_untold = journal.latest if journal else ()
+        self._flow: TokenFlow | None = None
         self._branch = branch
+        topic = platform.topic
+        self._announcer = topic and Announcer(topic, instance, attempt.key, attempt.generation, branch)
 
     def now(self) -> int:
         return self._platform.clock()
@@ -79,7 +94,20 @@ class LedgerHost:
         except Exception as error:
             raise CapabilityError(f"{function_id} failed: {error}") from error
 
+    async def follow(self, flow: TokenFlow) -> None:
+        self._flow = flow
+        await self._announce([outcome for outcome in self._perhaps_untold if outcome.id in flow.outcomes])
+
+    async def leave(self) -> None:
+        if self._announcer:
+            await self._announcer.told()
+
+    async def _announce(self, outcomes: Sequence[Outcome]) -> None:
+        if self._announcer and self._flow:
+            await self._announcer.announce(outcomes, self._flow)
+
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        await self.leave()
         entry = JournalEntry(
             kind="turn",
             task_instance=self._try.task_instance,
@@ -93,6 +121,7 @@ class LedgerHost:
             self.note(
                 "visited", node=outcome.node, visit=outcome.visit, edge=outcome.label, cause=outcome.cause.get("kind")
             )
+        await self._announce(outcomes)
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost | None, Sequence[Outcome]]:
         path = f"{self._try.key.scope}/{node}#{visit}@{self._try.generation}[{branch}]"
@@ -110,7 +139,7 @@ class LedgerHost:
             await asyncio.Event().wait()  # a newer copy of this task runs; Airflow will cancel this one
         assert state is not None
         attempt = Try(key=key, task_instance=task_instance, generation=state.generation, dropped=state.dropped)
-        host = LedgerHost(self._platform, self._instance, attempt, state.entries, branch)
+        host = LedgerHost(self._platform, self._instance, attempt, state, branch)
         return host, tuple(state.outcomes.values())
 
     def note(self, event: str, **facts: Any) -> None:
@@ -192,8 +221,7 @@ class LedgerHost:
                     body = body if new else self._body(request, command_id, record.created, reply_to)
                     record = await self._send(record, body)
                 record = await self._wait(record, woken)
-                waited = record.closed_at - record.created
-                metrics.timing("cch.wait", waited, capability=record.source, outcome=record.state)
+                _observe(record)
             elif record.state != "answered":
                 # Whoever closed it may have died before its box knew; an answered one is the router's.
                 await platform.ledger.requests.point_closed(record)
@@ -260,8 +288,10 @@ class LedgerHost:
         if sha256(body) != record.body_hash:
             reason = "the request's body differs from the one sent before under this command id"
             return await self._close(record, "failed", reason)
-        if len(body.encode()) > MAX_BODY:
-            reason = f"the request would have {len(body.encode())} bytes, more than {MAX_BODY}: choose input_keys"
+        if len(body.encode()) > LARGEST_REQUEST:
+            reason = (
+                f"the request would have {len(body.encode())} bytes, more than {LARGEST_REQUEST}: choose input_keys"
+            )
             return await self._close(record, "failed", reason)
         while not record.deadline or self.now() < record.deadline:
             try:
@@ -273,7 +303,7 @@ class LedgerHost:
                         f" nor {names.fallback_queue} exists"
                     )
                     return await self._close(record, "failed", reason)
-                await queue.send(body)
+                await queue.send(body, {"traceparent": traceparent(record.instance, record.command_id)})
             except ServiceUnavailableError as error:
                 self.note("cannot send yet", node=record.node, error=str(error))
                 await asyncio.sleep(pause)
@@ -325,6 +355,21 @@ class LedgerHost:
         )
         await asyncio.sleep(_CLOCK_TOLERANCE / 1000)
         return False
+
+
+def _observe(record: RequestRecord) -> None:
+    """Tell metrics and traces of a request that is over."""
+    metrics.timing("cch.wait", record.closed_at - record.created, capability=record.source, outcome=record.state)
+    good = record.state == "answered" and record.reply_status != "ERROR"
+    facts = {
+        "cch.instance": record.instance,
+        "cch.node": record.node,
+        "cch.branch": record.branch,
+        "cch.command_id": record.command_id,
+        "cch.outcome": record.state,
+    }
+    times = record.created, record.closed_at
+    export_span(f"request {record.source}", times, record.instance, record.command_id, good=good, facts=facts)
 
 
 def _answer(record: RequestRecord) -> Answer:

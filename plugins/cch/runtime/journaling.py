@@ -21,6 +21,8 @@ class JournalState:
     task_instance: str = ""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    #: Outcomes of the last turn.
+    latest: tuple[Outcome, ...] = ()
 
     def take(self, entry: JournalEntry) -> None:
         self.entries += 1
@@ -34,6 +36,7 @@ class JournalState:
                 self.dropped[outcome_id] = attempt
         else:
             self.outcomes.update({outcome.id: outcome for outcome in entry.outcomes})
+            self.latest = entry.outcomes
 
     def next_try(self, task_instance: str, anew: Anew) -> JournalEntry:
         """How a newer task instance begins: after what counts, or with nothing."""

@@ -35,7 +35,7 @@ class ItemHost(LedgerHost):
     """Runs items in tasks of their own: an item that had ended and whose task runs again is done anew."""
 
     def __init__(self, platform: Platform, instance: Instance, attempt: Try, graph: Graph) -> None:
-        super().__init__(platform, instance, attempt, 0)
+        super().__init__(platform, instance, attempt)
         self._graph = graph
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost, Sequence[Outcome]]:

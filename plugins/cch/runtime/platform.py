@@ -18,6 +18,7 @@ from cch.ledger.ledger import Ledger
 from cch.replies.queue import Queues
 from cch.replies.router import Router
 from cch.runtime.admission import CatalogueAdmission
+from cch.runtime.lifecycle import Topic
 from cch.settings import Settings, load_settings
 
 
@@ -36,6 +37,8 @@ class Platform:
     catalogue: Catalogue
     read_object: Callable[[str], str]
     clock: Callable[[], int] = now_ms
+    #: Where lifecycle events go; None: nowhere.
+    topic: Topic | None = None
     router: Router = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,11 +74,15 @@ async def aws_platform() -> AsyncIterator[Platform]:
     from cch.aws.queues import SqsQueues  # noqa: PLC0415
     from cch.aws.session import async_client  # noqa: PLC0415
     from cch.aws.tables import DynamoStore  # noqa: PLC0415
+    from cch.aws.topics import SnsTopic  # noqa: PLC0415
 
     settings = load_settings()
     async with AsyncExitStack() as stack:
         dynamodb = await async_client(stack, "dynamodb", settings)
         sqs = await async_client(stack, "sqs", settings)
+        topic = None
+        if settings.lifecycle_topic:
+            topic = SnsTopic(await async_client(stack, "sns", settings), settings.lifecycle_topic)
         ledger = Ledger(DynamoStore(dynamodb, settings.names.table), S3Blobs(settings), settings.retention_days)
         yield Platform(
             settings=settings,
@@ -83,6 +90,7 @@ async def aws_platform() -> AsyncIterator[Platform]:
             queues=SqsQueues(sqs),
             catalogue=open_catalogue(settings),
             read_object=lambda uri: read_uri(uri, settings),
+            topic=topic,
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cch.capabilities.registry import PythonBinding, binding, find_library
 from cch.errors import CapabilityError
+from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
 from cch.settings import Settings
@@ -198,6 +199,12 @@ class SimulationHost:
             return json.dumps(self._world.scenario.objects[uri])
         except KeyError:
             raise CapabilityError(f"there is no {uri}: add it to the scenario's objects") from None
+
+    async def follow(self, flow: TokenFlow) -> None:
+        """Nobody is told."""
+
+    async def leave(self) -> None:
+        """Nobody is told."""
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         self._world.visited.extend((self._branch, outcome) for outcome in outcomes)

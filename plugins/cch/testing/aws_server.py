@@ -19,6 +19,7 @@ from typing import Any
 from cch.testing.lambda_functions import LambdaFunctions, WsgiApp
 from cch.testing.quick_queries import QuickQueries
 
+
 class OneDynamoAtATime:
     """Lets only one DynamoDB request into moto at a time."""
 

@@ -1,7 +1,7 @@
-"""Lambda functions of the local stack: each invocation really runs, in a process of the runtime that its folder asks for.
+"""Lambda functions of the local stack: each invocation really runs, in a process of its own.
 
 A folder with ``index.mjs`` is a function on Node.js, one with ``handler.py`` a function on Python; one with a
-``Dockerfile`` is a container image, of which the handler that its ``CMD`` names is run, by Python and without the image.
+``Dockerfile`` is a container image: the handler that its ``CMD`` names is run, by Python and without the image.
 """
 
 from __future__ import annotations

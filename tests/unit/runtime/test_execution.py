@@ -16,6 +16,7 @@ from cch.capabilities import sync_capability
 from cch.interpreter.host import Call
 from cch.ledger.records import instance_id_of_run
 from cch.runtime.execution import execute_region, initial_context
+from cch.tracing import traceparent
 
 SAMPLES = Path(__file__).parents[3] / "workflow-definitions"
 MAIN = (SAMPLES / "import_vn_memphis_v1.yaml").read_text("utf-8")
@@ -104,6 +105,17 @@ async def test_the_request_has_the_documented_form(make: Maker) -> None:
             "context": {**CONTEXT, "workflowInstanceId": INSTANCE, "workflow_id": "import_vn_memphis_v1"},
         },
     }  # fmt: skip
+
+
+async def test_a_request_carries_the_trace_of_its_instance(make: Maker) -> None:
+    """As an attribute, so that the body stays what other teams know."""
+    workshop: Workshop = await make(answers=ENRICHED)
+    await workshop.run("Prepare_Import_Enrichment")
+
+    (record,) = await workshop.all_requests()
+    queue = workshop.queues.make(workshop.settings.names.capability_queue("import#x"))
+    ((_, attributes),) = queue.messages
+    assert attributes == {"traceparent": traceparent(INSTANCE, record.command_id)}
 
 
 async def test_a_reply_without_the_declared_key_goes_on_failure(make: Maker) -> None:

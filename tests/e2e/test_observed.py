@@ -1,0 +1,50 @@
+"""What can be observed from outside while a workflow runs: metrics and lifecycle events."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.e2e.conftest import TOPIC, Figures, Stack, eventually
+
+WORKFLOW = "import_vn_memphis_v1"
+CONTEXT = {"shipmentId": "SHP-1", "originCountry": "VN", "destinationCountry": "US"}
+EXPECTED = {
+    "airflow.cch.messages.orchestrator-command-queue.matched",
+    "airflow.cch.messages.orchestrator-reply-queue.matched",
+    "airflow.cch.router.lag.orchestrator-reply-queue",
+    "airflow.cch.requests.import_enrichment",
+    "airflow.cch.wait.import_enrichment.answered",
+    f"airflow.cch.instances.started.{WORKFLOW}",
+    f"airflow.cch.instances.ended.{WORKFLOW}.completed",
+    f"airflow.cch.instances.duration.{WORKFLOW}.completed",
+    "airflow.cch.lifecycle.published",
+}
+
+
+def _listen(stack: Stack) -> str:
+    """A queue that gets what the topic is told; its URL."""
+    sqs, sns = stack.client("sqs"), stack.client("sns")
+    url: str = sqs.create_queue(QueueName="lifecycle-listener")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    return url
+
+
+def _heard(stack: Stack, url: str, instance: str) -> list[dict[str, Any]]:
+    raw = stack.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    events = [json.loads(message["Body"]) for message in raw.get("Messages", ())]
+    return [event for event in events if event["workflowContext"]["workflowInstanceId"] == instance]
+
+
+def test_the_main_job_is_seen_from_outside(stack: Stack, figures: Figures) -> None:
+    """Its metrics reach StatsD, and its steps a subscriber of the topic."""
+    url = _listen(stack)
+
+    instance = stack.start(WORKFLOW, CONTEXT)
+    stack.finished(instance)
+
+    eventually("all metrics", lambda: set(figures.names) >= EXPECTED)
+    heard = eventually("both steps", lambda: found if len(found := _heard(stack, url, instance)) >= 2 else None)
+    steps = {event["transition"]["currentStep"]["name"] for event in heard}
+    assert steps >= {"Prepare_Import_Enrichment", "Process_Import_Enrichment_Response"}
