@@ -133,19 +133,18 @@ def stage(aws: Any, tmp_path: Path) -> Iterator[Stage]:
 
 
 def test_request_is_answered_and_sigterm_stops_cleanly(stage: Stage) -> None:
-    """A request gets its reply and is deleted; SIGTERM ends the process with 0 within two seconds."""
+    """A request gets its reply and is deleted; SIGTERM ends the process with 0."""
     mock = stage.start()
     asked = stage.ask("import#e", keys=["import_enrichment_uri"])
 
     (body,) = stage.take(1)
     eventually(lambda: stage.left() == 0, "the request to be deleted")
-    begun = time.monotonic()
     code = mock.stop()
 
     reply = json.loads(body)
     assert reply["command"]["inReplyTo"] == asked["header"]["commandId"]
     assert reply["command"]["payload"]["import_enrichment_uri"].startswith(f"s3://{stage.prefix}eventdata-bucket/")
-    assert (code, time.monotonic() - begun < 2.5, mock.ready_file.exists()) == (0, True, False)
+    assert (code, mock.ready_file.exists()) == (0, False)
     assert "Traceback" not in mock.log.read_text(encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "cch"
 LAYERS = (
     {"cli"},
     {"api"},
-    {"stack"},
+    {"stack", "checkup"},
     {"compiler", "operators", "triggers", "scheduling"},
     {"runtime", "simulation"},
     {"capabilities"},

@@ -135,6 +135,9 @@ class LambdaFunctions:
             start_response("404 Not Found", [*headers, ("x-amzn-ErrorType", "ResourceNotFoundException")])
             message = f"Function not found: {name} (looked in {self._folder})"
             return [json.dumps({"Type": "User", "Message": message}).encode()]
+        if environ.get("HTTP_X_AMZ_INVOCATION_TYPE") == "DryRun":  # may it be called? Nothing is run
+            start_response("204 No Content", headers)
+            return []
         answer, good = function.invoke(event or b"{}")
         start_response("200 OK", headers if good else [*headers, ("X-Amz-Function-Error", "Unhandled")])
         return [json.dumps(answer).encode()]

@@ -140,12 +140,12 @@ def test_a_yaml_bomb_is_refused_at_once() -> None:
     """A few lines of aliases that stand for a billion values cost less than a second or two."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    begun = time.perf_counter()
+    begun = time.process_time()
 
     problems = problems_of("\n".join(lines))
 
     assert [problem.code for problem in problems] == ["CCH-D003"]
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize("text", ["a: " + "[" * 500_000, "- " * 400_000, "a: " + "{b: " * 60 + "}" * 60])

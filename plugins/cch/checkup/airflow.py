@@ -1,0 +1,45 @@
+"""Airflow's side: versions and the options that matter, as this machine has them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+from cch import __version__
+from cch.checkup.findings import Findings
+
+#: From this one on, a task may begin and end in the triggerer.
+_OLDEST = (3, 3)
+#: Airflow's default; a workflow that waits for weeks fills it soon.
+_SMALL_CAPACITY = 1000
+
+
+def look_at_versions(found: Findings) -> None:
+    """Of the program, Python and Airflow."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    try:
+        airflow = metadata.version("apache-airflow-core")
+    except metadata.PackageNotFoundError:
+        found.note("versions", f"cch {__version__}, Python {python}, no Airflow on this machine")
+        return
+    if tuple(map(int, airflow.split(".")[:2])) < _OLDEST:
+        found.error("versions", f"Airflow {airflow} cannot start tasks in the triggerer", "use Airflow 3.3 or newer")
+    else:
+        found.ok("versions", f"cch {__version__}, Python {python}, Airflow {airflow}")
+
+
+def look_at_configuration(found: Findings) -> int:
+    """Airflow's configuration; the triggerer's capacity."""
+    from airflow.configuration import conf  # noqa: PLC0415 - slow, and only where Airflow is configured
+
+    capacity: int = conf.getint("triggerer", "capacity")
+    if capacity <= _SMALL_CAPACITY:
+        mend = "set it well above the waits that you expect: when it is full, new requests are not even sent"
+        found.warn("[triggerer] capacity", f"is {capacity}", mend)
+    else:
+        found.ok("[triggerer] capacity", f"is {capacity}")
+    idle = conf.getfloat("scheduler", "scheduler_idle_sleep_time")
+    if idle > 0.5:
+        what = f"is {idle:g} s, and each hop waits for it"
+        found.note("[scheduler] scheduler_idle_sleep_time", what, "0.2 is quicker")
+    return capacity

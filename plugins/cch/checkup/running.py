@@ -1,0 +1,132 @@
+"""What the ledger and the definitions say of the Airflow that runs: clock, routers, starts, capabilities."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cch.capabilities.registry import HttpBinding, LambdaBinding, binding
+from cch.checkup.findings import Findings
+from cch.definition.model import AsyncRequest, Definition, ScheduledRequest, SyncCall
+from cch.errors import CapabilityError, CchError
+from cch.ledger.mailboxes import RouterState
+from cch.runtime.platform import Platform
+
+#: Clocks further apart than the first (ms) are worth a word, than the second make timeouts wait for DynamoDB's.
+_CLOCK_ODD, _CLOCK_WRONG = 2_000, 30_000
+#: A router writes every 30 s; one that missed three is taken for dead (ms).
+_DEAD = 100_000
+#: A start that waits longer than this for its run (ms) means that nobody dispatches.
+_SLOW_START = 180_000
+
+
+async def look_at_running(platform: Platform, capacity: int | None, found: Findings) -> None:
+    """``capacity``: ``[triggerer] capacity``, where this machine has Airflow's configuration."""
+    with found.looking("clock", "the ledger does not answer: see above"):
+        await _clock(platform, found)
+    with found.looking("Airflow", "the ledger does not answer: see above"):
+        await _routers(platform, capacity, found)
+        await _starts(platform, found)
+    await _definitions(platform, found)
+
+
+async def _clock(platform: Platform, found: Findings) -> None:
+    server = await platform.ledger.store.server_time()
+    if server is None:
+        return
+    # AWS tells whole seconds.
+    off = max(0, abs(platform.clock() - server) - 1000)
+    if off > _CLOCK_WRONG:
+        found.error(
+            "clock", f"{off / 1000:.0f} s apart from AWS's: timeouts wait for AWS's clock", "synchronise it (NTP)"
+        )
+    elif off > _CLOCK_ODD:
+        found.warn("clock", f"{off / 1000:.0f} s apart from AWS's", "synchronise it (NTP)")
+    else:
+        found.ok("clock", "agrees with AWS's")
+
+
+async def _routers(platform: Platform, capacity: int | None, found: Findings) -> None:
+    now = platform.clock()
+    alive = await platform.ledger.mailboxes.routers(now - _DEAD)
+    if not alive:
+        mend = "start a triggerer; see its log for 'cannot consume'. Right after a start it takes half a minute"
+        found.error("router", "no triggerer has reported within 100 s: nobody takes replies", mend)
+        return
+    if not any(router.commands for router in alive):
+        found.error("router", "none takes commands", "unpause the DAG cch_commands, and see whether it is parsed")
+    for router in alive:
+        _filling(router, capacity, found)
+
+
+def _filling(router: RouterState, capacity: int | None, found: Findings) -> None:
+    what = f"{router.waiters} requests and events are waited for by {router.id}"
+    if capacity and router.waiters >= 0.7 * capacity:
+        mend = "raise [triggerer] capacity, or add a triggerer: when it is full, new requests are not even sent"
+        found.warn("router", f"{what}, of at most {capacity}", mend)
+    else:
+        found.ok("router", what)
+
+
+async def _starts(platform: Platform, found: Findings) -> None:
+    now = platform.clock()
+    starts = await platform.ledger.mailboxes.starts()
+    slow = [start for start in starts if now - start.since > _SLOW_START]
+    for start in slow[:3]:
+        what = (
+            f"instance {start.instance} of {start.workflow_id} waits for its run: {start.reason or 'nobody has tried'}"
+        )
+        found.error("dispatcher", what, "see the runs of the DAG cch_commands, and whether the workflow's DAG is there")
+    if not slow:
+        found.ok("dispatcher", f"{len(starts)} starts wait for their run")
+
+
+async def _definitions(platform: Platform, found: Findings) -> None:
+    snapshot = await asyncio.to_thread(platform.catalogue.snapshot)
+    if snapshot.outage:
+        found.error("definitions", snapshot.outage, "until then the cache is served")
+    for entry in snapshot.entries:
+        for problem in entry.problems:
+            if problem.severity == "error":
+                mend = f"cch validate {entry.workflow_id}.yaml, mend it and publish it again"
+                found.error(f"definition {entry.workflow_id}", f"{problem.code}: {problem.message}", mend)
+        if entry.definition is not None:
+            await _capabilities(platform, entry.definition, found)
+    found.ok("definitions", f"{len(snapshot.entries)} workflows")
+
+
+async def _capabilities(platform: Platform, definition: Definition, found: Findings) -> None:
+    """Whether somebody can be asked at all."""
+    names = platform.settings.names
+    for node in definition.nodes.values():
+        area = f"{definition.workflow_id}, node {node.name}"
+        if isinstance(node, SyncCall):
+            await asyncio.to_thread(_bound, platform, node, area, found)
+        elif isinstance(node, AsyncRequest | ScheduledRequest):
+            with found.looking(area, "see the queues above"):
+                queue = names.capability_queue(node.capability_id)
+                if not await platform.queues.find(queue) and not await platform.queues.find(names.fallback_queue):
+                    mend = f"create {queue}, or the fallback queue"
+                    found.error(area, f"no queue takes requests to {node.capability_id}", mend)
+
+
+def _bound(platform: Platform, node: SyncCall, area: str, found: Findings) -> None:
+    try:
+        bound = binding(node.capability_id, platform.settings)
+        if isinstance(bound, LambdaBinding):
+            _invokable(platform, bound, area, found)
+        elif isinstance(bound, HttpBinding):
+            found.note(area, f"{bound.url} was not called")
+    except CapabilityError as error:
+        mend = "register it in a module of CCH_CAPABILITY_MODULES, or bind it with CCH_CAPABILITY_BINDINGS"
+        found.error(area, str(error), mend)
+
+
+def _invokable(platform: Platform, bound: LambdaBinding, area: str, found: Findings) -> None:
+    from cch.aws.session import client, explained  # noqa: PLC0415 - only where a function is bound
+
+    name = bound.function.format(prefix=platform.settings.names.prefix)
+    try:
+        with explained(name):
+            client("lambda", platform.settings).invoke(FunctionName=name, InvocationType="DryRun")
+    except CchError as error:
+        found.error(area, str(error), "deploy the function, and allow lambda:InvokeFunction on it")
