@@ -276,8 +276,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterato
 
 
 @pytest.fixture
-def page(stack: Stack, tmp_path: Path) -> Iterator[Page]:
-    """A browser that is logged in."""
+def page(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A browser that is logged in; what it showed last is left in build/e2e."""
     browser_path = which("chromium") or which("chromium-browser") or which("google-chrome")
     if not browser_path:
         assert not os.environ.get("CI"), "CI must have a browser: .ci/run installs Chromium"
@@ -292,4 +292,5 @@ def page(stack: Stack, tmp_path: Path) -> Iterator[Page]:
         page.keyboard.press("Enter")
         page.wait_for_url(lambda url: "/auth/login" not in url)
         yield page
+        page.screenshot(path=ROOT / "build" / "e2e" / f"{request.node.name}.png")
         browser.close()

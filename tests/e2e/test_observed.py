@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.conftest import TOPIC, Figures, Stack, eventually
@@ -48,3 +50,26 @@ def test_the_main_job_is_seen_from_outside(stack: Stack, figures: Figures) -> No
     heard = eventually("both steps", lambda: found if len(found := _heard(stack, url, instance)) >= 2 else None)
     steps = {event["transition"]["currentStep"]["name"] for event in heard}
     assert steps >= {"Prepare_Import_Enrichment", "Process_Import_Enrichment_Response"}
+
+
+def test_the_doctor_finds_nothing(stack: Stack) -> None:
+    """In the stack that `cch up` makes, Airflow's options included; a missing queue is found and named."""
+    eventually("the router's report", lambda: "errors" not in _ill(stack))
+    sqs = stack.client("sqs")
+    queue = "cch-dev-local-orchestrator-command-queue-rejected-dlq"
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["MaximumMessageSize"])["Attributes"]
+    sqs.delete_queue(QueueUrl=url)
+    try:
+        assert _ill(stack) == {"warnings": [queue]}
+    finally:
+        sqs.create_queue(QueueName=queue, Attributes=attributes)
+
+
+def _ill(stack: Stack) -> dict[str, list[str]]:
+    """Where the doctor finds warnings and errors."""
+    answer = stack.run([str(Path(sys.executable).with_name("cch")), "doctor", "--json"], check=False)
+    found = json.loads(answer.stdout)
+    ill = {f"{level}s": [f["area"] for f in found if f["level"] == level] for level in ("warning", "error")}
+    assert answer.returncode == bool(ill["errors"])
+    return {level: areas for level, areas in ill.items() if areas}

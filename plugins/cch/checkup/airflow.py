@@ -28,18 +28,23 @@ def look_at_versions(found: Findings) -> None:
         found.ok("versions", f"cch {__version__}, Python {python}, Airflow {airflow}")
 
 
-def look_at_configuration(found: Findings) -> int:
-    """Airflow's configuration; the triggerer's capacity."""
+def look_at_configuration(waiters: int, found: Findings) -> None:
+    """Airflow's options; ``waiters``: how much the fullest triggerer waits for."""
     from airflow.configuration import conf  # noqa: PLC0415 - slow, and only where Airflow is configured
 
-    capacity: int = conf.getint("triggerer", "capacity")
-    if capacity <= _SMALL_CAPACITY:
-        mend = "set it well above the waits that you expect: when it is full, new requests are not even sent"
-        found.warn("[triggerer] capacity", f"is {capacity}", mend)
-    else:
-        found.ok("[triggerer] capacity", f"is {capacity}")
+    judge_capacity(conf.getint("triggerer", "capacity"), waiters, found)
     idle = conf.getfloat("scheduler", "scheduler_idle_sleep_time")
     if idle > 0.5:
         what = f"is {idle:g} s, and each hop waits for it"
         found.note("[scheduler] scheduler_idle_sleep_time", what, "0.2 is quicker")
-    return capacity
+
+
+def judge_capacity(capacity: int, waiters: int, found: Findings) -> None:
+    """Whether the triggerers have room for more."""
+    area, full = "[triggerer] capacity", "when it is full, new requests are not even sent"
+    if waiters >= 0.7 * capacity:
+        found.warn(area, f"is {capacity}, and {waiters} waits fill it", f"raise it, or add a triggerer: {full}")
+    elif capacity <= _SMALL_CAPACITY:
+        found.warn(area, f"is {capacity}", f"set it well above the waits that you expect: {full}")
+    else:
+        found.ok(area, f"is {capacity}")

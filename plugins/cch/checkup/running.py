@@ -8,7 +8,6 @@ from cch.capabilities.registry import HttpBinding, LambdaBinding, binding
 from cch.checkup.findings import Findings
 from cch.definition.model import AsyncRequest, Definition, ScheduledRequest, SyncCall
 from cch.errors import CapabilityError, CchError
-from cch.ledger.mailboxes import RouterState
 from cch.runtime.platform import Platform
 
 #: Clocks further apart than the first (ms) are worth a word, than the second make timeouts wait for DynamoDB's.
@@ -19,14 +18,16 @@ _DEAD = 100_000
 _SLOW_START = 180_000
 
 
-async def look_at_running(platform: Platform, capacity: int | None, found: Findings) -> None:
-    """``capacity``: ``[triggerer] capacity``, where this machine has Airflow's configuration."""
+async def look_at_running(platform: Platform, found: Findings) -> int:
+    """What is going on; how many requests and events the fullest triggerer waits for."""
+    waiters = 0
     with found.looking("clock", "the ledger does not answer: see above"):
         await _clock(platform, found)
     with found.looking("Airflow", "the ledger does not answer: see above"):
-        await _routers(platform, capacity, found)
+        waiters = await _routers(platform, found)
         await _starts(platform, found)
     await _definitions(platform, found)
+    return waiters
 
 
 async def _clock(platform: Platform, found: Findings) -> None:
@@ -45,26 +46,18 @@ async def _clock(platform: Platform, found: Findings) -> None:
         found.ok("clock", "agrees with AWS's")
 
 
-async def _routers(platform: Platform, capacity: int | None, found: Findings) -> None:
+async def _routers(platform: Platform, found: Findings) -> int:
     now = platform.clock()
     alive = await platform.ledger.mailboxes.routers(now - _DEAD)
     if not alive:
         mend = "start a triggerer; see its log for 'cannot consume'. Right after a start it takes half a minute"
         found.error("router", "no triggerer has reported within 100 s: nobody takes replies", mend)
-        return
+        return 0
     if not any(router.commands for router in alive):
         found.error("router", "none takes commands", "unpause the DAG cch_commands, and see whether it is parsed")
     for router in alive:
-        _filling(router, capacity, found)
-
-
-def _filling(router: RouterState, capacity: int | None, found: Findings) -> None:
-    what = f"{router.waiters} requests and events are waited for by {router.id}"
-    if capacity and router.waiters >= 0.7 * capacity:
-        mend = "raise [triggerer] capacity, or add a triggerer: when it is full, new requests are not even sent"
-        found.warn("router", f"{what}, of at most {capacity}", mend)
-    else:
-        found.ok("router", what)
+        found.ok("router", f"{router.id} waits for {router.waiters} requests and events")
+    return max(router.waiters for router in alive)
 
 
 async def _starts(platform: Platform, found: Findings) -> None:

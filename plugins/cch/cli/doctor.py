@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "note": "dim", "warning": "yellow", "error": "bold red"}
 
 
-async def _examine(found: Findings, capacity: int | None) -> None:
+async def _examine(found: Findings) -> int:
     from cch.checkup.running import look_at_running  # noqa: PLC0415
     from cch.runtime.platform import open_platform  # noqa: PLC0415
 
     async with open_platform() as platform:
-        await look_at_running(platform, capacity, found)
+        return await look_at_running(platform, found)
 
 
 def doctor(
@@ -42,8 +42,9 @@ def doctor(
     settings, found = load_settings(), Findings()
     look_at_versions(found)
     look_at_resources(settings, found)
-    capacity = look_at_configuration(found) if os.environ.get("AIRFLOW_HOME") else None
-    asyncio.run(_examine(found, capacity))
+    waiters = asyncio.run(_examine(found))
+    if os.environ.get("AIRFLOW_HOME"):
+        look_at_configuration(waiters, found)  # last: where Airflow is loaded, AWS is reached through its connection
     _report(found.all, f"{settings.names.env}-{settings.names.owner}", as_json=as_json, every=every)
     if any(finding.level == "error" for finding in found.all):
         raise typer.Exit(1)

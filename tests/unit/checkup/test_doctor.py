@@ -12,6 +12,7 @@ from workshop import NOW, Workshop
 
 from cch.aws.provision import provision
 from cch.aws.session import client
+from cch.checkup.airflow import judge_capacity
 from cch.checkup.findings import Findings
 from cch.checkup.resources import look_at_resources
 from cch.checkup.running import look_at_running
@@ -125,9 +126,9 @@ def shop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path, {"sick_v1": WORKFLOW.replace("nobody-has-it", "core-process-response")})
 
 
-async def look(shop: Workshop, capacity: int | None = None) -> dict[str, tuple[str, str]]:
+async def look(shop: Workshop) -> dict[str, tuple[str, str]]:
     found = Findings()
-    await look_at_running(shop.platform, capacity, found)
+    await look_at_running(shop.platform, found)
     return {f.area: (f.level, f.what) for f in found.all if f.level in ("warning", "error")}
 
 
@@ -139,10 +140,20 @@ async def test_a_healthy_airflow(shop: Workshop) -> None:
     """A router that takes commands, no start that waits."""
     await router(shop)
 
-    assert await look(shop, capacity=10) == {
-        "router": ("warning", "7 requests and events are waited for by r1, of at most 10")
-    }
-    assert await look(shop, capacity=11) == {}
+    assert await look(shop) == {}
+    assert await look_at_running(shop.platform, Findings()) == 7
+
+
+@pytest.mark.parametrize(
+    ("capacity", "waiters", "said"),
+    [(10_000, 6_999, None), (10_000, 7_000, "is 10000, and 7000 waits fill it"), (1_000, 3, "is 1000")],
+)
+def test_room_in_the_triggerers(capacity: int, waiters: int, said: str | None) -> None:
+    """A full triggerer does not even send; Airflow's default is soon full."""
+    found = Findings()
+    judge_capacity(capacity, waiters, found)
+
+    assert next((f.what for f in found.all if f.level == "warning"), None) == said
 
 
 async def test_no_triggerer(shop: Workshop) -> None:
