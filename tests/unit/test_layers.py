@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "cch"
 #: Each layer may import itself and those after it. Names of one row stand side by side.
 LAYERS = (
     {"cli"},
+    {"plugin"},
     {"api"},
     {"stack", "checkup"},
     {"compiler", "operators", "triggers", "scheduling"},
@@ -24,6 +25,7 @@ LAYERS = (
     {"interpreter"},
     {"graph"},
     {"definition"},
+    {"provider"},
     {"errors", "names", "settings", "durations", "metrics", "tracing", "__init__"},
 )
 

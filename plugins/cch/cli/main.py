@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from cch import __version__
 from cch.cli.definitions import register as register_definitions
+from cch.cli.deploying import register as register_deploying
 from cch.cli.doctor import register as register_doctor
 from cch.cli.instances import register as register_instances
 from cch.cli.ledger import register as register_ledger
@@ -80,8 +81,8 @@ register_definitions(app)
 register_instances(app)
 register_ledger(app)
 register_doctor(app)
-
 register_stack(app)
+register_deploying(app)
 
 
 def run() -> None:

@@ -1,0 +1,52 @@
+"""What an Airflow finds in the installed package: the plugin once, and its settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from cch.provider import get_provider_info
+from cch.settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("folder", ["plugins", "none"])
+def test_the_plugin_is_there_once(folder: str, tmp_path: Path) -> None:
+    """With and without the plugins folder, and without an import error, which Airflow would show."""
+    code = (
+        "from airflow.plugins_manager import _get_plugins\n"
+        "plugins, errors = _get_plugins()\n"
+        "print([plugin.name for plugin in plugins], errors)"
+    )
+    path = ROOT / "plugins" if folder == "plugins" else tmp_path
+    variables = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(path), "AIRFLOW_HOME": str(tmp_path)}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **variables}, capture_output=True, text=True, check=True
+    )
+
+    assert answer.stdout.splitlines()[-1] == "['cch'] {}"
+
+
+def test_the_provider_information_has_airflow_s_form() -> None:
+    """Airflow refuses to start its provider manager on a bad one."""
+    schema = json.loads(files("airflow").joinpath("provider_info.schema.json").read_text())
+
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_every_setting_is_an_option_of_airflow_with_the_same_default() -> None:
+    """`airflow config list` and the program never disagree."""
+    options = get_provider_info()["config"]["cch"]["options"]
+    names = {field.name for field in fields(Settings)} - {"names"}
+
+    assert set(options) == names | {"env", "owner"}
+    assert load_settings({}, lambda key: options[key]["default"]) == Settings()
