@@ -149,6 +149,29 @@ def test_other_queries_for_runs_are_left_alone() -> None:
         assert session.query(DagRun).filter(DagRun.run_id == waiting).one()
 
 
+def test_postgresql_takes_the_condition() -> None:
+    """Airflow's type for times refuses anything else; the condition adds seconds to one."""
+    from sqlalchemy.dialects import postgresql
+
+    condition = idle_runs.may_have_changed(NOW, timedelta(minutes=10), "postgresql")
+    compiled = condition.compile(dialect=postgresql.dialect(), compile_kwargs={"render_postcompile": True})
+    values = compiled.construct_params()
+
+    for name, process in compiled._bind_processors.items():
+        if name in values:
+            process(values[name])
+    assert {timedelta(seconds=seconds) for seconds in idle_runs._LOOK_AGAIN} <= {
+        value for value in values.values() if isinstance(value, timedelta)
+    }
+
+
+def test_a_database_that_is_not_known_is_asked_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A condition that MySQL cannot compute would stop every scheduler."""
+    monkeypatch.setattr(idle_runs, "_DATABASES", frozenset({"postgresql"}))
+
+    assert made("deferred") in examined()
+
+
 def test_an_airflow_that_was_not_tested_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence in the log says so."""
     said: list[str] = []

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Airflow versions with which this has been tested.
 TESTED = frozenset({"3.3.1"})
+#: Databases whose arithmetic of times is known here.
+_DATABASES = frozenset({"postgresql", "sqlite"})
 #: Tag that all our DAGs have.
 _TAG = "cch"
 #: A change may be committed after a run was examined that has an earlier time, and clocks of machines differ: a
@@ -34,11 +36,12 @@ _LOOK_AGAIN = (2, 30)
 
 def _later(column: Any, seconds: int, dialect: str) -> Any:
     """The column's time plus some seconds."""
-    if dialect == "sqlite":  # has no intervals; times are texts there, and sort as such
-        from sqlalchemy import func  # noqa: PLC0415
+    from sqlalchemy import Interval, func, literal  # noqa: PLC0415
 
+    if dialect == "sqlite":  # has no intervals; times are texts there, and sort as such
         return func.strftime("%Y-%m-%d %H:%M:%f", column, f"+{seconds} seconds")
-    return column + timedelta(seconds=seconds)
+    # With a type of its own: by itself it would take the column's, which takes only times.
+    return column + literal(timedelta(seconds=seconds), Interval)
 
 
 def may_have_changed(now: datetime, full_look: timedelta, dialect: str) -> ColumnElement[bool]:
@@ -108,6 +111,8 @@ def install(settings: Settings) -> bool:
 
     @functools.wraps(original.__func__)
     def examine(_: type[DagRun], session: Session) -> Any:
+        if session.get_bind().dialect.name not in _DATABASES:
+            return original(session=session)
         with _narrowed(session, full_look):
             return original(session=session)
 
