@@ -13,7 +13,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: wheel errors openapi help demo up down test check lint types unit e2e bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: wheel mwaa-package errors openapi help demo up down test check lint types unit e2e bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -69,6 +69,10 @@ wheel: $(READY) dashboard  ## Build the package for an Airflow of your own (buil
 	@rm -rf build/dist
 	@$(BIN)/uv build --quiet --system-certs --wheel --out-dir build/dist .
 	@ls build/dist/*.whl
+
+mwaa-package: wheel  ## What Amazon MWAA wants: plugins.zip, requirements.txt, dags/, configuration options (build/mwaa)
+	@$(BIN)/python deploy/mwaa/package.py build/dist/*.whl
+	@ls -R build/mwaa
 
 dashboard:  # what `demo` and `up` do: build it if it is missing and can be built; everything else works without it
 	@[ -f $(DASHBOARD) ] || { command -v npm >/dev/null && echo "building the dashboard (once) ..." && $(MAKE) -s ui >/dev/null; } \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import aws_cdk as cdk
@@ -15,17 +16,14 @@ from cch_infra.failures import FailedWorkflows
 from cch_infra.observation import Alarms
 from cch_infra.permissions import allow
 from cch_infra.reasons import excuse
+from cch_infra.shared import ROOT
 from cch_infra.stack import CchStack
 from cch_infra.storage import airflow_files
 
 #: The image whose pins the project is tested against (requirements/mwaa-3.3.1.txt).
 _AIRFLOW = "3.3.1"
-#: Why each: docs/operations.md.
-_CONFIGURATION = {
-    "triggerer.capacity": "10000",
-    "scheduler.scheduler_idle_sleep_time": "0.2",
-    "dag_processor.min_file_process_interval": "30",
-}
+#: Options that every environment has, each with its reason; `make mwaa-package` writes the same.
+_CONFIGURATION = json.loads((ROOT / "deploy" / "mwaa" / "configuration.json").read_text())
 
 
 class AirflowStack(cdk.Stack):
@@ -165,7 +163,11 @@ class AirflowStack(cdk.Stack):
             logging_configuration=of.LoggingConfigurationProperty(
                 dag_processing_logs=on, scheduler_logs=on, task_logs=on, webserver_logs=on, worker_logs=on
             ),
-            airflow_configuration_options={**_CONFIGURATION, "cch.env": names.env, "cch.owner": names.owner},
+            airflow_configuration_options={
+                **{name: option["value"] for name, option in _CONFIGURATION.items()},
+                "cch.env": names.env,
+                "cch.owner": names.owner,
+            },
         )
         environment.node.add_dependency(role, network)
         return environment

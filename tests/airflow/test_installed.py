@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from airflow.configuration import conf
 
 from cch.provider import get_provider_info
 from cch.settings import Settings, load_settings
@@ -50,3 +51,13 @@ def test_every_setting_is_an_option_of_airflow_with_the_same_default() -> None:
 
     assert set(options) == names | {"env", "owner"}
     assert load_settings({}, lambda key: options[key]["default"]) == Settings()
+
+
+def test_every_option_to_set_on_mwaa_exists() -> None:
+    """A misspelt one would do nothing, silently."""
+    options = json.loads((ROOT / "deploy" / "mwaa" / "configuration.json").read_text())
+
+    described = conf.configuration_description
+    unknown = [name for name in options if name.split(".")[1] not in described[name.split(".")[0]]["options"]]
+
+    assert not unknown
