@@ -67,6 +67,7 @@ def main() -> None:
     from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(description="AWS stand-in for the local stack")
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5566)
     parser.add_argument("--functions", type=Path, default=Path("lambda-functions"))
     arguments = parser.parse_args()
@@ -76,7 +77,7 @@ def main() -> None:
         protocol_version = "HTTP/1.1"  # clients keep their connections
 
     server = make_server(
-        "127.0.0.1", arguments.port, create_app(arguments.functions), threaded=True, request_handler=Handler
+        arguments.host, arguments.port, create_app(arguments.functions), threaded=True, request_handler=Handler
     )
 
     def stop(*_: object) -> None:
@@ -84,7 +85,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    sys.stdout.write(f"listening on http://127.0.0.1:{arguments.port}\n")
+    sys.stdout.write(f"listening on http://{arguments.host}:{arguments.port}\n")
     sys.stdout.flush()
     server.serve_forever()
 

@@ -1,0 +1,39 @@
+# Airflow with the plugin, its dashboard and the DAG files: `docker build --target airflow -t cch-airflow .`
+# The target `local` adds what stands in for AWS and for other teams' services on a machine without either.
+ARG AIRFLOW=apache/airflow:3.3.1-python3.12
+ARG NODE=node:22-slim
+
+FROM ${NODE} AS dashboard
+WORKDIR /src/ui
+COPY ui/package.json ui/.npmrc ./
+RUN npm install --no-audit --no-fund --loglevel=error
+COPY docs/openapi.json ../docs/
+COPY ui ./
+RUN npm run build
+
+FROM ${AIRFLOW} AS wheel
+WORKDIR /tmp/src
+COPY --chown=airflow:0 pyproject.toml README.md ./
+COPY --chown=airflow:0 dags dags
+COPY --chown=airflow:0 plugins plugins
+COPY --from=dashboard --chown=airflow:0 /src/plugins/cch/api/dashboard plugins/cch/api/dashboard
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /tmp/dist .
+
+# No HEALTHCHECK: one image, several roles. The checks stand with the services in docker-compose.yaml.
+FROM ${AIRFLOW} AS airflow
+COPY requirements/constraints.txt /tmp/
+COPY --from=wheel /tmp/dist /tmp/dist
+# The base image's own pins for what they name, ours for the rest.
+RUN pip install --no-cache-dir --constraint "${HOME}/constraints.txt" \
+        $(grep -E '^networkx==' /tmp/constraints.txt) /tmp/dist/*.whl \
+    && cch dag-files "${AIRFLOW_HOME}/dags"
+
+FROM airflow AS local
+COPY capability-mock-service /tmp/capability-mock-service
+RUN cp -r /tmp/capability-mock-service /tmp/mock \
+    && pip install --no-cache-dir --constraint "${HOME}/constraints.txt" \
+        $(grep -E '^moto==' /tmp/constraints.txt | sed 's/==/[server,s3,sqs,dynamodb]==/') /tmp/mock \
+    && rm -r /tmp/mock
+COPY lambda-functions /opt/cch/lambda-functions
+COPY sample-data /opt/cch/sample-data
+COPY workflow-definitions /opt/cch/workflow-definitions
