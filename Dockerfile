@@ -17,21 +17,21 @@ COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 dags dags
 COPY --chown=airflow:0 plugins plugins
 COPY --from=dashboard --chown=airflow:0 /src/plugins/cch/api/dashboard plugins/cch/api/dashboard
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /tmp/dist .
+RUN pip wheel --quiet --no-cache-dir --no-deps --wheel-dir /tmp/dist .
 
 # No HEALTHCHECK: one image, several roles. The checks stand with the services in docker-compose.yaml.
 FROM ${AIRFLOW} AS airflow
 COPY requirements/constraints.txt /tmp/
 COPY --from=wheel /tmp/dist /tmp/dist
 # The base image's own pins for what they name, ours for the rest.
-RUN pip install --no-cache-dir --constraint "${HOME}/constraints.txt" \
+RUN pip install --quiet --no-cache-dir --constraint "${HOME}/constraints.txt" \
         $(grep -E '^networkx==' /tmp/constraints.txt) /tmp/dist/*.whl \
     && cch dag-files "${AIRFLOW_HOME}/dags"
 
 FROM airflow AS local
 COPY capability-mock-service /tmp/capability-mock-service
 RUN cp -r /tmp/capability-mock-service /tmp/mock \
-    && pip install --no-cache-dir --constraint "${HOME}/constraints.txt" \
+    && pip install --quiet --no-cache-dir --constraint "${HOME}/constraints.txt" \
         $(grep -E '^moto==' /tmp/constraints.txt | sed 's/==/[server,s3,sqs,dynamodb]==/') /tmp/mock \
     && rm -r /tmp/mock
 COPY lambda-functions /opt/cch/lambda-functions
