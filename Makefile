@@ -13,7 +13,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: wheel mwaa-package errors openapi help demo up down test check lint types unit e2e bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -73,6 +73,11 @@ wheel: $(READY) dashboard  ## Build the package for an Airflow of your own (buil
 mwaa-package: wheel  ## What Amazon MWAA wants: plugins.zip, requirements.txt, dags/, configuration options (build/mwaa)
 	@$(BIN)/python deploy/mwaa/package.py build/dist/*.whl
 	@ls -R build/mwaa
+
+compose-test: $(READY)  ## Build the image and run docker-compose.yaml without Docker (root, buildah, debootstrap; 6 to 12 minutes)
+	@for needed in buildah debootstrap unshare ip nsenter; do command -v $$needed >/dev/null || \
+		{ echo "$$needed is needed: on Debian apt-get install buildah debootstrap iproute2 util-linux"; exit 1; }; done
+	$(BIN)/python -m tests.compose
 
 dashboard:  # what `demo` and `up` do: build it if it is missing and can be built; everything else works without it
 	@[ -f $(DASHBOARD) ] || { command -v npm >/dev/null && echo "building the dashboard (once) ..." && $(MAKE) -s ui >/dev/null; } \

@@ -48,7 +48,7 @@ def until(what: str, look: Callable[[], Any], patience: float = 240) -> Any:
     end = time.monotonic() + patience
     while not (found := look()):
         assert time.monotonic() < end, f"not within {patience:g} s: {what}"
-        time.sleep(1)
+        time.sleep(2)
     return found
 
 
@@ -86,7 +86,10 @@ class Compose:
 
     def _well(self, container: Container) -> bool:
         assert container.ended() is None, f"{container.name} ended:\n{container.tail()}"
-        return container.healthy()
+        if well := container.healthy():
+            return well
+        (container.logs / f"{container.name}.check").write_text(container.complaint)
+        return False
 
     def wait_until_healthy(self) -> None:
         for container in self.containers.values():

@@ -73,9 +73,15 @@ def _check(raw: Mapping[str, Any]) -> list[str]:
     return {"NONE": [], "CMD": rest, "CMD-SHELL": ["sh", "-c", *rest]}[kind]
 
 
+def filled(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The whole file, with the variables in it."""
+    found: dict[str, Any] = _filled(yaml.safe_load(path.read_text()), variables)
+    return found
+
+
 def services(path: Path, variables: Mapping[str, str]) -> list[Service]:
     """Those of the active profiles, each after those that it depends on."""
-    raw: dict[str, Any] = _filled(yaml.safe_load(path.read_text()), variables)["services"]
+    raw: dict[str, Any] = filled(path, variables)["services"]
     profiles = set(variables.get("COMPOSE_PROFILES", "").split(","))
     active = {
         name: service for name, service in raw.items() if not (given := service.get("profiles")) or profiles & {*given}

@@ -67,21 +67,33 @@ class Container:
     hosts: Mapping[str, str]
     logs: Path
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-
-    def _image(self) -> dict[str, object]:
-        found: dict[str, object] = json.loads(sh("buildah", "inspect", "--type", "image", self.service.image))["OCIv1"]
-        return dict(found["config"])  # type: ignore[call-overload]
+    user: str = field(default="root", init=False)
+    variables: dict[str, str] = field(default_factory=dict, init=False)
+    #: What the last check said that did not pass.
+    complaint: str = field(default="", init=False)
 
     def start(self) -> None:
         hosts = [f"--add-host={name}:{address}" for name, address in self.hosts.items()]
         sh("buildah", "from", "--pull-never", "--name", _PREFIX + self.name, *hosts, self.service.image)
-        config = self._image()
-        words = [*config.get("Entrypoint", ()), *(self.service.command or config.get("Cmd", ()))]  # type: ignore[misc]
+        image = json.loads(sh("buildah", "inspect", "--type", "image", self.service.image))["OCIv1"]["config"]
+        self.user = image.get("User") or "root"
+        self.variables = {**dict(each.split("=", 1) for each in image.get("Env", ())), **self.service.environment}
+        words = [*image.get("Entrypoint", ()), *(self.service.command or image.get("Cmd", ()))]
         variables = [f"--env={name}={value}" for name, value in self.service.environment.items()]
-        run = ["buildah", "run", "--isolation", "chroot", *variables, _PREFIX + self.name, "--", *words]
+        run = [
+            "buildah",
+            "run",
+            "--isolation",
+            "chroot",
+            "--hostname",
+            self.name,
+            *variables,
+            _PREFIX + self.name,
+            "--",
+        ]
         with (self.logs / f"{self.name}.log").open("wb") as log:
-            named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name, *run]
-            self.process = subprocess.Popen(["ip", "netns", "exec", self.name, *named], stdout=log, stderr=log)
+            apart = ["ip", "netns", "exec", self.name]
+            self.process = subprocess.Popen([*apart, *run, *words], stdout=log, stderr=log)
 
     def _inside(self) -> int | None:
         """Id of the first process whose root is the container's."""
@@ -97,21 +109,25 @@ class Container:
         pid = self._inside()
         if pid is None:
             return subprocess.CompletedProcess(command, 1, "", "not running")
-        variables = dict(
-            each.split("=", 1) for each in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in each
-        )
-        uid, gid = (os.stat(f"/proc/{pid}").st_uid, os.stat(f"/proc/{pid}").st_gid)  # noqa: PTH116 - of a process
-        enter = ["nsenter", "-t", str(pid), "-m", "-u", "-n", f"--root=/proc/{pid}/root", f"--wd=/proc/{pid}/cwd"]
+        enter = ["nsenter", "-t", str(pid), "-m", "-u", "-n", f"--root=/proc/{pid}/root", "--wd=/"]
+        who = ["setpriv", f"--reuid={self.user}", "--regid=0", "--clear-groups"]
+        variables = {"PATH": os.environ["PATH"], **self.variables}
         return subprocess.run(
-            [*enter, "setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *command],
-            env=variables, check=False, capture_output=True, text=True, timeout=patience,
+            ["env", "-i", *enter, "env", *(f"{name}={value}" for name, value in variables.items()), *who, *command],
+            check=False, capture_output=True, text=True, timeout=patience,
         )  # fmt: skip
 
     def healthy(self) -> bool:
+        """Whether its check passes, if it has one."""
+        if not self.service.check:
+            return self.ended() is None
         try:
-            return self.ended() is None and (not self.service.check or self.run(*self.service.check).returncode == 0)
-        except subprocess.TimeoutExpired:
+            answer = self.run(*self.service.check)
+        except subprocess.TimeoutExpired as error:
+            self.complaint = str(error)
             return False
+        self.complaint = (answer.stdout + answer.stderr)[-1500:]
+        return answer.returncode == 0
 
     def ended(self) -> int | None:
         """Its exit code after its end."""

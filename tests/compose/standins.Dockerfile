@@ -8,6 +8,8 @@ ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-
 FROM debian AS node
 
 FROM debian AS redis
+COPY tests/compose/redis-entrypoint.sh /entrypoint
+ENTRYPOINT ["/entrypoint"]
 CMD ["redis-server"]
 
 FROM debian AS postgres
