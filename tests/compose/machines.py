@@ -109,11 +109,11 @@ class Container:
         pid = self._inside()
         if pid is None:
             return subprocess.CompletedProcess(command, 1, "", "not running")
-        enter = ["nsenter", "-t", str(pid), "-m", "-u", "-n", f"--root=/proc/{pid}/root", "--wd=/"]
+        enter = ["nsenter", "-t", str(pid), "-m", "-u", "-n", f"--root=/proc/{pid}/root"]
+        given = [f"{name}={value}" for name, value in {"PATH": os.environ["PATH"], **self.variables}.items()]
         who = ["setpriv", f"--reuid={self.user}", "--regid=0", "--clear-groups"]
-        variables = {"PATH": os.environ["PATH"], **self.variables}
         return subprocess.run(
-            ["env", "-i", *enter, "env", *(f"{name}={value}" for name, value in variables.items()), *who, *command],
+            ["env", "-i", *enter, "env", "--chdir=/", *given, *who, *command],
             check=False, capture_output=True, text=True, timeout=patience,
         )  # fmt: skip
 
