@@ -34,6 +34,8 @@ RUN cp -r /tmp/capability-mock-service /tmp/mock \
     && pip install --quiet --no-cache-dir --constraint "${HOME}/constraints.txt" \
         $(grep -E '^moto==' /tmp/constraints.txt | sed 's/==/[server,s3,sqs,dynamodb]==/') /tmp/mock \
     && rm -r /tmp/mock
+# One of the sample functions is written for Node.js.
+COPY --from=dashboard /usr/local/bin/node /usr/local/bin/
 COPY lambda-functions /opt/cch/lambda-functions
 COPY sample-data /opt/cch/sample-data
 COPY workflow-definitions /opt/cch/workflow-definitions

@@ -30,6 +30,7 @@ _OPTIONS: dict[str, tuple[str, object, str]] = {
         "JSON, or the path of a JSON file: capability to lambda:<function> or an http(s) address.",
     ),
     "refresh_seconds": ("float", _DEFAULTS.refresh_seconds, "How long a listing of the definitions is trusted."),
+    "lifecycle_topic": ("string", "", "ARN of the SNS topic that is told what instances do."),
     "retention_days": (
         "integer",
         _DEFAULTS.retention_days,

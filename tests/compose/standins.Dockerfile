@@ -6,6 +6,8 @@ ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-
     NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt LANG=C.UTF-8
 
 FROM debian AS node
+# Where the image of Node.js has it.
+RUN cp /usr/bin/node /usr/local/bin/
 
 FROM debian AS redis
 COPY tests/compose/redis-entrypoint.sh /entrypoint
