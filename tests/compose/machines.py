@@ -5,6 +5,7 @@ Runs as root in namespaces of its own for network, mounts and processes (see ``_
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -53,9 +54,10 @@ def clean() -> None:
 
 def _tree(pid: int) -> Iterator[int]:
     yield pid
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in thread.read_text().split():
-            yield from _tree(int(child))
+    with contextlib.suppress(OSError):  # it has ended
+        for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in thread.read_text().split():
+                yield from _tree(int(child))
 
 
 @dataclass
@@ -138,7 +140,8 @@ class Container:
         """`kill -9` of everything in it."""
         assert self.process is not None
         for pid in list(_tree(self.process.pid)):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended with its parent
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     def tail(self) -> str:
