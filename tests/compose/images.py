@@ -45,8 +45,8 @@ def debian() -> Path:
 
 def bud(file: Path, target: str, tag: str, context: Path = ROOT, *more: str) -> None:
     run(
-        "buildah", "bud", "--quiet", "--layers", "--isolation", "chroot", "--format", "docker", "--pull-never", "--force-rm",
-        "-f", str(file), "--target", target, "-t", tag, *more, str(context),
+        "buildah", "bud", "--quiet", "--layers", "--isolation", "chroot", "--format", "docker", "--pull-never",
+        "--force-rm", "-f", str(file), "--target", target, "-t", tag, *more, str(context),
     )  # fmt: skip
 
 
