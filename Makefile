@@ -23,7 +23,7 @@ $(READY): pyproject.toml requirements/constraints.txt
 	@echo "setting up $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt uv
-	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c requirements/constraints.txt -e '.[stack,dev]'
+	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c requirements/constraints.txt -e '.[stack,dev,cluster]'
 	@touch $@
 
 demo: $(READY) dashboard  ## Run the main job end to end and show it (ONCE=1: stop when it has finished)

@@ -38,7 +38,9 @@ def _later(column: Any, seconds: int, dialect: str) -> Any:
         from sqlalchemy import func  # noqa: PLC0415
 
         return func.strftime("%Y-%m-%d %H:%M:%f", column, f"+{seconds} seconds")
-    return column + timedelta(seconds=seconds)
+    from sqlalchemy import Interval, literal  # noqa: PLC0415
+
+    return column + literal(timedelta(seconds=seconds), Interval())  # a bare one would be bound as a time
 
 
 def may_have_changed(now: datetime, full_look: timedelta, dialect: str) -> ColumnElement[bool]:
