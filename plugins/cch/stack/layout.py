@@ -59,12 +59,12 @@ def _free_port(taken: set[int]) -> int:
             return port
 
 
-def choose_ports(topology: Topology = LOCAL) -> dict[str, int]:
-    """A free port for each service, the usual one if it has one and nothing else listens there."""
+def choose_ports(topology: Topology = LOCAL, *, usual: bool = True) -> dict[str, int]:
+    """A free port for each service; with ``usual``, the usual one if it has one and nothing else listens there."""
     chosen: dict[str, int] = {}
-    for name, usual in USUAL_PORTS.items():
+    for name, port in USUAL_PORTS.items():
         taken = set(chosen.values())
-        chosen[name] = usual if usual not in taken and _is_free(usual) else _free_port(taken)
+        chosen[name] = port if usual and port not in taken and _is_free(port) else _free_port(taken)
     for name in topology.ports:
         chosen[name] = _free_port(set(chosen.values()))
     return chosen
@@ -144,7 +144,9 @@ def open_layout(*, choose: bool = False, topology: Topology | None = None) -> La
     home = Path(os.environ.get("CCH_HOME") or root / "build" / "stack").resolve()
     if choose:
         topology = topology or topology_named(os.environ.get("CCH_TOPOLOGY") or "local")
-        return Layout(root=root, home=home, ports=choose_ports(topology), topology=topology)
+        # Stacks with a home of their own may start at the same moment, and would meet on the usual ports.
+        ports = choose_ports(topology, usual="CCH_HOME" not in os.environ)
+        return Layout(root=root, home=home, ports=ports, topology=topology)
     return Layout(
         root=root,
         home=home,

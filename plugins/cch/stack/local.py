@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cch.stack import postgresql, redis
 from cch.stack.layout import USER, Layout, environment, open_layout
-from cch.stack.processes import Processes, StackError
+from cch.stack.processes import Processes, Service, StackError
 from cch.stack.services import service
 from cch.stack.topology import LOCAL, Topology
 
@@ -133,8 +133,11 @@ class LocalStack:
                 " stop it, or stop the rest of the stack (`cch down`) so that a free port can be chosen"
             )
 
+    def _service(self, name: str) -> Service:
+        return service(self.layout, name)
+
     def _start(self, name: str, say: Say) -> bool:
-        started = self.processes.start(service(self.layout, name), self.environment(), self.layout.root)
+        started = self.processes.start(self._service(name), self.environment(), self.layout.root)
         if started or name not in self._announced:
             say(f"{name}: {'started' if started else 'running already'}")
         self._announced.add(name)
