@@ -27,19 +27,24 @@ _AT_ONCE = 20
 
 @dataclass(kw_only=True)
 class Fleet:
-    """Instances by id, with their workflow. ``effects`` is the mock's file of what has taken effect."""
+    """Instances by id, with their workflow; an equal number of each."""
 
     world: World
-    effects: Path
+    workflows: Sequence[str] = WORKFLOWS
     instances: dict[str, str] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
+    #: What lay in the queues before.
+    _left: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._left = self.left_in_queues()
 
     def start(self, count: int) -> None:
-        """Send the commands; a third of each definition."""
+        """Send the commands."""
         queue = self.queue("orchestrator-command-queue")
         for _ in range(count):
             instance = str(uuid.UUID(int=self.world.random.getrandbits(128), version=4))
-            workflow = WORKFLOWS[len(self.instances) % len(WORKFLOWS)]
+            workflow = self.workflows[len(self.instances) % len(self.workflows)]
             self.instances[instance] = workflow
             self.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(_start(workflow, instance)))
 
@@ -63,7 +68,7 @@ class Fleet:
 
     async def problems(self, platform: Platform) -> list[str]:
         """Everything that is not as it should be; the instances have ended."""
-        taken = _effects_by_instance(self.effects)
+        taken = _effects_by_instance(self.world.effects)
 
         async def one(instance: str) -> list[str]:
             found = await _instance_problems(platform, instance, taken.get(instance, []))
@@ -75,13 +80,14 @@ class Fleet:
         return found
 
     def left_in_queues(self) -> dict[str, int]:
-        """Messages by queue, of those in which none may stay."""
+        """Messages by queue, of those that have come since the fleet was made; none may stay."""
         found: dict[str, int] = {}
         for url in self.sqs.list_queues().get("QueueUrls", ()):
             names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
             values = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-            if number := sum(map(int, values.values())):
-                found[url.rsplit("/", 1)[1]] = number
+            name = url.rsplit("/", 1)[1]
+            if (number := sum(map(int, values.values())) - self._left.get(name, 0)) > 0:
+                found[name] = number
         return found
 
 
@@ -96,7 +102,7 @@ def _start(workflow: str, instance: str) -> dict[str, Any]:
             "id": instance,
             "source": "chaos",
             "timestamp": "2026-01-05T08:00:00Z",
-            "payload": {"shipmentId": instance, **({"bills": bills} if workflow == "chaos_map_v1" else {})},
+            "payload": {"shipmentId": instance, "bills": bills},
         },
     }
 

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -22,6 +22,8 @@ from cch.testing.aws_faults import OBSERVER
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFINITIONS = Path(__file__).parent / "definitions"
+#: The mock's file of what has taken effect, below the stack's home.
+EFFECTS = "effects.jsonl"
 
 
 class ChaosStack(LocalStack):
@@ -58,12 +60,15 @@ class World:
     hold: float
     random: random.Random
     say: Callable[[str], None]
-    _begun: float = field(default_factory=time.monotonic)
 
     @property
     def environment(self) -> dict[str, str]:
         """Of programs that look on: faults of AWS do not meet them."""
         return {**os.environ, **self.stack.environment(), "AWS_ACCESS_KEY_ID": OBSERVER}
+
+    @property
+    def effects(self) -> Path:
+        return self.stack.layout.home / EFFECTS
 
     def cch(self, *arguments: str) -> None:
         command = [str(Path(sys.executable).with_name("cch")), *arguments]
@@ -99,6 +104,9 @@ class World:
     def aws_calls(self) -> dict[str, int]:
         found: dict[str, int] = _call("GET", f"{self.stack.layout.aws_url}/cch/calls")
         return found
+
+    def aws_calls_anew(self) -> None:
+        _call("DELETE", f"{self.stack.layout.aws_url}/cch/calls")
 
     def script_mock(self) -> None:
         """Let the mock answer late, twice, out of order and with errors."""

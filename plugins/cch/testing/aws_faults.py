@@ -71,6 +71,8 @@ class Faults:
             self._wait_for_end(fault)
         if fault.mode == "forget":
             list(self._app(environ, start_response))
+        else:
+            _body(environ)  # what is not read would be taken for the next request
         _cut(environ)
         raise ConnectionResetError(f"{service} is down on demand")
 
@@ -79,7 +81,7 @@ class Faults:
             if environ["REQUEST_METHOD"] == "DELETE":
                 self._faults.clear()
             else:
-                fault = _fault(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+                fault = _fault(_body(environ))
                 self._faults[fault.service] = fault
             self._changed.notify_all()
         start_response("200 OK", [("Content-Type", "application/json")])
@@ -103,6 +105,11 @@ def signer(environ: dict[str, Any]) -> tuple[str, str]:
     """Access key and service, from the request's signature; ("", "") without one."""
     found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     return (found[1], found[2]) if found else ("", "")
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
 
 
 def _throttled(service: str, start_response: Any) -> Iterable[bytes]:
