@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from bench.airflow import Airflow
@@ -19,6 +19,8 @@ from tests.chaos.world import World
 
 #: Seconds between two lines that say how far it is.
 _SHOWN_EVERY = 5.0
+UNFINISHED = ("queued", "running", "missing")
+FAILED = ("failed",)
 
 
 @dataclass(kw_only=True)
@@ -100,25 +102,25 @@ async def settled(platform: Platform, fleet: Fleet, patience: float) -> list[str
         if time.monotonic() > until:
             break
         await asyncio.sleep(2.0)
-    return [*problems, *await fleet.problems(platform)]
+    return [*problems, *await asyncio.to_thread(_runs, fleet, FAILED), *await fleet.problems(platform)]
 
 
 def _unrest(fleet: Fleet) -> list[str]:
     return [
         *(f"{number} messages are left in {queue}" for queue, number in fleet.left_in_queues().items()),
-        *_unsuccessful_runs(fleet),
+        *_runs(fleet, UNFINISHED),
         *(f"process {process} is left over" for process in leaked(fleet.world.stack)),
     ]
 
 
-def _unsuccessful_runs(fleet: Fleet) -> list[str]:
-    """Airflow's runs of the fleet that have not succeeded (yet)."""
-    airflow, states = Airflow(fleet.world.stack), dict[str, str]()
+def _runs(fleet: Fleet, states: Collection[str]) -> list[str]:
+    """Airflow's runs of the fleet that are in one of these states."""
+    airflow, found = Airflow(fleet.world.stack), dict[str, str]()
     for workflow in fleet.workflows:
         offset, page = 0, [{}]
         while page:
             page = airflow.call("GET", f"/dags/{workflow}/dagRuns?limit=100&offset={offset}")["dag_runs"]
-            states |= {run["dag_run_id"]: run["state"] for run in page}
+            found |= {run["dag_run_id"]: run["state"] for run in page}
             offset += len(page)
-    bad = {instance: states.get(instance, "missing") for instance in fleet.instances}
-    return [f"Airflow's run of {fleet.instances[i]} {i} is {state}" for i, state in bad.items() if state != "success"]
+    state_of = {instance: found.get(instance, "missing") for instance in fleet.instances}
+    return [f"Airflow's run of {fleet.instances[i]} {i} is {state}" for i, state in state_of.items() if state in states]
