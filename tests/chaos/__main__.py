@@ -33,6 +33,9 @@ QUICK = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "3",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
+    # What Celery had handed to a worker that was killed is queued again after that; Airflow's default is 600.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
     "CCH_MOCK_VISIBILITY_SECONDS": "10",
 }
 #: Instances of a mixed round meet so many faults.
