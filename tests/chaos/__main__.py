@@ -74,7 +74,9 @@ async def _work(world: World, rounds: Sequence[tuple[str, list[Fault]]], count: 
         for name, faults in rounds:
             result = Result(name=name, faults=[fault.name for fault in faults], instances=count)
             results.append(result)
-            await Round(world=world, platform=platform, patience=patience, result=result).run(faults)
+            await Round(world=world, platform=platform, patience=patience, result=result).run(
+                faults, overlapping=name == "mixed"
+            )
     return results
 
 
@@ -82,7 +84,11 @@ def main() -> int:
     """Run the rounds; 0 only if every one of them was good."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     everything = [*(fault.name for fault in FAULTS), "mixed"]
-    parser.add_argument("--faults", default=",".join(everything), help="by comma; a+b one after the other; mixed")
+    parser.add_argument(
+        "--faults",
+        default=",".join(everything),
+        help="by comma; a+b: one after the other; mixed: five at the same time",
+    )
     parser.add_argument("--count", type=int, default=60, help="instances of a round")
     parser.add_argument("--hold", type=float, default=60.0, help="seconds that a fault lasts")
     parser.add_argument("--patience", type=float, default=600.0, help="seconds until all must have ended")

@@ -39,14 +39,9 @@ def _kill(kind: str) -> Fault:
     return Fault(
         name=f"kill-{kind}",
         inject=lambda world: world.kill(world.any_of(kind)),
-        heal=_heal_processes,
+        heal=World.restart,
         impossible=impossible,
     )
-
-
-def _heal_processes(world: World) -> None:
-    world.restart()
-    world.script_mock()  # a new one knows nothing
 
 
 def _kill_all(world: World) -> None:
@@ -88,8 +83,8 @@ def threshold() -> float:
 def _aws(service: str, mode: str, share: float = 1.0) -> Fault:
     return Fault(
         name=f"{service}-{mode}",
-        inject=lambda world: world.aws_fault(service, mode, share),
-        heal=World.aws_heals,
+        inject=lambda world: world.aws_fault(service, mode, world.hold * 3, share),
+        heal=lambda world: world.aws_fault(service, mode, 0),
     )
 
 
@@ -141,14 +136,14 @@ def _as_it_was(text: str) -> str:
 
 FAULTS: tuple[Fault, ...] = (
     *map(_kill, ("triggerer", "scheduler", "worker", "api-server", "dag-processor", "mock")),
-    Fault(name="kill-airflow", inject=_kill_all, heal=_heal_processes),
+    Fault(name="kill-airflow", inject=_kill_all, heal=World.restart),
     *(_aws(service, mode) for service in ("sqs", "dynamodb", "s3") for mode in ("refuse", "hang")),
     *(_aws(service, "throttle", 0.8) for service in ("sqs", "dynamodb", "s3")),
     *(_aws(service, "forget", 0.5) for service in ("sqs", "dynamodb", "s3")),
     Fault(
         name="restart-postgresql",
         inject=_restart_postgresql,
-        heal=_heal_processes,
+        heal=World.restart,
         impossible=_no_postgresql,
     ),
     Fault(name="stop-triggerer", inject=_stop_triggerer, heal=_continue_triggerer),

@@ -49,22 +49,22 @@ class Round:
     result: Result
     _begun: float = field(default_factory=time.monotonic)
 
-    async def run(self, faults: Sequence[Fault]) -> None:
-        """Two thirds of the instances start before the first fault, one third while it lasts."""
+    async def run(self, faults: Sequence[Fault], *, overlapping: bool) -> None:
+        """Two thirds of the instances start before the first fault, one third while it begins."""
         result, refused = self.result, await self._refused()
         fleet = Fleet(world=self.world)
         late = result.instances // 3
         self._say(f"{result.instances} instances")
         fleet.start(result.instances - late)
         await self._until(fleet, 0.1 * len(fleet.instances), 60.0)
+        pause = self.world.hold / 2 if overlapping else 0.0
+        under_way: list[asyncio.Task[None]] = []
         for number, fault in enumerate(faults):
-            self._say(f"{fault.name} begins")
-            await asyncio.to_thread(fault.inject, self.world)
+            under_way.append(asyncio.create_task(self._inject(fault)))
             if number == 0:
                 fleet.start(late)
-            await asyncio.sleep(self.world.hold)
-            await asyncio.to_thread(fault.heal, self.world)
-            self._say(f"{fault.name} is over")
+            await (asyncio.sleep(pause) if overlapping else under_way[-1])
+        await asyncio.gather(*under_way)
         over = time.monotonic()
         if not await self._until(fleet, len(fleet.instances), self.patience):
             missing = [f"{fleet.instances[i]} {i}" for i in fleet.instances if i not in fleet.ended]
@@ -74,6 +74,13 @@ class Round:
         result.refused = await self._refused() - refused
         result.seconds = time.monotonic() - self._begun
         self._say("\n    ".join(["NOT GOOD", *result.problems[:20]]) if result.problems else "good")
+
+    async def _inject(self, fault: Fault) -> None:
+        self._say(f"{fault.name} begins")
+        await asyncio.to_thread(fault.inject, self.world)
+        await asyncio.sleep(self.world.hold)
+        await asyncio.to_thread(fault.heal, self.world)
+        self._say(f"{fault.name} is over")
 
     async def _until(self, fleet: Fleet, wanted: float, patience: float) -> bool:
         until, shown = time.monotonic() + patience, 0.0

@@ -17,7 +17,7 @@ from shutil import which
 from typing import Any
 
 from cch.stack.local import LocalStack
-from cch.stack.processes import Service
+from cch.stack.processes import Service, StackError
 from cch.testing.aws_faults import OBSERVER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,17 +89,23 @@ class World:
             time.sleep(0.1)
 
     def restart(self) -> None:
-        """Start whatever does not run, as whoever operates the stack would."""
-        self.stack.start(lambda _line: None)
+        """Start whatever does not run, as whoever operates the stack would: until all of it runs."""
+        while True:
+            try:
+                self.stack.start(lambda _line: None)
+                self.script_mock()  # a new one knows nothing
+            except (StackError, OSError) as error:  # another fault was faster
+                self.say(f"trying again to start everything: {error}")
+                time.sleep(1.0)
+            else:
+                return
 
     # --- AWS and the mock ---
 
-    def aws_fault(self, service: str, mode: str, share: float = 1.0) -> None:
-        fault = {"service": service, "mode": mode, "seconds": self.hold * 3, "share": share}
+    def aws_fault(self, service: str, mode: str, seconds: float, share: float = 1.0) -> None:
+        """Begin a fault of a service; one of 0 s ends it."""
+        fault = {"service": service, "mode": mode, "seconds": seconds, "share": share}
         _call("PUT", f"{self.stack.layout.aws_url}/cch/faults", fault)
-
-    def aws_heals(self) -> None:
-        _call("DELETE", f"{self.stack.layout.aws_url}/cch/faults")
 
     def aws_calls(self) -> dict[str, int]:
         found: dict[str, int] = _call("GET", f"{self.stack.layout.aws_url}/cch/calls")
