@@ -66,7 +66,7 @@ class Round:
             await (asyncio.sleep(pause) if overlapping else under_way[-1])
         await asyncio.gather(*under_way)
         over = time.monotonic()
-        if not await self._until(fleet, len(fleet.instances), self.patience):
+        if not await self._until(fleet, len(fleet.instances), self.patience, supervised=True):
             missing = [f"{fleet.instances[i]} {i}" for i in fleet.instances if i not in fleet.ended]
             result.problems.append(f"not ended within {self.patience:g} s: {', '.join(missing)}")
         result.recovered = time.monotonic() - over
@@ -82,9 +82,11 @@ class Round:
         await asyncio.to_thread(fault.heal, self.world)
         self._say(f"{fault.name} is over")
 
-    async def _until(self, fleet: Fleet, wanted: float, patience: float) -> bool:
+    async def _until(self, fleet: Fleet, wanted: float, patience: float, *, supervised: bool = False) -> bool:
         until, shown = time.monotonic() + patience, 0.0
         while time.monotonic() < until:
+            if supervised:
+                await asyncio.to_thread(self.world.supervise)
             ended = (await fleet.look(self.platform)).total()
             if ended >= wanted:
                 return True

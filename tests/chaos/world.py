@@ -100,6 +100,12 @@ class World:
             else:
                 return
 
+    def supervise(self) -> None:
+        """Start what has ended by itself since, as whoever operates processes does."""
+        if ended := set(self.stack.topology.services) - set(self.stack.running()):
+            self.say(f"ended by itself: {', '.join(sorted(ended))}")
+            self.restart()
+
     # --- AWS and the mock ---
 
     def aws_fault(self, service: str, mode: str, seconds: float, share: float = 1.0) -> None:
