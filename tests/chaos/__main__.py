@@ -7,10 +7,11 @@ import asyncio
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.airflow import Airflow
@@ -68,16 +69,32 @@ def _table(results: Sequence[Result]) -> Table:
     return table
 
 
-async def _work(world: World, rounds: Sequence[tuple[str, list[Fault]]], count: int, patience: float) -> list[Result]:
-    results = []
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    count: int
+    patience: float
+    seed: int
+    output: Path
+
+
+async def _work(world: World, rounds: Sequence[tuple[str, list[Fault]]], options: Options) -> list[Result]:
+    results: list[Result] = []
     async with open_platform() as platform:
         for name, faults in rounds:
-            result = Result(name=name, faults=[fault.name for fault in faults], instances=count)
+            result = Result(name=name, faults=[fault.name for fault in faults], instances=options.count)
             results.append(result)
-            await Round(world=world, platform=platform, patience=patience, result=result).run(
-                faults, overlapping=name == "mixed"
-            )
+            this = Round(world=world, platform=platform, patience=options.patience, result=result)
+            await this.run(faults, overlapping=name == "mixed")
+            _write(options, results)
     return results
+
+
+def _write(options: Options, results: Sequence[Result], lost: Sequence[str] = ()) -> None:
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    report = {"seed": options.seed, "leaked": list(lost), "rounds": [asdict(result) for result in results]}
+    options.output.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def main() -> int:
@@ -97,6 +114,10 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("build/chaos.json"))
     parser.add_argument("--keep", action="store_true", help="leave the stack running, to look at it")
     arguments = parser.parse_args()
+    options = Options(
+        count=arguments.count, patience=arguments.patience, seed=arguments.seed, output=arguments.output
+    )  # fmt: skip
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the stack is stopped then, too
     console = Console(width=max(Console().width, 120), soft_wrap=True)
     if "CCH_HOME" not in os.environ:
         os.environ["CCH_HOME"] = tempfile.mkdtemp(prefix="cch-chaos-")
@@ -119,7 +140,7 @@ def main() -> int:
         for workflow in WORKFLOWS:
             Airflow(stack).wait_for_dag(workflow)
         rounds = _rounds(arguments.faults.split(","), world)
-        results = asyncio.run(_work(world, rounds, arguments.count, arguments.patience))
+        results = asyncio.run(_work(world, rounds, options))
     finally:
         if not arguments.keep:
             stack.stop(keep=before)
@@ -127,9 +148,7 @@ def main() -> int:
     console.print(_table(results))
     for process in lost:
         console.print(f"left over after the stack has stopped: {process}")
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(result) for result in results]
-    arguments.output.write_text(json.dumps({"seed": arguments.seed, "leaked": lost, "rounds": rows}, indent=2) + "\n")
+    _write(options, results, lost)
     return int(bool(lost) or any(result.problems for result in results))
 
 
