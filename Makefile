@@ -13,7 +13,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -23,7 +23,7 @@ $(READY): pyproject.toml requirements/constraints.txt
 	@echo "setting up $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt uv
-	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c requirements/constraints.txt -e '.[stack,dev]'
+	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c requirements/constraints.txt -e '.[stack,dev,cluster]'
 	@touch $@
 
 demo: $(READY) dashboard  ## Run the main job end to end and show it (ONCE=1: stop when it has finished)
@@ -53,6 +53,12 @@ unit: $(READY)  ## Only the tests that need no Airflow processes
 
 e2e: $(READY)  ## Only the tests on a real Airflow
 	$(BIN)/python -m pytest tests/e2e
+
+stack-test: $(READY)  ## Many instances on PostgreSQL, Redis and Celery (CCH_STACK_INSTANCES=1000): a table, and build/cluster.json
+	$(BIN)/python -m pytest tests/stack
+
+chaos: $(READY)  ## Faults while instances run, on the same cluster (ARGS="--count 60 --seed 1 --faults …"): a table, and build/chaos.json
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(READY)  ## Measure speed and memory: a table, and build/bench.json
 	$(BIN)/python -m bench

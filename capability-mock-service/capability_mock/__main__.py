@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from capability_mock.control import Control, ControlServer
 from capability_mock.desk import Desk
+from capability_mock.effects import Effects
 from capability_mock.exchange import Exchange
 from capability_mock.loglines import set_up_logging
 from capability_mock.names import Names
@@ -51,12 +52,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--wait-seconds", type=_within(0, 20), default=1, metavar="S", help="long poll (default 1)")
     parser.add_argument(
-        "--visibility-seconds", type=_within(2, 43200), default=60, metavar="S",
+        "--visibility-seconds", type=_within(2, 43200), metavar="S",
+        default=os.environ.get("CCH_MOCK_VISIBILITY_SECONDS", "60"),
         help="how long a received request stays hidden; extended twice in that time (default 60)",
     )  # fmt: skip
     parser.add_argument(
         "--discover-seconds", type=_within(1, 3600), default=10, metavar="S",
         help="between two looks for new queues (default 10)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--effects", type=Path, metavar="FILE", default=os.environ.get("CCH_MOCK_EFFECTS"),
+        help="append a line for each new command id; a mock that was killed goes on with its file",
     )  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="log every call of the control API")
     return parser.parse_args(arguments)
@@ -89,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         visibility=chosen.visibility_seconds,
         discover=float(chosen.discover_seconds),
     )
-    desk = Desk(scripts=Scripts(scenario), record=record, names=names, clock=time.monotonic)
+    effects = Effects(chosen.effects) if chosen.effects else None
+    desk = Desk(scripts=Scripts(scenario), record=record, names=names, clock=time.monotonic, effects=effects)
     exchange = Exchange(
         desk=desk,
         queues=queues,

@@ -14,6 +14,7 @@ from capability_mock.messages import Request, RequestError, parse_request, reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from capability_mock.effects import Effects
     from capability_mock.names import Names
     from capability_mock.record import Record
     from capability_mock.scenario import Answer, Scenario
@@ -66,18 +67,22 @@ class Desk:
         names: Names,
         clock: Callable[[], float],
         wall: Callable[[], str] = wall_time,
+        effects: Effects | None = None,
     ) -> None:
         self._scripts = scripts
         self._record = record
         self._names = names
         self._clock = clock
         self._wall = wall
+        self._effects = effects
         self._given: Memory[str, _Given] = Memory(ANSWERS_KEPT)
         self._lock = threading.Lock()
 
     def decide(self, text: str) -> Decision:
         """Raises RequestError for a message that is no request."""
         request = parse_request(text)
+        if self._effects is not None:
+            self._effects.take(request)
         now, timestamp = self._clock(), self._wall()
         with self._lock:
             given = self._given.get(request.command_id)

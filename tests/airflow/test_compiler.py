@@ -86,3 +86,14 @@ def test_many_instances_may_wait_at_the_same_time() -> None:
 
     assert dag.max_active_runs >= 100_000
     assert dag.max_active_tasks >= 100_000
+
+
+def test_a_task_on_a_worker_outlasts_an_api_server_that_is_away_for_minutes() -> None:
+    """Until it is back every start of a task dies within seconds: the tries must not be used up by then."""
+    dag = compile_workflow(read(next(path for path in SAMPLES if path.stem == "import_vn_memphis_v1")))
+    (call,) = (task for task in dag.tasks if isinstance(task, CallOperator))
+
+    longest = call.max_retry_delay.total_seconds()
+    growth = (call.retry_delay.total_seconds() * call.retry_exponential_backoff**n for n in range(call.retries))
+
+    assert sum(min(pause, longest) for pause in growth) > 300

@@ -185,3 +185,16 @@ def test_an_airflow_that_was_not_tested_is_left_alone(monkeypatch: pytest.Monkey
 def test_it_can_be_switched_off() -> None:
     """Then nothing is changed."""
     assert not idle_runs.install(Settings(skip_idle_runs=False))
+
+
+def test_the_condition_can_be_sent_to_postgresql() -> None:
+    """What SQLite takes as text is a time and an interval there: every value binds as its type."""
+    from sqlalchemy import select
+    from sqlalchemy.dialects import postgresql
+
+    condition = idle_runs.may_have_changed(NOW, timedelta(minutes=10), "postgresql")
+    query = select(DagRun.id).where(condition)
+
+    text = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
+
+    assert "task_instance.updated_at + make_interval(secs=>2.0) >= dag_run.last_scheduling_decision" in text

@@ -8,16 +8,21 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cch.errors import SettingsError
 from cch.stack import demo as demo_module
+from cch.stack import postgresql
 from cch.stack.demo import Demo
-from cch.stack.layout import Layout
+from cch.stack.layout import Layout, choose_ports, environment, open_layout
 from cch.stack.local import SERVICES, LocalStack
-from cch.stack.processes import Processes, Service
+from cch.stack.processes import Processes, Service, StackError
+from cch.stack.services import service
+from cch.stack.topology import LOCAL, TOPOLOGIES, Topology
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -39,6 +44,7 @@ class FakeStack:
         self._running = list(before)
         self._on_stop = on_stop
         self.stopped: list[str] | None = None
+        self.topology = LOCAL
 
     def running(self) -> list[str]:
         return list(self._running)
@@ -206,3 +212,77 @@ def test_the_children_of_a_killed_service_are_stopped_too(tmp_path: Path) -> Non
     for group in (first, second):
         with pytest.raises(ProcessLookupError):
             os.killpg(group, 0)
+
+
+# --- topologies -----------------------------------------------------------------------------------------------
+
+
+def test_several_processes_of_a_kind_have_numbers() -> None:
+    """The usual stack keeps its names; a cluster's processes can be told apart, and each serves its logs on a port."""
+    cluster = TOPOLOGIES["cluster"]
+
+    assert LOCAL.services == ("aws", "mock", "api-server", "scheduler", "dag-processor", "triggerer")
+    assert cluster.services == (
+        "aws", "mock", "postgresql", "redis", "api-server", "scheduler-1", "scheduler-2", "dag-processor",
+        "triggerer-1", "triggerer-2", "worker-1", "worker-2",
+    )  # fmt: skip
+    ports = choose_ports(cluster)
+    assert set(cluster.ports) <= set(ports)
+    assert len(set(ports.values())) == len(ports)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"schedulers": 2},
+        {"executor": "CeleryExecutor", "workers": 1},
+        {"database": "postgresql", "workers": 1},
+        {"database": "postgresql", "executor": "CeleryExecutor"},
+        {"triggerers": 0},
+    ],
+)
+def test_a_topology_that_cannot_work_is_refused(parts: dict[str, Any]) -> None:
+    """Rather than a stack whose processes fail one after the other."""
+    with pytest.raises(SettingsError):
+        Topology(**parts)
+
+
+def test_a_stack_remembers_its_topology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cch down` and `cch env` find what `cch up` was told; a start from nothing goes by CCH_TOPOLOGY."""
+    monkeypatch.setenv("CCH_HOME", str(tmp_path))
+    monkeypatch.setenv("CCH_TOPOLOGY", "cluster")
+
+    chosen = open_layout(choose=True)
+    chosen.save()
+    monkeypatch.delenv("CCH_TOPOLOGY")
+
+    assert chosen.topology == TOPOLOGIES["cluster"]
+    assert open_layout() == chosen
+    assert open_layout(choose=True).topology == LOCAL
+
+
+def test_all_processes_of_a_cluster_share_one_database_and_one_broker(tmp_path: Path) -> None:
+    """Local: a file of SQLite and no broker. Passwords are made once, also for a stack that is older than they are."""
+    (tmp_path / "secrets.json").write_text('{"jwt": "j", "api": "a", "password": "p"}')
+    local = Layout(root=tmp_path, home=tmp_path, ports=choose_ports())
+    cluster = replace(local, topology=TOPOLOGIES["cluster"], ports=choose_ports(TOPOLOGIES["cluster"]))
+
+    there, here = environment(cluster), environment(local)
+
+    assert here["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"sqlite:///{tmp_path}/airflow/airflow.db"
+    assert "AIRFLOW__CELERY__BROKER_URL" not in here
+    assert f"127.0.0.1:{cluster.ports['postgresql']}/airflow" in there["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    assert f"127.0.0.1:{cluster.ports['redis']}/0" in there["AIRFLOW__CELERY__BROKER_URL"]
+    assert there == environment(cluster)
+    assert there["AIRFLOW__API_AUTH__JWT_SECRET"] == "j"
+
+
+def test_a_missing_server_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has no PostgreSQL or Redis reads what to install."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(postgresql, "_VERSIONS", tmp_path)
+    layout = Layout(root=tmp_path, home=tmp_path, ports=choose_ports(TOPOLOGIES["cluster"]))
+
+    for name, package in (("postgresql", "postgresql"), ("redis", "redis-server")):
+        with pytest.raises(StackError, match=f"apt-get install {package}"):
+            service(layout, name)

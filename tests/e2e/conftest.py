@@ -260,6 +260,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterato
     home = tmp_path_factory.mktemp("stack")
     settings = {
         "CCH_HOME": str(home), "CCH_PROJECT": str(ROOT), "CCH_LIFECYCLE_TOPIC": TOPIC, **figures.settings(),
+        "CCH_MOCK_EFFECTS": str(home / "effects.jsonl"), "CCH_MOCK_VISIBILITY_SECONDS": "10",  # tests/chaos needs them
     }  # fmt: skip
     os.environ.update(settings)
     local = LocalStack.open()

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mock_fakes import REPLIES, FakeClock, Workbench, request
 
+from capability_mock.effects import Effects, read_effects
 from capability_mock.exchange import SEND_ATTEMPTS
 from capability_mock.memory import Memory
+from capability_mock.messages import parse_request
 from capability_mock.queues import BATCH_SIZE, in_batches
 from capability_mock.record import Record
 from capability_mock.scenario import Answer, parse_scenario
@@ -19,6 +21,7 @@ from capability_mock.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Bench = Callable[..., Workbench]
 
@@ -426,3 +429,16 @@ def test_request_nested_too_deeply_is_no_request(bench: Bench) -> None:
 
     assert len(mock.queues.sent) + mock.record.counts()["invalid"] == 2
     assert "a#b" in str(mock.commands()[-1])
+
+
+def test_an_effect_happens_once_also_after_a_kill(tmp_path: Path) -> None:
+    """A mock that goes on with the file of a killed one counts no command id twice."""
+    path = tmp_path / "effects.jsonl"
+    first, again, other = (parse_request(json.dumps(request("a#b", command_id=name))) for name in ("c-1", "c-1", "c-2"))
+    killed = Effects(path)
+    assert [killed.take(first), killed.take(again)] == [True, False]
+
+    after = Effects(path)
+
+    assert [after.take(again), after.take(other)] == [False, True]
+    assert [effect["commandId"] for effect in read_effects(path)] == ["c-1", "c-2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import botocore.exceptions
@@ -12,13 +13,20 @@ from cch.definition.source import NotModified, SourceObject
 from cch.errors import CapabilityError, DefinitionNotFoundError
 from cch.settings import Settings
 
+#: Large payloads that one process reads and writes at the same time.
+_THREADS = 16
+
 
 class S3Blobs:
-    """:class:`~cch.ledger.store.BlobStore` in a bucket. Large payloads are rare: a thread each is enough."""
+    """:class:`~cch.ledger.store.BlobStore` in a bucket. Large payloads are rare: a thread each is enough.
+
+    The threads are its own: while S3 hangs, those of the event loop must go on serving everybody else.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._bucket = settings.names.eventdata_bucket
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cch-s3")
 
     def _client(self) -> Any:
         return client("s3", self._settings)
@@ -30,7 +38,7 @@ class S3Blobs:
                     Bucket=self._bucket, Key=name, Body=text.encode(), ContentType="application/json"
                 )
 
-        await asyncio.to_thread(put)
+        await asyncio.get_running_loop().run_in_executor(self._threads, put)
 
     async def read(self, name: str) -> str:
         def get() -> str:
@@ -38,7 +46,7 @@ class S3Blobs:
                 body: bytes = self._client().get_object(Bucket=self._bucket, Key=name)["Body"].read()
             return body.decode()
 
-        return await asyncio.to_thread(get)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, get)
 
 
 class S3Definitions:

@@ -9,18 +9,27 @@ from rich.console import Console
 from rich.table import Table
 
 from cch.stack.layout import USER, environment, open_layout
-from cch.stack.local import SERVICES, LocalStack
+from cch.stack.local import LocalStack
+from cch.stack.topology import TOPOLOGIES, topology_named
 
 _errors = Console(stderr=True)
 
 
-def up(only: str = typer.Option("", help="Comma-separated services instead of all, for example aws,mock.")) -> None:
+def up(
+    only: str = typer.Option("", help="Comma-separated services instead of all, for example aws,mock."),
+    topology: str = typer.Option(
+        "",
+        envvar="CCH_TOPOLOGY",
+        help=f"Of what it consists: {', '.join(TOPOLOGIES)}. Default: what runs, else local.",
+    ),
+) -> None:
     """Start the local stack: AWS's stand-in, the capability mock, Airflow."""
-    names = tuple(name.strip() for name in only.split(",") if name.strip()) or SERVICES
-    unknown = sorted(set(names) - set(SERVICES))
+    stack = LocalStack.open(topology_named(topology) if topology else None)
+    services = stack.topology.services
+    names = tuple(name.strip() for name in only.split(",") if name.strip()) or services
+    unknown = sorted(set(names) - set(services))
     if unknown:
-        raise typer.BadParameter(f"no service {', '.join(unknown)}; there are {', '.join(SERVICES)}")
-    stack = LocalStack.open()
+        raise typer.BadParameter(f"no service {', '.join(unknown)}; there are {', '.join(services)}")
     before = stack.running()
     try:
         stack.start(_errors.print, names, samples=True)
@@ -33,7 +42,7 @@ def up(only: str = typer.Option("", help="Comma-separated services instead of al
         table.add_row(name, str(pid or "-"), log)
     console = Console()
     console.print(table)
-    if set(names) == set(SERVICES):
+    if set(names) == set(services):
         console.print(f"Airflow: {stack.layout.ui_url}  user [b]{USER}[/b]  password [b]{stack.password}[/b]")
 
 
@@ -58,7 +67,7 @@ def env(
         local.migrate(layout.test_database)
     if "aws" not in local.running():
         _errors.print("[yellow]note:[/yellow] the local stack is not up: run `cch up` (or `cch up --only aws,mock`)")
-    variables = environment(layout, database=layout.database if stack else layout.test_database)
+    variables = environment(layout, database=None if stack else layout.test_database)
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
 

@@ -22,9 +22,15 @@ from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST
 
 #: Instances wait for weeks, and Airflow's limit of 16 active runs would hold back the 17th.
 _NO_LIMIT = 1_000_000
-#: A task on a worker survives this many deaths of its worker: it then continues from its journal. What fails is not
-#: retried by Airflow (AirflowFailException); its attempts are the interpreter's.
-_ON_WORKER: Mapping[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=5)}
+#: A task on a worker survives this many deaths of its worker: it then continues from its journal. While the API server
+#: is away every start of a task is such a death, one every few seconds: the pauses grow so that they outlast that.
+#: What fails is not retried by Airflow (AirflowFailException); its attempts are the interpreter's.
+_ON_WORKER: Mapping[str, Any] = {
+    "retries": 10,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=1),
+}
 _ANYTHING = ["string", "integer", "number", "boolean", "object", "array"]
 
 

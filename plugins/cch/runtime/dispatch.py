@@ -58,6 +58,14 @@ class Runs(Protocol):
     def state(self, dag_id: str, run_id: str) -> RunState: ...
 
 
+def _due(start: PendingStart, now: int) -> int:
+    """When to try a start (ms).
+
+    Its own time is believed only where it can be right: who received it may have a clock that is ahead.
+    """
+    return start.due if start.attempts and start.due <= now + _LONGEST_PAUSE else min(start.due, now)
+
+
 class Dispatcher:
     """One round of dispatching."""
 
@@ -73,9 +81,11 @@ class Dispatcher:
         while True:
             waiting = await self._platform.ledger.mailboxes.starts()
             for start in sorted(waiting, key=lambda s: (s.since, s.instance)):
-                if start.due <= self._platform.clock():
+                now = self._platform.clock()
+                if _due(start, now) <= now:
                     started += await self._start(start)
-            soon = [start.due for start in await self._platform.ledger.mailboxes.starts()]
+            now = self._platform.clock()
+            soon = [_due(start, now) for start in await self._platform.ledger.mailboxes.starts()]
             if not soon or min(soon) > until:
                 return started
             await asyncio.sleep(max(0.05, (min(soon) - self._platform.clock()) / 1000))

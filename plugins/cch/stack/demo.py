@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from cch.stack.layout import USER
-from cch.stack.local import SERVICES, LocalStack
+from cch.stack.local import LocalStack
 from cch.stack.processes import StackError
 
 WORKFLOW = "import_vn_memphis_v1"
@@ -55,7 +55,7 @@ class Demo:
 
     def _stay(self, before: Collection[str]) -> None:
         """Keep what this demo started until somebody has seen enough."""
-        if set(SERVICES) <= set(before):
+        if set(self._stack.topology.services) <= set(before):
             self._say("\nThe stack was up before and stays up: `make down` stops it.")
             return
         self._say("\nAirflow stays up for you to look around. Ctrl-C stops everything.")

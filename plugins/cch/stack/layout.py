@@ -9,11 +9,13 @@ import secrets
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from cch.errors import SettingsError
 from cch.settings import load_settings
+from cch.stack.topology import LOCAL, Topology, topology_named
 
 #: Usual ports; a free one is taken where something else listens.
 USUAL_PORTS: Mapping[str, int] = {
@@ -24,6 +26,7 @@ USUAL_PORTS: Mapping[str, int] = {
     "trigger_logs": 8794,
 }
 USER = "admin"
+_SECRETS = ("jwt", "api", "database", "redis", "password")
 
 
 def project_root() -> Path:
@@ -56,22 +59,25 @@ def _free_port(taken: set[int]) -> int:
             return port
 
 
-def choose_ports() -> dict[str, int]:
-    """A free port for each service, the usual one if possible."""
+def choose_ports(topology: Topology = LOCAL, *, usual: bool = True) -> dict[str, int]:
+    """A free port for each service; with ``usual``, the usual one if it has one and nothing else listens there."""
     chosen: dict[str, int] = {}
-    for name, usual in USUAL_PORTS.items():
+    for name, port in USUAL_PORTS.items():
         taken = set(chosen.values())
-        chosen[name] = usual if usual not in taken and _is_free(usual) else _free_port(taken)
+        chosen[name] = port if usual and port not in taken and _is_free(port) else _free_port(taken)
+    for name in topology.ports:
+        chosen[name] = _free_port(set(chosen.values()))
     return chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Folders and ports of one stack."""
+    """Folders, ports and parts of one stack."""
 
     root: Path
     home: Path
     ports: Mapping[str, int]
+    topology: Topology = LOCAL
 
     @property
     def airflow_home(self) -> Path:
@@ -83,7 +89,16 @@ class Layout:
 
     @property
     def database(self) -> Path:
+        """Airflow's database, if it is SQLite."""
         return self.airflow_home / "airflow.db"
+
+    @property
+    def database_url(self) -> str:
+        if self.topology.database == "sqlite":
+            return f"sqlite:///{self.database}"
+        return (
+            f"postgresql+psycopg2://airflow:{self.secrets()['database']}@127.0.0.1:{self.ports['postgresql']}/airflow"
+        )
 
     @property
     def test_database(self) -> Path:
@@ -105,33 +120,44 @@ class Layout:
     def save(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "ports.json").write_text(json.dumps(dict(self.ports)))
+        (self.home / "topology.json").write_text(json.dumps(asdict(self.topology)))
 
     def secrets(self) -> dict[str, str]:
         """Passwords and keys of this stack, made once."""
         path = self.home / "secrets.json"
-        if not path.exists():
+        stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        if missing := [name for name in _SECRETS if name not in stored]:
             self.home.mkdir(parents=True, exist_ok=True)
-            made = {name: secrets.token_urlsafe(32) for name in ("jwt", "api")}
-            path.write_text(json.dumps({**made, "password": secrets.token_urlsafe(9)}))
-            path.chmod(0o600)
-        stored: dict[str, str] = json.loads(path.read_text())
+            stored |= {name: secrets.token_urlsafe(9 if name == "password" else 32) for name in missing}
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(stored))
         return stored
 
 
-def open_layout(*, choose: bool = False) -> Layout:
+def open_layout(*, choose: bool = False, topology: Topology | None = None) -> Layout:
     """The layout of this checkout's stack, with the ports it has or, if it has none, the usual ones.
 
-    ``choose``: find free ports now, for a stack that is about to start from nothing.
+    ``choose``: find free ports now, for a stack that is about to start from nothing; ``topology`` says of what, by
+    default what ``CCH_TOPOLOGY`` names.
     """
     root = project_root()
     home = Path(os.environ.get("CCH_HOME") or root / "build" / "stack").resolve()
-    saved = home / "ports.json"
-    ports: Mapping[str, int] = USUAL_PORTS
     if choose:
-        ports = choose_ports()
-    elif saved.exists():
-        ports = {**USUAL_PORTS, **json.loads(saved.read_text())}
-    return Layout(root=root, home=home, ports=ports)
+        topology = topology or topology_named(os.environ.get("CCH_TOPOLOGY") or "local")
+        # Stacks with a home of their own may start at the same moment, and would meet on the usual ports.
+        ports = choose_ports(topology, usual="CCH_HOME" not in os.environ)
+        return Layout(root=root, home=home, ports=ports, topology=topology)
+    return Layout(
+        root=root,
+        home=home,
+        ports={**USUAL_PORTS, **_saved(home / "ports.json")},
+        topology=Topology(**_saved(home / "topology.json")),
+    )
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
 
 
 def aws_environment(layout: Layout) -> dict[str, str]:
@@ -144,8 +170,21 @@ def aws_environment(layout: Layout) -> dict[str, str]:
     }
 
 
+def _celery_environment(layout: Layout) -> dict[str, str]:
+    if layout.topology.executor != "CeleryExecutor":
+        return {}
+    return {
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://:{layout.secrets()['redis']}@127.0.0.1:{layout.ports['redis']}/0",
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{layout.database_url}",
+        "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
+    }
+
+
 def environment(layout: Layout, *, database: Path | None = None) -> dict[str, str]:
-    """The variables that every process of the stack gets, Airflow's included."""
+    """The variables that every process of the stack gets, Airflow's included.
+
+    ``database``: a file of SQLite instead of the stack's own database.
+    """
     keys, names = layout.secrets(), load_settings().names
     return {
         **aws_environment(layout),
@@ -162,13 +201,13 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         "AIRFLOW__CORE__DAGS_FOLDER": str(layout.root / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(layout.root / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": layout.topology.executor,
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{layout.ui_url}/execution/",
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.home / "passwords.json"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database or layout.database}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}" if database else layout.database_url,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(layout.ports["airflow"]),
         "AIRFLOW__API__BASE_URL": layout.ui_url,
@@ -183,4 +222,5 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__TRIGGERER__CAPACITY": "10000",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        **_celery_environment(layout),
     }

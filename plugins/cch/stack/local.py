@@ -15,11 +15,15 @@ import urllib.request
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from cch.stack import postgresql, redis
 from cch.stack.layout import USER, Layout, environment, open_layout
 from cch.stack.processes import Processes, Service, StackError
+from cch.stack.services import service
+from cch.stack.topology import LOCAL, Topology
 
-AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
-SERVICES = ("aws", "mock", *AIRFLOW_SERVICES)
+#: The services of the usual topology.
+AIRFLOW_SERVICES = LOCAL.airflow
+SERVICES = LOCAL.services
 #: Airflow's imports alone take 5 to 10 s for each process; slow machines need more.
 _PATIENCE = 180.0
 
@@ -28,16 +32,6 @@ Say = Callable[[str], None]
 
 def processes(layout: Layout) -> Processes:
     return Processes(layout.home / "processes", layout.logs)
-
-
-def _services(layout: Layout) -> dict[str, Service]:
-    python = sys.executable
-    airflow = str(Path(python).with_name("airflow"))
-    functions = layout.root / "lambda-functions"
-    aws = [python, "-m", "cch.testing.aws_server", "--port", str(layout.ports["aws"]), "--functions", str(functions)]
-    mock = [python, "-m", "capability_mock", "--control-port", str(layout.ports["mock"])]
-    commands = {"aws": aws, "mock": mock, **{name: [airflow, name] for name in AIRFLOW_SERVICES}}
-    return {name: Service(name=name, command=command) for name, command in commands.items()}
 
 
 def _answers(url: str, *, errors_too: bool = False) -> bool:
@@ -68,22 +62,32 @@ class LocalStack:
         self._announced: set[str] = set()
 
     @classmethod
-    def open(cls) -> LocalStack:
-        """The stack that runs, or one about to start, with free ports."""
+    def open(cls, topology: Topology | None = None) -> LocalStack:
+        """The stack that runs, or one about to start, with free ports.
+
+        :raises StackError: what runs has another topology than the one that is wanted.
+        """
         stack = cls(open_layout())
-        if stack.running():
-            return stack
-        return cls(open_layout(choose=True))
+        if not stack.running():
+            return cls(open_layout(choose=True, topology=topology))
+        if topology not in (None, stack.layout.topology):
+            raise StackError("the stack runs with another topology: stop it first (`cch down`)")
+        return stack
+
+    @property
+    def topology(self) -> Topology:
+        return self.layout.topology
 
     def running(self) -> list[str]:
-        return [name for name in SERVICES if self.processes.pid(name) is not None]
+        return [name for name in self.topology.services if self.processes.pid(name) is not None]
 
     def environment(self) -> dict[str, str]:
         return environment(self.layout)
 
-    def start(self, say: Say, names: Sequence[str] = SERVICES, *, samples: bool = False) -> None:
+    def start(self, say: Say, names: Sequence[str] = (), *, samples: bool = False) -> None:
         """Start what does not run, and return when all of it is ready; one start of a stack at a time.
 
+        ``names``: only these services; the servers that they stand on are started with them.
         ``samples``: publish the sample definitions if AWS's stand-in is empty, because it has just been started.
 
         :raises StackError: something cannot start.
@@ -91,6 +95,7 @@ class LocalStack:
         with self._alone(say):
             if self.running():
                 self.layout = open_layout()  # somebody else's start was faster than this one: its ports count
+            names = names or self.topology.services
             self.layout.save()
             for name in names:
                 if name not in self.running():
@@ -102,8 +107,8 @@ class LocalStack:
                 self._publish_samples(say)
             if "mock" in names:
                 self._start("mock", say)
-            if set(names) & set(AIRFLOW_SERVICES):
-                self._start_airflow(say)
+            if set(names) - {"aws", "mock"}:
+                self._start_airflow(say, [name for name in self.topology.airflow if name in names])
             if "mock" in names:
                 self._wait_for("mock", lambda: _answers(f"{self.layout.mock_url}/health"))
 
@@ -120,23 +125,23 @@ class LocalStack:
             yield
 
     def _check_port(self, name: str) -> None:
-        port = {"aws": "aws", "mock": "mock", "api-server": "airflow"}.get(name)
+        port = {"api-server": "airflow"}.get(name, name)
+        port = port if port in ("aws", "mock", "airflow") else ""
         if port and _answers(f"http://127.0.0.1:{self.layout.ports[port]}/", errors_too=True):
             raise StackError(
                 f"port {self.layout.ports[port]}, which {name} of this stack uses, is taken by another program:"
                 " stop it, or stop the rest of the stack (`cch down`) so that a free port can be chosen"
             )
 
+    def _service(self, name: str) -> Service:
+        return service(self.layout, name)
+
     def _start(self, name: str, say: Say) -> bool:
-        environment = {**self.environment(), **({"PYTHONPATH": self._mock_path()} if name == "mock" else {})}
-        started = self.processes.start(_services(self.layout)[name], environment, self.layout.root)
+        started = self.processes.start(self._service(name), self.environment(), self.layout.root)
         if started or name not in self._announced:
             say(f"{name}: {'started' if started else 'running already'}")
         self._announced.add(name)
         return started
-
-    def _mock_path(self) -> str:
-        return str(self.layout.root / "capability-mock-service")
 
     def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
         _wait(ready, lambda: self.processes.check(name), f"{name} (log: {self.processes.log(name)})")
@@ -163,15 +168,27 @@ class LocalStack:
         if answer.returncode:
             raise StackError(f"{what}: {(answer.stderr or answer.stdout).strip()[-2000:]}")
 
-    def _start_airflow(self, say: Say) -> None:
+    def _start_airflow(self, say: Say, names: Sequence[str]) -> None:
+        self._start_servers(say)
         self._prepare_database(say)
-        for name in AIRFLOW_SERVICES:
+        for name in names:
             self._start(name, say)
-        for name in AIRFLOW_SERVICES:
+        for name in names:
             self.processes.check(name)
+        if "api-server" not in names:
+            return
         if not _answers(f"{self.layout.ui_url}/api/v2/monitor/health"):
             say("waiting for Airflow to answer")
         self._wait_for("api-server", lambda: _answers(f"{self.layout.ui_url}/api/v2/monitor/health"))
+
+    def _start_servers(self, say: Say) -> None:
+        if "postgresql" in self.topology.servers:
+            postgresql.prepare(self.layout)
+            self._start("postgresql", say)
+            self._wait_for("postgresql", lambda: postgresql.answers(self.layout))
+        if "redis" in self.topology.servers:
+            self._start("redis", say)
+            self._wait_for("redis", lambda: redis.answers(self.layout))
 
     def _prepare_database(self, say: Say) -> None:
         layout = self.layout
@@ -179,6 +196,16 @@ class LocalStack:
         passwords = layout.home / "passwords.json"
         passwords.write_text(json.dumps({USER: self.password}))
         passwords.chmod(0o600)
+        if self.topology.database == "sqlite":
+            self._prepare_file(say)
+        elif not (made := layout.home / "postgresql" / "migrated").exists():
+            say("database: creating")
+            postgresql.create_database(layout)
+            self.migrate()
+            made.touch()
+
+    def _prepare_file(self, say: Say) -> None:
+        layout = self.layout
         if not layout.database.exists():
             say("database: creating")
             fresh = layout.airflow_home / "new.db"
@@ -187,8 +214,8 @@ class LocalStack:
             shutil.copyfile(fresh, layout.test_database)
             fresh.rename(layout.database)
 
-    def migrate(self, database: Path) -> None:
-        """Create the tables of an Airflow database."""
+    def migrate(self, database: Path | None = None) -> None:
+        """Create the tables of an Airflow database: of a file of SQLite, or of the stack's own."""
         variables = {**os.environ, **environment(self.layout, database=database)}
         airflow = str(Path(sys.executable).with_name("airflow"))
         answer = subprocess.run([airflow, "db", "migrate"], env=variables, capture_output=True, text=True, check=False)  # noqa: S603
@@ -201,11 +228,11 @@ class LocalStack:
 
     def stop(self, keep: Collection[str] = ()) -> list[str]:
         """Stop everything but ``keep``; Airflow first, so that nothing looks for AWS while it goes."""
-        groups = (AIRFLOW_SERVICES, ("mock", "aws"))
+        groups = (self.topology.airflow, self.topology.servers, ("mock", "aws"))
         stopped = (self.processes.stop([name for name in group if name not in keep]) for group in groups)
         return [name for names in stopped for name in names]
 
     def health(self) -> Iterator[tuple[str, int | None, str]]:
         """(service, process id or None, log) of each service."""
-        for name in SERVICES:
+        for name in self.topology.services:
             yield name, self.processes.pid(name), str(self.processes.log(name))

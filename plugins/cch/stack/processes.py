@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cch.errors import CchError
@@ -39,10 +39,16 @@ def _started_at(pid: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One process: its name and command."""
+    """One process: its name and command, what its environment has beside what all have, and how it ends.
+
+    ``user``: the account it runs as; "": ours.
+    """
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    stop_signal: str = "SIGTERM"
 
 
 class Processes:
@@ -58,13 +64,13 @@ class Processes:
     def log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def _known(self, name: str) -> tuple[int, str] | None:
-        """Process id and start time of the service as it was last started."""
+    def _known(self, name: str) -> tuple[int, str, str] | None:
+        """Process id, start time and stop signal of the service as it was last started."""
         try:
             known = json.loads(self._file(name).read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return int(known["pid"]), str(known["started"])
+        return int(known["pid"]), str(known["started"]), str(known.get("stop", "SIGTERM"))
 
     def pid(self, name: str) -> int | None:
         """The id of the running service, or None."""
@@ -93,15 +99,18 @@ class Processes:
         with self.log(service.name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603
                 list(service.command),
-                env={**os.environ, **environment},
+                env={**os.environ, **environment, **service.environment},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                user=service.user or None,
+                group=service.user or None,
+                extra_groups=[] if service.user else None,
             )
         _children[process.pid] = process
-        state = {"pid": process.pid, "started": _started_at(process.pid)}
+        state = {"pid": process.pid, "started": _started_at(process.pid), "stop": service.stop_signal}
         self._file(service.name).write_text(json.dumps(state))
         return True
 
@@ -121,8 +130,9 @@ class Processes:
     def stop(self, names: Sequence[str]) -> list[str]:
         """Stop services together, and what is left of those that were killed; those that ran."""
         running = {name: group for name in names if (group := self._group(name)) is not None}
-        for group in running.values():
-            _signal_group(group, signal.SIGTERM)
+        for name, group in running.items():
+            known = self._known(name)
+            _signal_group(group, signal.Signals[known[2] if known else "SIGTERM"])
         until = time.monotonic() + _GRACE
         while time.monotonic() < until and any(map(_group_lives, running.values())):
             _reap()

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cch.testing.aws_faults import Faults
 from cch.testing.lambda_functions import LambdaFunctions, WsgiApp
 from cch.testing.quick_queries import QuickQueries
 
@@ -57,7 +58,7 @@ def create_app(functions: Path) -> WsgiApp:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
 
     moto = OneDynamoAtATime(QuickQueries(DomainDispatcherApplication(create_backend_app)))
-    return CallCounter(LambdaFunctions(moto, functions))
+    return CallCounter(Faults(LambdaFunctions(moto, functions)))
 
 
 def main() -> None:

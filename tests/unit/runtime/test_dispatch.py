@@ -121,6 +121,24 @@ async def test_pauses_grow_to_a_minute(desk: Desk) -> None:
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
+async def test_a_start_that_a_wrong_clock_received_begins_at_once(desk: Desk) -> None:
+    """A triggerer whose clock is five minutes ahead must not hold it back for five minutes."""
+    await desk.pending()
+    desk.workshop.clock.advance(-300)
+
+    assert await desk.dispatcher.drain() == 1
+
+
+async def test_a_pause_that_a_wrong_clock_noted_is_not_believed(desk: Desk) -> None:
+    """No pause is longer than a minute; one that seems so is over."""
+    await desk.pending()
+    desk.runs.refusals = [RunRefused(status=404, reason="not yet")]
+    await desk.dispatcher.drain()
+    desk.workshop.clock.advance(-300)
+
+    assert await desk.dispatcher.drain() == 1
+
+
 async def test_a_start_is_given_up_after_a_day(desk: Desk) -> None:
     """The instance then has failed, with the last reason."""
     await desk.pending()
