@@ -19,6 +19,7 @@ from bench.language import measure_language
 from bench.parsing import measure_parsing
 from bench.regions import measure_regions
 from bench.router import measure_router
+from bench.waiting import measure_waiting
 from bench.workflow import measure_workflow
 
 MEASUREMENTS: dict[str, Callable[[], Figures]] = {
@@ -28,6 +29,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "regions": measure_regions,
     "api": measure_api,
     "workflow": measure_workflow,
+    "waiting": measure_waiting,
 }
 
 

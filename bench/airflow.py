@@ -18,13 +18,14 @@ import boto3
 
 from cch.stack.layout import USER, aws_environment
 from cch.stack.local import LocalStack
+from cch.stack.topology import LOCAL, Topology
 
 ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE = 900.0
 
 
 @contextmanager
-def bench_stack(prepare: Callable[[], None]) -> Iterator[tuple[LocalStack, Airflow]]:
+def bench_stack(prepare: Callable[[], None], topology: Topology = LOCAL) -> Iterator[tuple[LocalStack, Airflow]]:
     """A stack of its own with the DAGs of the comparison; ``prepare`` publishes before Airflow starts."""
     bundles = [
         {
@@ -38,7 +39,7 @@ def bench_stack(prepare: Callable[[], None]) -> Iterator[tuple[LocalStack, Airfl
     with tempfile.TemporaryDirectory() as home:
         os.environ["CCH_HOME"] = home
         os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(bundles)
-        stack = LocalStack.open()
+        stack = LocalStack.open(topology)
         try:
             stack.start(lambda _line: None, ("aws", "mock"))
             os.environ.update(aws_environment(stack.layout))
