@@ -89,12 +89,18 @@ class World:
             time.sleep(0.1)
 
     def restart(self) -> None:
-        """Start whatever does not run, as whoever operates the stack would: until all of it runs."""
+        """Start whatever does not run, as whoever operates the stack would: until all of it runs, for five minutes.
+
+        :raises StackError, OSError: it does not start.
+        """
+        until = time.monotonic() + 300.0
         while True:
             try:
                 self.stack.start(lambda _line: None)
                 self.script_mock()  # a new one knows nothing
             except (StackError, OSError) as error:  # another fault was faster
+                if time.monotonic() > until:
+                    raise
                 self.say(f"trying again to start everything: {error}")
                 time.sleep(1.0)
             else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.e2e.conftest import Stack
 
 #: One after the other, while the same instances run.
-FAULTS = "kill-triggerer+sqs-forget+dynamodb-throttle+kill-mock+definition-broken"
+FAULTS = "kill-triggerer+sqs-forget+dynamodb-throttle+kill-mock"
 
 
 def test_instances_survive_faults(stack: Stack, tmp_path: Path) -> None:
