@@ -19,6 +19,7 @@ from bench.language import measure_language
 from bench.parsing import measure_parsing
 from bench.regions import measure_regions
 from bench.router import measure_router
+from bench.waiters import measure_waiters
 from bench.waiting import measure_waiting
 from bench.workflow import measure_workflow
 
@@ -29,6 +30,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "regions": measure_regions,
     "api": measure_api,
     "workflow": measure_workflow,
+    "waiters": measure_waiters,
     "waiting": measure_waiting,
 }
 

@@ -126,6 +126,16 @@ def test_failed_workflows_are_counted_by_what_the_program_logs(managed: Template
     managed.has_resource_properties("AWS::CloudWatch::Alarm", {"AlarmName": "cch-prod-local-failed-workflows"})
 
 
+def test_the_sample_s_tasks_have_three_runtimes(template: Template) -> None:
+    """Node.js, Python and a container image; Airflow may call each of them, by the name that the program uses."""
+    functions = named(template, "AWS::Lambda::Function", "FunctionName")
+    tasks = {name.removeprefix(PREFIX): each for name, each in functions.items() if "orchestra" in name}
+
+    assert {name: each.get("Runtime", each.get("PackageType")) for name, each in tasks.items()} == {
+        "orchestra-b1": "nodejs22.x", "orchestra-b3": "python3.12", "orchestra-c": "Image",
+    }  # fmt: skip
+
+
 def test_the_policy_allows_the_program_s_own_calls_only(template: Template) -> None:
     """No action with a wildcard, no resource outside this environment, nothing that deletes a resource."""
     (policy,) = properties(template, "AWS::IAM::ManagedPolicy")
@@ -138,6 +148,7 @@ def test_the_policy_allows_the_program_s_own_calls_only(template: Template) -> N
         "sqs": "ReceiveMessage DeleteMessage SendMessage GetQueueUrl GetQueueAttributes",
         "s3": "ListBucket GetObject PutObject",
         "lambda": "InvokeFunction",
+        "sns": "Publish",
     }
     assert allowed == {f"{service}:{action}" for service, actions in expected.items() for action in actions.split()}
     resources = [resource for each in statements for resource in _many(each["Resource"])]
