@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ def _synthesised(name: str, **choices: str) -> Path:
 
     from app import build
 
+    shutil.rmtree(BUILT / name, ignore_errors=True)  # an earlier run may have left packages of other sources
     context = json.loads((INFRA / "cdk.json").read_text())["context"] | choices
     app = cdk.App(context=context, outdir=str(BUILT / name))
     build(app)
