@@ -13,7 +13,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: plots wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -62,6 +62,10 @@ chaos: $(READY)  ## Faults while instances run, on the same cluster (ARGS="--cou
 
 bench: $(READY)  ## Measure speed and memory: a table, and build/bench.json
 	$(BIN)/python -m bench
+
+plots: $(READY)  ## Draw what bench/measured has for the README (a run's figures are copied there by hand)
+	@$(BIN)/uv run --quiet --system-certs --no-project --isolated --python $(BIN)/python \
+		--with-requirements requirements/plots.txt python -m bench.plots
 
 $(UI_READY): ui/package.json
 	@command -v npm >/dev/null || { echo "Node.js 18 or newer and npm are needed: on Debian apt-get install nodejs npm"; exit 1; }
