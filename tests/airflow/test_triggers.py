@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +15,9 @@ from cch.runtime.execution import RegionEnd
 from cch.triggers.doorbell import CommandDoorbell
 from cch.triggers.ending import end_task
 from cch.triggers.region import RegionTrigger
+
+#: As Airflow's database held them when instances waited: never to be changed, only added to.
+RECORDED = json.loads((Path(__file__).parents[1] / "data" / "triggers.json").read_text())
 
 
 def trigger(**more: object) -> RegionTrigger:
@@ -27,6 +33,17 @@ def test_a_trigger_survives_serialisation() -> None:
 
         assert path == "cch.triggers.region.RegionTrigger"
         assert again.serialize() == original.serialize()
+
+
+@pytest.mark.parametrize("number", range(len(RECORDED)))
+def test_triggers_of_earlier_releases_are_understood(number: int) -> None:
+    """Airflow's database keeps them as long as their tasks wait: they go on with today's code."""
+    classpath, kwargs = RECORDED[number]["classpath"], RECORDED[number]["kwargs"]
+    module, _, name = classpath.rpartition(".")
+
+    trigger = getattr(importlib.import_module(module), name)(**kwargs)
+
+    assert trigger.serialize() == (classpath, kwargs)
 
 
 def test_the_run_is_taken_from_the_context_and_the_rest_let_go() -> None:
