@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ Check = Callable[[str, str], tuple[Definition | None, tuple[Problem, ...]]]
 
 #: Verdicts of other versions do not count: their checks were others.
 _GOOD = f"good-{__version__}"
+#: Names that files of definitions may have, in bytes well below what file systems and S3 take.
+_NAME = re.compile(r"[^\x00-\x1f/\\]{1,60}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,8 @@ class Catalogue:
         :raises DefinitionError: the only version there is cannot be used.
         :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
         """
+        if not _NAME.fullmatch(workflow_id):  # never asked of a source: it comes from messages, and becomes a path
+            raise DefinitionNotFoundError(f"there is no definition of {workflow_id[:60]!r}: no workflow is called so")
         files = [f"{workflow_id}.yaml", f"{workflow_id}.yml"]
         if indexed := _read(self._cache / "index" / _safe(workflow_id)):
             files.insert(0, indexed)

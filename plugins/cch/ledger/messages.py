@@ -33,6 +33,8 @@ class Held:
     pointer: str
 
 
+#: Longest id, in bytes, that stands in a key as it is: sort keys hold 1,024, and a source has up to 800.
+_LONGEST_ID = 200
 #: Attribute with the wait that took an event whatever its keys.
 _ANY = "consumed_by"
 
@@ -40,6 +42,12 @@ _ANY = "consumed_by"
 def _consumer(event_key: str) -> str:
     """Attribute with the wait that took an event for this key."""
     return f"consumed_{sha256(event_key)[:12]}" if event_key else _ANY
+
+
+def _event_key(record: MessageRecord) -> str:
+    """Sort key for the sender's id of an event; an id that is too long for a key is named by its hash."""
+    fits = len(record.command_id.encode()) <= _LONGEST_ID
+    return f"EID#{record.source}#{record.command_id if fits else sha256(record.command_id)}"
 
 
 def message_key(queue: str, message_id: str) -> str:
@@ -116,7 +124,7 @@ class Messages:
 
     async def first_of(self, record: MessageRecord) -> str:
         """Key of the first message that brought this event: the sender's id tells a repeated one."""
-        key = (box_of(record.instance, record.branch), f"EID#{record.source}#{record.command_id}")
+        key = (box_of(record.instance, record.branch), _event_key(record))
         try:
             await self._store.put({"PK": key[0], "SK": key[1], "message": record.key}, NEW)
         except ConditionFailedError as failed:

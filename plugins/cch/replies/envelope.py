@@ -82,7 +82,7 @@ def parse_json(body: str) -> Any:
     if not _depth_fits(value):
         raise MalformedMessageError(f"the body is nested more than {MAX_DEPTH} levels deep")
     try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")  # 1e999 reads as infinity
     except (UnicodeEncodeError, ValueError) as error:
         raise MalformedMessageError(f"the body holds text or a number that cannot be stored: {error}") from None
     return value

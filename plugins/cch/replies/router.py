@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,8 +34,16 @@ log = logging.getLogger(__name__)
 _COUNTERS_EVERY = 30.0
 #: Seconds between two re-reads of all waiters: finds what a lost wake left behind.
 _SWEEP_EVERY = 600.0
-#: Bodies forwarded to the queue of rejected messages are cut there: SQS counts attributes into the same limit.
-_FORWARD_CHARACTERS = 200_000
+#: Bodies forwarded to the queue of rejected messages are cut there (bytes): SQS counts attributes into the same limit.
+_FORWARD_BYTES = 200_000
+#: Longest reason that is stored (characters): it may quote what the sender wrote.
+_LONGEST_REASON = 600
+#: What SQS takes in no message: all that XML does not allow.
+_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Router:
@@ -162,19 +171,20 @@ class Router:
     async def _refuse(self, message: Received, record: MessageRecord) -> Settled:
         """Forward to the queue of rejected messages with the reason, then store; at least once, never not."""
         queue = await self._queues.find(self._names.rejected_queue(message.queue))
+        body = message.body.encode("utf-8", "replace").decode("utf-8")
+        record = replace(record, body=body, reason=_legal(record.reason)[:_LONGEST_REASON])
         log.warning(
             "message refused", extra={"cch_message": message.key, "cch_fate": record.fate, "cch_reason": record.reason}
         )
         if queue is not None:
-            safe = message.body[:_FORWARD_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
+            safe = _legal(body).encode()[:_FORWARD_BYTES].decode("utf-8", "ignore")
             attributes = {
                 "reason": record.reason[:250] or record.fate,
                 "fate": record.fate,
                 "originalMessageId": message.message_id,
             }
             await queue.send(safe or " ", attributes)
-        body = message.body.encode("utf-8", "replace").decode("utf-8")
-        stored = await self._ledger.messages.settle(replace(record, body=body))
+        stored = await self._ledger.messages.settle(record)
         return Settled(stored=stored, fate=record.fate)
 
     async def _wake(self, wakes: dict[str, set[str]]) -> None:

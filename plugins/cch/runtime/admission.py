@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from cch.errors import DefinitionError, DefinitionNotFoundError, RejectedMessage
 
 #: Whole numbers beyond 64 bits cannot pass Airflow's own channels (msgpack).
 _BIGGEST = 2**63 - 1
+#: Most problems of one kind that are told: a message may hold thousands.
+_MOST = 20
 
 
 def _large_numbers(value: Any, path: str) -> Iterator[str]:
@@ -33,9 +36,10 @@ def context_problems(definition: Definition, context: Mapping[str, Any]) -> list
     problems = [f"required key {key!r} is missing" for key in missing]
     for key, schema in definition.required.items():
         if key not in missing and schema is not True:
-            errors = jsonschema.Draft202012Validator(schema).iter_errors(context[key])
+            errors = itertools.islice(jsonschema.Draft202012Validator(schema).iter_errors(context[key]), _MOST)
             problems.extend(f"{key!r}: {error.message[:200]}" for error in errors)
-    problems.extend(f"{path[1:]} is a number beyond 64 bits" for path in _large_numbers(dict(context), ""))
+    large = itertools.islice(_large_numbers(dict(context), ""), _MOST)
+    problems.extend(f"{path[1:][:200]} is a number beyond 64 bits" for path in large)
     return problems
 
 

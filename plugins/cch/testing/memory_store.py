@@ -19,6 +19,20 @@ INDEXES: Mapping[str, tuple[str, str]] = {
 }
 
 
+#: Longest values of the attributes that keys are made of, in bytes (DynamoDB quotas).
+_LONGEST = (2048, 1024)
+_KEYS = (("PK", "SK"), *INDEXES.values())
+
+
+def _refuse_keys(item: Item) -> None:
+    """:raises ValueError: DynamoDB would refuse the item, because a key is empty or too long."""
+    for names in _KEYS:
+        for name, most in zip(names, _LONGEST, strict=True):
+            value = item.get(name, 0)
+            if isinstance(value, str) and not 0 < len(value.encode()) <= most:
+                raise ValueError(f"key {name} must have 1 to {most} bytes, but is {value[:60]!r}")
+
+
 class MemoryStore:
     """Items in a dictionary. Safe within one event loop: no operation awaits between reading and writing."""
 
@@ -47,6 +61,7 @@ class MemoryStore:
     async def put(self, item: Item, when: When | None = None) -> None:
         self.calls += 1
         key = (item["PK"], item["SK"])
+        _refuse_keys(item)
         self._check(key, when)
         self._partitions.setdefault(key[0], {})[key[1]] = dict(item)
 
@@ -59,6 +74,7 @@ class MemoryStore:
             new.pop(name, None)
         for name, member in change.add.items():
             new[name] = frozenset(new.get(name, frozenset())) | {member}
+        _refuse_keys(new)
         self._partitions.setdefault(key[0], {})[key[1]] = new
         return dict(new)
 

@@ -1,0 +1,281 @@
+"""Thousands of generated messages, most of them wrong: each has one fate, and none harms anything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from workshop import INSTANCE, NOW, Workshop
+
+from cch.ledger.audit import audit
+from cch.ledger.records import FINAL, Instance, RequestRecord
+from cch.ledger.waits import WaitRecord
+from cch.replies.queue import MAX_BODY
+from cch.testing.memory_queue import MemoryQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cch.graph.plan import Plan
+
+#: Messages of one test run; ``CCH_HOSTILE_MESSAGES`` asks for more.
+MESSAGES = int(os.environ.get("CCH_HOSTILE_MESSAGES", "1000"))
+#: Messages of one example: enough for some of them to meet.
+_TOGETHER = 20
+
+WORKFLOW = """\
+workflow_id: w
+workflow_name: W
+entry_point: Ask
+initial_context: [a]
+nodes:
+  Ask: {type: async_request, capability_id: import#x, on_response: Approve, on_failure: Approve}
+  Approve: {type: event_wait, on_event: End}
+  End: {type: end}
+"""
+OTHER = "22222222-2222-4222-8222-222222222222"
+ENDED = "33333333-3333-4333-8333-333333333333"
+#: What SQS takes in bodies and attributes: XML's characters.
+_LEGAL = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+
+# --- messages ------------------------------------------------------------------------------------------------
+
+texts = st.one_of(
+    st.text(st.characters(codec=None), max_size=8),
+    st.sampled_from(["", " ", "\x00", "..", "../../etc/passwd", "a#b", "#", "-", "\ufffe", "\ud800", "𝕏" * 200, "é" * 2000]),
+    st.integers(100, 3000).map("x".__mul__),
+)
+numbers = st.one_of(
+    st.integers(), st.floats(), st.sampled_from([2**63, -(2**64), 10**300, 10**4000, 1e308, float("nan"), float("inf")])
+)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+instances = st.sampled_from([INSTANCE, INSTANCE, OTHER, ENDED, "nobody", "fresh-1", "fresh-2"]) | texts
+commands = st.sampled_from(["OPEN", "CLOSED", "THEIRS", "nothing"]) | texts
+sources = st.sampled_from(["import#x", "Capability:import#x", "Capability:a#x", "Capability:"]) | texts
+uris = st.sampled_from(["w", "s3://b/w.yaml", "s3://b/other.yaml", "w.yaml/..", "bad"]) | texts
+
+
+def _mostly(right: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """What fits, and now and then anything."""
+    return st.one_of(right, right, right, values)
+
+
+def _payload(kind: str) -> st.SearchStrategy[Any]:
+    free = st.dictionaries(st.sampled_from(["a", "status", "_internalError", "workflow_id"]) | texts, values, max_size=3)
+    return free.map(lambda extra: {"a": 1, **extra}) if kind == "START_WORKFLOW" else free
+
+
+@st.composite
+def envelopes(draw: st.DrawFn) -> dict[str, Any]:
+    """A command whose fields are right, or nearly, or not at all."""
+    kind = draw(st.sampled_from(["ASYNC_RESP", "EVENT_WAIT_RESP", "START_WORKFLOW", "EVENT"]))
+    command = {
+        "type": draw(st.one_of(st.just(kind), st.just(kind), st.just(kind), st.just(kind), values)),
+        "id": draw(_mostly(st.sampled_from(["r1", "r2"]) | texts)),
+        "source": draw(_mostly(sources)),
+        "timestamp": draw(st.one_of(st.just("2026-01-31T10:00:00Z"), st.just("2026-01-31"), values)),
+        "payload": draw(_mostly(_payload(kind))),
+        **draw(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "status": st.sampled_from(["SUCCESS", "ERROR", "", None, "ok"]) | values,
+                    "inReplyTo": commands | values,
+                    "in_reply_to": commands,
+                    "routingHint": st.fixed_dictionaries({"branchKey": texts | numbers | st.booleans()}) | values,
+                },
+            )
+        ),
+    }
+    top = {"workflowInstanceId": draw(_mostly(instances)), "command": command}
+    if kind in ("START_WORKFLOW", "EVENT"):
+        top["workflowDefinitionURI"] = draw(_mostly(uris))
+    return top | draw(st.fixed_dictionaries({}, optional={"correlationId": texts | values, "sourceEvent": values}))
+
+
+def _twice(raw: dict[str, Any]) -> str:
+    """The same keys twice, with another value the second time."""
+    text = json.dumps(raw)
+    return text[:-1] + ', "workflowInstanceId": "nobody", "command": ' + json.dumps(raw["command"]) + "}"
+
+
+def _infinite(raw: dict[str, Any]) -> str:
+    """A number that JSON's grammar allows and that is too large for a double."""
+    return json.dumps(raw | {"x": 0}).replace('"payload": {', '"payload": {"n": 1e999, ', 1)
+
+
+def _filled(raw: dict[str, Any]) -> str:
+    """As many bytes as a queue takes."""
+    text = json.dumps(raw | {"filler": ""})
+    return text[:-2] + "x" * (MAX_BODY - len(text.encode())) + '"}'
+
+
+class Body(str):
+    """A text that is told in a few words, however long it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return super().__repr__() if len(self) < 2000 else f"<{len(self)} characters: {self[:1000]!r}…>"
+
+
+bodies = st.one_of(
+    envelopes().map(json.dumps),
+    envelopes().map(json.dumps),
+    envelopes().map(json.dumps),
+    envelopes().map(json.dumps),
+    envelopes().map(_twice),
+    envelopes().map(_infinite),
+    values.map(json.dumps),
+    texts,
+    st.tuples(envelopes().map(json.dumps), st.integers(0, 400)).map(lambda cut: cut[0][: cut[1]]),
+    st.sampled_from(["[" * 100_000, '{"a":' * 50_000, "[" * 90 + "]" * 90, "𝕏" * (MAX_BODY // 4), "\x01" * 1000, ""]),
+    st.sampled_from([{"workflowInstanceId": INSTANCE, "command": {"type": "EVENT_WAIT_RESP", "id": "big"}}]).map(_filled),
+).map(Body)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One of the messages that came before, sent again: ``which`` counts from the newest."""
+
+    which: int
+
+
+letters = st.tuples(
+    st.sampled_from(["reply", "command"]), st.one_of(*[bodies] * 5, st.integers(0, _TOGETHER).map(Replay))
+)
+
+# --- the platform --------------------------------------------------------------------------------------------
+
+
+class StrictQueue(MemoryQueue):
+    """A queue that refuses what SQS refuses."""
+
+    async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
+        texts = [body, *(attributes or {}).values()]
+        assert all(text and _LEGAL.fullmatch(text) for text in texts), "not allowed in a message"
+        names = sum(len(name) + len("String") for name in attributes or {})
+        assert sum(len(text.encode()) for text in texts) + names <= MAX_BODY, "too large for the queue"
+        await super().send(body, attributes)
+
+
+class Post:
+    """A platform with three instances and two open requests, and messages that come in one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shop = Workshop(folder, {"w": WORKFLOW, "bad": "workflow_id: bad"})
+        names = self.shop.settings.names
+        self.incoming = {"reply": names.reply_queue, "command": names.command_queue}
+        for queue in self.incoming.values():
+            rejected = names.rejected_queue(queue)
+            self.shop.queues._queues[rejected] = StrictQueue(rejected)
+        self.sent: list[str] = []
+
+    async def open(self) -> None:
+        """OPEN and CLOSED are requests of the first instance, THEIRS is of the other one."""
+        plain = Instance(id=INSTANCE, workflow_id="w", correlation_id="BL-7", status="running", started=NOW)
+        for instance in (plain, replace(plain, id=OTHER), replace(plain, id=ENDED, status="completed")):
+            await self.shop.ledger.instances.create(instance)
+        await self.ask("OPEN", INSTANCE)
+        await self.ask("CLOSED", INSTANCE, source="a#x")
+        await self.ask("THEIRS", OTHER)
+        _, closed = await self.shop.ledger.requests.close("CLOSED", "timed_out", NOW)
+        assert closed is not None
+        await self.shop.ledger.requests.point_closed(closed)
+
+    async def ask(self, command_id: str, instance: str, source: str = "import#x") -> RequestRecord:
+        record = RequestRecord(
+            command_id=command_id, instance=instance, region="Ask", node="Ask", visit=1, attempt=1, source=source,
+            branch="", state="open", created=NOW, deadline=0, sent_at=NOW, task_instance="t", body_hash="h",
+            owners=frozenset(),
+        )  # fmt: skip
+        _, stored = await self.shop.ledger.requests.open(record, "router")
+        await self.shop.ledger.requests.point(stored)
+        return stored
+
+    async def deliver(self, queue: str, body: str) -> None:
+        """One message, from its arrival until it is deleted, and what must be true of it then."""
+        ledger, source = self.shop.ledger, self.shop.queues.make(queue)
+        rejected = self.shop.queues.make(self.shop.settings.names.rejected_queue(queue))
+        before, refused = self.content(), len(rejected.messages)
+        known = {item["PK"] for item in await ledger.store.scan("MSG#")}
+        await source.send(body)
+        await self.shop.postman._take(source, 0)
+
+        assert source.messages == []
+        (key,) = {item["PK"] for item in await ledger.store.scan("MSG#")} - known
+        record = await ledger.messages.get(key)
+        assert record is not None
+        assert record.fate in FINAL | {"held"}
+        assert record.fate in ("matched", "held") or record.reason or record.fate == "duplicate"
+        assert len(rejected.messages) - refused == (record.fate in ("malformed", "rejected"))
+        after = self.content()
+        changed = {place for place in {*before, *after} if before.get(place) != after.get(place)}
+        assert not changed or record.fate == "matched", changed
+        assert {_whose(place, after) for place in changed} <= {record.instance}
+
+    def content(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """All of the ledger but the messages and the pointers to them."""
+        return {
+            place: item for place, item in self.shop.stored().items() if not place[1].startswith(("HELD#", "EID#"))
+        }
+
+    async def close(self) -> None:
+        """What was held is taken by those who ask now, and the books balance."""
+        router = self.shop.postman
+        await router.correlator.take_held(await self.ask("NEXT", INSTANCE, "a#x"), NOW)
+        for key in ("", "a"):
+            wait = WaitRecord(
+                id=f"wait {key}", instance=INSTANCE, branch="", node="Approve", event_key=key, state="open", task_instance="t",
+                created=NOW, deadline=0, owners=frozenset(),
+            )  # fmt: skip
+            await router.events.take(await self.shop.ledger.waits.open(wait, "router"), NOW)
+
+        async def plan_of(_: Instance) -> Plan:
+            return self.shop.plan
+
+        assert (await audit(self.shop.ledger, plan_of, 0)).findings == ()
+
+
+def _whose(place: tuple[str, str], content: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+    """The instance that an item belongs to."""
+    kind, _, rest = place[0].partition("#")
+    match kind:
+        case "INST":
+            return rest
+        case "BOX":
+            return rest.split("#")[0]
+        case "REQ":
+            return str(content[place]["instance"])
+    return place[1]  # a note in the inbox
+
+
+@given(st.lists(letters, min_size=_TOGETHER, max_size=_TOGETHER))
+@settings(max_examples=MESSAGES // _TOGETHER, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+def test_every_message_has_one_fate_and_harms_nobody(post: list[tuple[str, str | Replay]]) -> None:
+    """It is stored with its fate and a reason, forwarded if it was refused, deleted, and changes at most its own instance."""
+
+    async def tell() -> None:
+        with TemporaryDirectory() as folder:
+            office = Post(Path(folder))
+            await office.open()
+            for queue, letter in post:
+                replayed = isinstance(letter, Replay)
+                body = (office.sent[-1 - letter.which % len(office.sent)] if office.sent else "") if replayed else letter
+                office.sent.append(body)
+                await office.deliver(office.incoming[queue], body)
+            await office.close()
+
+    asyncio.run(tell())
