@@ -20,6 +20,11 @@ MAX_DEPTH = 50
 #: Most values after aliases are expanded; stops "billion laughs" documents.
 MAX_VALUES = 200_000
 
+#: Most text after aliases are expanded, in characters; one long text may be repeated by an alias as well.
+MAX_TEXT = 4 * MAX_BYTES
+#: Longest message of a problem, in characters: it may quote what is written.
+_LONGEST_MESSAGE = 400
+
 #: More brackets or dashes than this (all brackets; dashes in one line), and the depth is measured first.
 _MANY = 100
 #: What sources put where bytes were no UTF-8; taken as it is, it would end up in a context.
@@ -28,6 +33,10 @@ _UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _scalars = yaml.constructor.SafeConstructor()
 _TAG = "tag:yaml.org,2002:"
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ class Document:
         place = self.position(path)
         return Problem(
             code=code,
-            message=message,
+            message=_short(message),
             hint=hint,
             severity="warning" if warning else "error",
             file=self.file,
@@ -80,30 +89,44 @@ class _Builder:
         self.positions: dict[Path, Position] = {}
         self.problems: list[Problem] = []
         self._count = 0
+        self._characters = 0
 
     def report(self, node: yaml.Node, code: str, message: str, hint: str = "") -> None:
         mark = node.start_mark
         self.problems.append(
-            Problem(code=code, message=message, hint=hint, file=self.file, line=mark.line + 1, column=mark.column + 1)
+            Problem(
+                code=code,
+                message=_short(message),
+                hint=hint,
+                file=self.file,
+                line=mark.line + 1,
+                column=mark.column + 1,
+            )
         )
 
     def build(self, node: yaml.Node, path: Path, open_nodes: frozenset[int] = frozenset()) -> Any:
         self._count += 1
         self.positions.setdefault(path, Position(node.start_mark.line + 1, node.start_mark.column + 1))
-        if self._count > MAX_VALUES or len(path) > MAX_DEPTH or id(node) in open_nodes:
-            self.report(
-                node,
-                "CCH-D003",
-                f"too large: more than {MAX_VALUES} values, {MAX_DEPTH} levels, or an alias that contains itself",
-                "write the values out, without anchors that repeat others",
-            )
-            raise DefinitionError(self.problems)
+        if isinstance(node, yaml.ScalarNode):
+            self._characters += len(node.value)
+        if self._count > MAX_VALUES or len(path) > MAX_DEPTH or id(node) in open_nodes or self._characters > MAX_TEXT:
+            self._refuse_size(node)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, open_nodes | {id(node)})
         if isinstance(node, yaml.SequenceNode):
             inner = open_nodes | {id(node)}
             return [self.build(item, (*path, index), inner) for index, item in enumerate(node.value)]
         return self._scalar(node)
+
+    def _refuse_size(self, node: yaml.Node) -> None:
+        self.report(
+            node,
+            "CCH-D003",
+            f"too large: more than {MAX_VALUES} values, {MAX_TEXT // MAX_BYTES} MiB or {MAX_DEPTH} levels "
+            "with aliases written out, or an alias that contains itself",
+            "write the values out, without anchors that repeat others",
+        )
+        raise DefinitionError(self.problems)
 
     def _mapping(self, node: yaml.MappingNode, path: Path, open_nodes: frozenset[int]) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -118,6 +141,7 @@ class _Builder:
                 continue
             # The text as written: `true:` and `null:` are branch labels here, not booleans and nothing.
             key = str(key_node.value)
+            self._characters += len(key)
             if key in first_seen:
                 where = "" if not path else f" in {'.'.join(map(str, path))}"
                 self.report(

@@ -6,7 +6,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from typing import Any
 
@@ -14,6 +14,9 @@ import jsonschema
 
 from cch.definition.document import Document, Path
 from cch.errors import Problem
+
+#: Longest name that is compared with others, in characters.
+_LONGEST_GUESSED = 120
 
 
 @functools.cache
@@ -24,14 +27,29 @@ def definition_schema() -> dict[str, Any]:
     return schema
 
 
+def _unique_items(_: object, wanted: bool, value: Any, __: object) -> Iterator[jsonschema.ValidationError]:  # noqa: FBT001
+    """As jsonschema's own, whose time grows with the square of a list of mixed types."""
+    if wanted and isinstance(value, list) and len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
+        yield jsonschema.ValidationError(f"{value!r:.200} has non-unique elements")
+
+
 @functools.cache
 def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(definition_schema())
+    extend: Any = jsonschema.validators.extend
+    validator: jsonschema.Draft202012Validator = extend(
+        jsonschema.Draft202012Validator, {"uniqueItems": _unique_items}
+    )(definition_schema())
+    return validator
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A guess at what was meant; "" if nothing comes near. Nobody misspells a word of hundreds of letters."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6) if len(word) <= _LONGEST_GUESSED else []
+    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(sorted(known))}"
+    return did_you_mean(word, known) or f"allowed: {', '.join(sorted(known))}"
 
 
 def _describe(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str, str, str]]:
@@ -62,6 +80,8 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str, st
             found = "nothing" if error.instance is None else f"{error.instance!r:.60}"
             message = f"{subject} must be of type {wanted}, but is {found}"
             yield path, "CCH-D024", message, str(schema.get("description", ""))
+        case "maxProperties":
+            yield path, "CCH-D003", f"{subject} are {len(error.instance)}, more than {validated}", "split the workflow"  # type: ignore[arg-type]
         case "pattern" | "propertyNames":
             message = f"{subject} has a form that is not allowed: {error.instance!r:.80}"
             yield path, "CCH-D025", message, str(schema.get("description", ""))

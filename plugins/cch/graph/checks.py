@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -25,7 +25,7 @@ from cch.definition.model import (
     SyncCall,
 )
 from cch.definition.reader import parse
-from cch.definition.schema import schema_problems
+from cch.definition.schema import did_you_mean, schema_problems
 from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph, success_is_open
 from cch.graph.model import Graph
@@ -35,6 +35,10 @@ _TARGET_KEYS = (
     "next", "on_response", "on_success", "on_failure", "on_timeout", "on_event", "branch_entry_node",
 )  # fmt: skip
 _TARGET_LISTS = ("branches", "join_branches")
+#: Most targets in one definition: 500 nodes have about 1,500, and some checks take the square of it.
+MAX_WAYS = 10_000
+#: Unknown targets of one file for which a node that might be meant is looked for: each costs a look at all names.
+_GUESSES = 50
 
 
 def _raw_targets(node: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -58,9 +62,11 @@ def _unknown_targets(document: Document) -> Iterator[Problem]:
     if not isinstance(nodes, dict):
         return
 
+    guesses = iter(range(_GUESSES))
+
     def missing(path: Path, target: str) -> Problem:
-        close = difflib.get_close_matches(target, nodes, n=1, cutoff=0.6)
-        hint = f"did you mean {close[0]!r}?" if close else "add the node, or name one that exists"
+        guess = did_you_mean(target, nodes) if next(guesses, None) is not None else ""
+        hint = guess or "add the node, or name one that exists"
         return document.problem(path, "CCH-G001", f"there is no node {target!r}", hint)
 
     entry = document.data.get("entry_point")
@@ -71,6 +77,16 @@ def _unknown_targets(document: Document) -> Iterator[Problem]:
             for path, target in _raw_targets(node):
                 if target not in nodes:
                     yield missing(("nodes", name, *path), target)
+
+
+def _too_many_ways(document: Document) -> Iterator[Problem]:
+    """Refuse before the graph is built: an anchor makes thousands of ways in a few lines."""
+    nodes = document.data.get("nodes")
+    found = nodes.values() if isinstance(nodes, dict) else ()
+    ways = sum(1 for node in found if isinstance(node, dict) for _ in _raw_targets(node))
+    if ways > MAX_WAYS:
+        message = f"too large: nodes name others {ways} times, more than {MAX_WAYS}"
+        yield document.problem(("nodes",), "CCH-D003", message, "split the workflow")
 
 
 def _problem(document: Document, name: str, code: str, message: str, hint: str, *, warning: bool = False) -> Problem:
@@ -125,17 +141,22 @@ def _joins(graph: Graph, document: Document) -> Iterator[Problem]:
 
 def _escaping_branches(graph: Graph, document: Document) -> Iterator[Problem]:
     """A branch that may go past its join: production definitions do it on purpose, so only a warning."""
+
+    @functools.cache  # many forks may share their branches
+    def leaves(branch: str, join: str) -> str:
+        """The node at which a token of the branch may go to an end instead."""
+        body = {branch} | (graph.ahead[branch] - graph.ahead[join] - {join})
+        ends = sorted(n for n in body if isinstance(graph.nodes[n], End))
+        into_end = sorted(n for n in body if any(isinstance(graph.nodes[t], End) for t in graph.targets(n)))
+        return next(iter(into_end or ends), "")
+
     for node in graph.nodes.values():
         if not isinstance(node, Fork):
             continue
         joins = [join for join, spec in graph.joins().items() if set(spec.join_branches) & set(node.branches)]
         for join in joins:
             for branch in set(node.branches) & set(graph.nodes[join].join_branches):  # type: ignore[union-attr]
-                body = {branch} | (graph.ahead[branch] - graph.ahead[join] - {join})
-                ends = sorted(n for n in body if isinstance(graph.nodes[n], End))
-                into_end = sorted(n for n in body if any(isinstance(graph.nodes[t], End) for t in graph.targets(n)))
-                if ends or into_end:
-                    culprit = (into_end or ends)[0]
+                if culprit := leaves(branch, join):
                     yield _problem(
                         document, culprit, "CCH-G102",
                         f"branch {branch!r} may leave here without arriving at its join {join!r}",
@@ -298,7 +319,7 @@ def check(text: str, file: str = "") -> tuple[Definition | None, tuple[Problem, 
         document = read_document(text, file)
     except DefinitionError as error:
         return None, error.problems
-    problems = [*document.problems, *schema_problems(document), *_unknown_targets(document)]
+    problems = [*document.problems, *schema_problems(document), *_unknown_targets(document), *_too_many_ways(document)]
     if problems:
         return None, _ordered(problems)
     definition = parse(document)

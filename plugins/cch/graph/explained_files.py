@@ -47,8 +47,8 @@ FILES = (
     Explanation(
         code="CCH-D003",
         title="The file is too large or too deep",
-        why="A definition has at most 1 MiB, 50 levels and 200,000 values once its anchors are written out. An anchor "
-        "that contains itself would never end.",
+        why="A definition has at most 1 MiB and 50 levels; once its anchors are written out 200,000 values and 4 MiB; "
+        "2,000 nodes, which name others at most 10,000 times. An anchor that contains itself would never end.",
         wrong=around("""
             Start:
               type: sync_call

@@ -12,6 +12,7 @@ from cch.durations import parse_duration
     [
         ("30s", 30), ("15m", 900), ("2h", 7200), ("3d", 259200), ("1w", 604800), ("250ms", 0.25), ("1.5h", 5400),
         ("PT15M", 900), ("P1DT2H", 93600), ("pt0.5s", 0.5), ("P2W", 1209600), (5, 5.0), (0, 0.0),
+        ("9" * 400 + "d", 3155760000), ("P9999999999D", 3155760000), (1e300, 3155760000),
     ],
 )  # fmt: skip
 def test_both_notations_are_read(text: str | float, seconds: float) -> None:

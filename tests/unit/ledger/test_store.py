@@ -46,6 +46,21 @@ async def test_what_was_put_is_read_as_it_was(store: ItemStore) -> None:
     assert await store.get(("P", "other")) is None
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"PK": "p" * 2049, "SK": "S"},
+        {"PK": "P", "SK": "\U0001f6a2" * 257},
+        {"PK": "", "SK": "S"},
+        {"PK": "P", "SK": "S", "open_fate": "", "received": 1},
+    ],
+)
+async def test_keys_that_are_empty_or_too_long_are_refused(store: ItemStore, item: dict[str, Any]) -> None:
+    """Bytes count. What a message says must not become a key unchecked: it could never be stored."""
+    with pytest.raises(Exception, match=r"(?i)key"):
+        await store.put(item)
+
+
 async def test_put_replaces_the_whole_item(store: ItemStore) -> None:
     """Attributes that are not in the new item are gone."""
     await store.put({"PK": "P", "SK": "S", "a": 1})

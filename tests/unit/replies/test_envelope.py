@@ -113,6 +113,7 @@ def test_older_spellings_are_accepted() -> None:
     ("text", "words"),
     [
         ("", "not JSON"), ("{", "not JSON"), ("[]", "must be a JSON object"), ("7", "must be a JSON object"),
+        ('{"a": 1e999}', "a number that cannot be stored"),
         ('{"a": NaN}', "NaN is no JSON number"), ('{"a": -Infinity}', "no JSON number"),
         ('{"a": "\\ud800"}', "cannot be stored"), ("\ud800", "not valid Unicode"),
         ("[" * 100_000, "not JSON"), ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "levels deep"),

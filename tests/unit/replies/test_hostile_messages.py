@@ -50,7 +50,9 @@ _LEGAL = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 
 texts = st.one_of(
     st.text(st.characters(codec=None), max_size=8),
-    st.sampled_from(["", " ", "\x00", "..", "../../etc/passwd", "a#b", "#", "-", "\ufffe", "\ud800", "𝕏" * 200, "é" * 2000]),
+    st.sampled_from(
+        ["", " ", "\x00", "..", "../../etc/passwd", "a#b", "#", "-", "\ufffe", "\ud800", "𝕏" * 200, "é" * 2000]
+    ),
     st.integers(100, 3000).map("x".__mul__),
 )
 numbers = st.one_of(
@@ -73,7 +75,9 @@ def _mostly(right: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def _payload(kind: str) -> st.SearchStrategy[Any]:
-    free = st.dictionaries(st.sampled_from(["a", "status", "_internalError", "workflow_id"]) | texts, values, max_size=3)
+    free = st.dictionaries(
+        st.sampled_from(["a", "status", "_internalError", "workflow_id"]) | texts, values, max_size=3
+    )
     return free.map(lambda extra: {"a": 1, **extra}) if kind == "START_WORKFLOW" else free
 
 
@@ -142,7 +146,9 @@ bodies = st.one_of(
     texts,
     st.tuples(envelopes().map(json.dumps), st.integers(0, 400)).map(lambda cut: cut[0][: cut[1]]),
     st.sampled_from(["[" * 100_000, '{"a":' * 50_000, "[" * 90 + "]" * 90, "𝕏" * (MAX_BODY // 4), "\x01" * 1000, ""]),
-    st.sampled_from([{"workflowInstanceId": INSTANCE, "command": {"type": "EVENT_WAIT_RESP", "id": "big"}}]).map(_filled),
+    st.sampled_from([{"workflowInstanceId": INSTANCE, "command": {"type": "EVENT_WAIT_RESP", "id": "big"}}]).map(
+        _filled
+    ),
 ).map(Body)
 
 
@@ -228,9 +234,7 @@ class Post:
 
     def content(self) -> dict[tuple[str, str], dict[str, Any]]:
         """All of the ledger but the messages and the pointers to them."""
-        return {
-            place: item for place, item in self.shop.stored().items() if not place[1].startswith(("HELD#", "EID#"))
-        }
+        return {place: item for place, item in self.shop.stored().items() if not place[1].startswith(("HELD#", "EID#"))}
 
     async def close(self) -> None:
         """What was held is taken by those who ask now, and the books balance."""
@@ -238,8 +242,8 @@ class Post:
         await router.correlator.take_held(await self.ask("NEXT", INSTANCE, "a#x"), NOW)
         for key in ("", "a"):
             wait = WaitRecord(
-                id=f"wait {key}", instance=INSTANCE, branch="", node="Approve", event_key=key, state="open", task_instance="t",
-                created=NOW, deadline=0, owners=frozenset(),
+                id=f"wait {key}", instance=INSTANCE, branch="", node="Approve", event_key=key, state="open",
+                task_instance="t", created=NOW, deadline=0, owners=frozenset(),
             )  # fmt: skip
             await router.events.take(await self.shop.ledger.waits.open(wait, "router"), NOW)
 
@@ -265,7 +269,7 @@ def _whose(place: tuple[str, str], content: Mapping[tuple[str, str], Mapping[str
 @given(st.lists(letters, min_size=_TOGETHER, max_size=_TOGETHER))
 @settings(max_examples=MESSAGES // _TOGETHER, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_every_message_has_one_fate_and_harms_nobody(post: list[tuple[str, str | Replay]]) -> None:
-    """It is stored with its fate and a reason, forwarded if it was refused, deleted, and changes at most its own instance."""
+    """It is stored with fate and reason, forwarded if it was refused, deleted, and changes at most its own instance."""
 
     async def tell() -> None:
         with TemporaryDirectory() as folder:
@@ -273,7 +277,9 @@ def test_every_message_has_one_fate_and_harms_nobody(post: list[tuple[str, str |
             await office.open()
             for queue, letter in post:
                 replayed = isinstance(letter, Replay)
-                body = (office.sent[-1 - letter.which % len(office.sent)] if office.sent else "") if replayed else letter
+                body = (
+                    (office.sent[-1 - letter.which % len(office.sent)] if office.sent else "") if replayed else letter
+                )
                 office.sent.append(body)
                 await office.deliver(office.incoming[queue], body)
             await office.close()

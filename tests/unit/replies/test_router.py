@@ -18,7 +18,7 @@ from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
 from cch.ledger.records import Instance, MessageRecord, RequestRecord, RequestState
 from cch.names import Names
-from cch.replies.envelope import start_command
+from cch.replies.envelope import event_command, start_command
 from cch.replies.router import Router
 from cch.testing.memory_queue import MemoryQueue, MemoryQueues
 from cch.testing.memory_store import MemoryBlobs
@@ -288,6 +288,44 @@ async def test_what_is_refused_is_forwarded_with_the_reason(office: Office, queu
     assert forwarded.strip() == body.encode("utf-8", "replace").decode()[:200_000]
     assert len(forwarded.encode()) < 262_144
     assert office.queue(queue).messages == []
+
+
+@pytest.mark.parametrize(
+    "body", ["\U0001f6a2" * 65_536, start(uri="\x00\ufffe"), start(uri="s3://b/" + "n" * 2000 + "\x01")]
+)
+async def test_a_refusal_always_fits_its_queue(office: Office, body: str) -> None:
+    """Bytes count, with the attributes; and neither reason nor body may hold what XML does not allow."""
+    await office.deliver(body, queue=NAMES.command_queue)
+
+    ((forwarded, attributes),) = office.queue(NAMES.rejected_queue(NAMES.command_queue)).messages
+    assert len(forwarded.encode()) + sum(len((k + v).encode()) for k, v in attributes.items()) < 262_000
+    assert not any(character in forwarded + attributes["reason"] for character in "\x00\x01\ufffe")
+
+
+async def test_what_a_reason_quotes_is_made_legal(office: Office) -> None:
+    """A name in a start may hold anything; SQS refuses a message whose attribute does."""
+
+    async def refuse(workflow_id: str, context: Mapping[str, Any]) -> None:
+        raise RejectedMessageError(f"{workflow_id}\x00\ufffe" + "x" * 5000)
+
+    office.router._starter._admission.admit = refuse  # type: ignore[method-assign]
+    await office.deliver(start(a=1), queue=NAMES.command_queue)
+
+    ((_, attributes),) = office.queue(NAMES.rejected_queue(NAMES.command_queue)).messages
+    (record,) = await office.records()
+    assert attributes["reason"].startswith("w\ufffd\ufffdxxx")
+    assert len(record.reason) == 600
+
+
+async def test_an_event_may_have_an_id_longer_than_a_key(office: Office) -> None:
+    """Its repetition is a duplicate all the same, and another one is not."""
+    long = "\U0001f6a2" * 1999
+    events = [
+        event_command(instance="i", command_id=long + end, payload={}, branch="", status="", now=NOW) for end in "aab"
+    ]
+    await office.deliver(*events)
+
+    assert await office.fates() == ["held", "duplicate", "held"]
 
 
 async def test_a_missing_queue_for_refusals_loses_nothing(office: Office) -> None:

@@ -37,6 +37,16 @@ def test_everything_that_is_wrong_is_said(context: dict[str, Any], words: list[s
     assert context_problems(read_definition(TEXT), context) == words
 
 
+def test_of_thousands_of_problems_some_are_said() -> None:
+    """A message of 256 KB may hold many, with names as long as it likes; the reason is stored and sent on."""
+    context: dict[str, Any] = {"a": "xx", "b": 1, "c": 1, "k" * 5000: [2**64] * 5000}
+
+    problems = context_problems(read_definition(TEXT), context)
+
+    assert len(problems) == 20
+    assert max(map(len, problems)) < 300
+
+
 @pytest.fixture
 def admission(tmp_path: Path) -> CatalogueAdmission:
     (tmp_path / "w.yaml").write_text(TEXT)
@@ -56,6 +66,8 @@ async def test_a_good_start_is_admitted(admission: CatalogueAdmission) -> None:
         ("bad", "the definition of 'bad' is not usable: bad.yaml:"),
         ("w", "cannot start w: required key 'a' is missing; "),
         ("../w", "there is no definition"),
+        ("w\0", "there is no definition"),
+        ("w" * 2000, "there is no definition"),
     ],
 )
 async def test_a_bad_start_is_rejected_with_the_reason(
