@@ -354,6 +354,25 @@ async def test_a_death_at_any_call_is_repaired_by_the_same_try(make: Maker, lost
     assert await whole.status() == "completed"
 
 
+async def test_a_wrong_clock_times_nothing_out(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the table's clock differs and says that it is too early, the request stays open."""
+    workshop: Workshop = await make(ASK % "timeout: 10ms, on_failure: X", answers=answering(a_b=None))
+    asked: list[str] = []
+
+    async def server_time() -> int:
+        (request,) = await workshop.all_requests()
+        asked.append(request.state)
+        return request.deadline + (-1000 if len(asked) < 3 else 1000)
+
+    workshop.store.server_time = server_time  # type: ignore[method-assign]
+    monkeypatch.setattr("cch.runtime.host._CLOCK_TOLERANCE", 20)
+    await workshop.run("A")
+
+    (request,) = await workshop.all_requests()
+    assert asked == ["open", "open", "open"]
+    assert request.state == "timed_out"
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
 async def test_a_death_before_a_timeout_takes_effect_is_repaired(make: Maker, lost: bool) -> None:
     """Whoever closed the request as timed out: the next process goes the same way, and its box knows."""
