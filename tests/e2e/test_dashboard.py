@@ -47,11 +47,16 @@ def refused_once(stack: Stack) -> Iterator[None]:
 
 
 def _waiting(stack: Stack, key: str, capabilities: dict[str, Any], until: str) -> str:
-    """Start an instance with these answers; its id, when ``until`` has been reached by it."""
+    """Start an instance with these answers; its id, when it waits at ``until``, a node or capability."""
     instance = str(uuid.uuid4())
     stack.mock_scenario(instance, {"capabilities": capabilities})
     stack.start(WORKFLOW, {"consignmentId": "c-1"}, instance, correlation_id=key)
-    eventually(f"{until} of {key}", lambda: until in stack.cch("status", instance, check=False).stdout)
+
+    def waits() -> bool:
+        shown = stack.cch("status", instance, check=False).stdout
+        return any("WAITING" in line and until in line for line in shown.splitlines())
+
+    eventually(f"{key} waits at {until}", waits)
     return instance
 
 

@@ -54,22 +54,23 @@ def test_the_main_job_is_seen_from_outside(stack: Stack, figures: Figures) -> No
 
 def test_the_doctor_finds_nothing(stack: Stack) -> None:
     """In the stack that `cch up` makes, Airflow's options included; a missing queue is found and named."""
-    eventually("the router's report", lambda: "errors" not in _ill(stack))
+    eventually("the router's report", lambda: not _ill(stack))
     sqs = stack.client("sqs")
     queue = "cch-dev-local-orchestrator-command-queue-rejected-dlq"
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["MaximumMessageSize"])["Attributes"]
     sqs.delete_queue(QueueUrl=url)
     try:
-        assert _ill(stack) == {"warnings": [queue]}
+        assert _ill(stack) == [queue]
     finally:
         sqs.create_queue(QueueName=queue, Attributes=attributes)
 
 
-def _ill(stack: Stack) -> dict[str, list[str]]:
-    """Where the doctor finds warnings and errors."""
+def _ill(stack: Stack) -> list[str]:
+    """Where the doctor finds warnings and errors; not in definitions and dead letters of other tests."""
     answer = stack.run([str(Path(sys.executable).with_name("cch")), "doctor", "--json"], check=False)
     found = json.loads(answer.stdout)
-    ill = {f"{level}s": [f["area"] for f in found if f["level"] == level] for level in ("warning", "error")}
-    assert answer.returncode == bool(ill["errors"])
-    return {level: areas for level, areas in ill.items() if areas}
+    assert answer.returncode == any(f["level"] == "error" for f in found)
+    queues = ("command-queue", "reply-queue", "rejected-dlq", "request-queue", "table", "bucket")
+    ours = ("credentials", "clock", "router", *(f["area"] for f in found if f["area"].endswith(queues)))
+    return [f["area"] for f in found if f["area"] in ours and f["level"] in ("warning", "error")]
