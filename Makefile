@@ -13,7 +13,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: plots wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: plots wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -56,6 +56,9 @@ e2e: $(READY)  ## Only the tests on a real Airflow
 
 stack-test: $(READY)  ## Many instances on PostgreSQL, Redis and Celery (CCH_STACK_INSTANCES=1000): a table, and build/cluster.json
 	$(BIN)/python -m pytest tests/stack
+
+mwaa-test: $(READY)  ## The package for Amazon MWAA, installed on the image's pins, and the main job as it runs there (PostgreSQL, Redis)
+	$(BIN)/python -m pytest tests/deploy
 
 chaos: $(READY)  ## Faults while instances run, on the same cluster (ARGS="--count 60 --seed 1 --faults …"): a table, and build/chaos.json
 	$(BIN)/python -m tests.chaos $(ARGS)

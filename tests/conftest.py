@@ -17,6 +17,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class StackApart(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "stack" if nodeid.startswith(("tests/e2e/", "tests/deploy/")) else nodeid
+            return "stack" if nodeid.startswith("tests/e2e/") else nodeid
 
     return StackApart(config, log)
