@@ -33,7 +33,7 @@ def debian() -> Path:
     WORK.mkdir(parents=True, exist_ok=True)
     root = WORK / "root"
     shutil.rmtree(root, ignore_errors=True)
-    run("debootstrap", "--variant=minbase", "bookworm", str(root), "http://deb.debian.org/debian")
+    run("debootstrap", "--variant=minbase", "bookworm", str(root))
     install = "apt-get update -qq && apt-get install -y -qq --no-install-recommends " + " ".join(PACKAGES)
     run("chroot", str(root), "sh", "-c", f"export DEBIAN_FRONTEND=noninteractive; {install} && apt-get clean")
     # The authorities that this machine trusts: a package index may be reached through a proxy.
