@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from cch.cli.instance_views import node_data, node_note
 from cch.graph.build import build_graph
 from cch.graph.checks import load
 from cch.graph.plan import plan_tasks
 from cch.interpreter.outcome import Outcome
 from cch.ledger.records import Exit, Instance, InstanceView, JournalEntry, RequestRecord
-from cch.runtime.progress import live_regions, progress, progress_without_plan
+from cch.ledger.waits import WaitRecord
+from cch.runtime.progress import Asked, live_regions, progress, progress_without_plan
 
 FORKED = """\
 workflow_id: forked_v1
@@ -56,9 +58,17 @@ def request(node, state="open", **more):
     return RequestRecord(**{**values, **more})
 
 
-def seen(*exits, requests=(), journals=None, **instance):
+def event_wait(node, **more):
+    values = {
+        "id": f"w-{node}", "instance": "i", "branch": "", "node": node, "event_key": "messages", "state": "open",
+        "created": 2500, "deadline": 0, "task_instance": "1",
+    }  # fmt: skip
+    return WaitRecord(**{**values, **more})
+
+
+def seen(*exits, requests=(), waits=(), journals=None, **instance):
     view = InstanceView(instance=replace(INSTANCE, **instance), exits=exits)
-    return progress(PLAN, view, requests, journals)
+    return progress(PLAN, view, Asked(requests=requests, waits=waits), journals)
 
 
 def states(shown):
@@ -127,6 +137,18 @@ def test_branches_are_shown_side_by_side():
     assert by_name["Right"].since == 2001
 
 
+def test_a_wait_for_an_event_says_for_which():
+    """A node that waits for an event waits, and is not running; an event that has come is no wait any more."""
+    shown = seen(ASKED, waits=[event_wait("Left"), event_wait("Right", state="event")], journals={"Right": begun()})
+    left, right = (node for node in shown.nodes if node.name in ("Left", "Right"))
+
+    assert (left.state, left.since, right.state) == ("WAITING", 2500, "RUNNING")
+    assert node_note(left).startswith("for an event with messages since ")
+    assert node_note(replace(left, wait=event_wait("Left", event_key=""))).startswith("for an event since ")
+    shown_as_json = node_data(left)
+    assert (shown_as_json["waits_for"], shown_as_json["event_key"]) == ("event", "messages")
+
+
 def test_a_failure_that_nobody_handles_skips_what_lies_behind_it():
     """The other branch goes on; the join can no longer be reached."""
     failed = Exit(region="Left", generation=0, task_instance="1", outcomes=(LEFT_FAILED,))
@@ -184,7 +206,7 @@ def test_the_platforms_own_keys_are_not_in_the_context():
 def test_without_the_definition_the_course_is_still_known():
     """Visits, context and requests need no plan."""
     view = InstanceView(instance=INSTANCE, exits=(ASKED,))
-    shown = progress_without_plan(view, [request("Ask")])
+    shown = progress_without_plan(view, Asked(requests=[request("Ask")]))
 
     assert shown.nodes == ()
     assert shown.visited == ("Begin", "Ask", "Split")

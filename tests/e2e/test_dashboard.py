@@ -53,8 +53,8 @@ def _waiting(stack: Stack, key: str, capabilities: dict[str, Any], until: str) -
     stack.start(WORKFLOW, {"consignmentId": "c-1"}, instance, correlation_id=key)
 
     def waits() -> bool:
-        shown = stack.cch("status", instance, check=False).stdout
-        return any("WAITING" in line and until in line for line in shown.splitlines())
+        nodes = stack.status(instance).get("nodes", ())
+        return any(node["state"] == "WAITING" and until in (node["name"], node["waits_for"]) for node in nodes)
 
     eventually(f"{key} waits at {until}", waits)
     return instance

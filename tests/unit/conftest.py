@@ -58,6 +58,22 @@ def aws_url() -> Iterator[str]:
 
 
 @pytest.fixture
+def aws_environment(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Clients come from environment variables, as on a command line, and find our stand-in."""
+    from cch.aws.session import client
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": aws_url, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "t",
+        "AWS_SECRET_ACCESS_KEY": "t",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.delitem(sys.modules, "airflow", raising=False)
+    client.cache_clear()
+    yield
+    client.cache_clear()
+
+
+@pytest.fixture
 async def aws_client(aws_url: str) -> AsyncIterator[Any]:
     """Makes aiobotocore clients that are closed with the test."""
     from aiobotocore.config import AioConfig

@@ -31,14 +31,13 @@ from cch.ledger.records import ENDED, Instance
 from cch.replies.correlation import Settled
 from cch.replies.desk import Desk
 from cch.replies.envelope import event_command, start_command
-from cch.replies.outgoing import capability_queue
+from cch.replies.outgoing import capability_queue, send_request
 from cch.runtime.admission import CatalogueAdmission, context_problems
 from cch.runtime.cancelling import cancel
 from cch.runtime.dispatch import Dispatcher
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
 from cch.runtime.resending import BodyLostError, Rebuilder
-from cch.tracing import traceparent
 
 router = APIRouter(tags=["actions"])
 
@@ -230,7 +229,7 @@ async def resend_request(
     queue = await capability_queue(platform.queues, platform.settings.names, record.source)
     if queue is None:
         raise ServiceUnavailableError(f"there is no queue for {record.source}")
-    await queue.send(body, {"traceparent": traceparent(instance_id, command_id)})
+    await send_request(queue, body, instance_id, command_id)
     await platform.ledger.requests.sent(command_id, platform.clock())
     await _log(
         access, "cch_resend", instance.workflow_id, instance.run_id, instance_id=instance_id, command_id=command_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from cch.api import airflow_runs
 from cch.api.access import Access
@@ -24,7 +24,6 @@ from cch.api.models import (
     InstanceDetail,
     Links,
     MapView,
-    NodeState,
     NodeView,
     RequestView,
     TimelineEntry,
@@ -35,8 +34,7 @@ from cch.definition.model import MapFork
 from cch.errors import CchError
 from cch.graph.plan import Plan
 from cch.interpreter.context import selected
-from cch.ledger.records import ENDED, Instance
-from cch.ledger.waiting import OpenWait
+from cch.ledger.records import Instance
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
 from cch.runtime.progress import NodeProgress, Progress
@@ -46,30 +44,21 @@ MOST_VISITS = 2000
 MOST_REQUESTS = 500
 #: Items of maps whose journals are read for the detail; of a map with more, none are.
 _MOST_ITEMS = 100
-#: Open waits of one instance that are looked up.
-_MOST_OPEN = 100
 
 
 def run_url(instance: Instance) -> str:
     return f"{airflow_runs.root_path()}/dags/{instance.workflow_id}/runs/{instance.run_id}" if instance.run_id else ""
 
 
-def _node_state(node: NodeProgress, waits: Sequence[OpenWait]) -> NodeState:
-    if node.state == "RUNNING" and any(each.node == node.name for each in waits):
-        return "WAITING"
-    return node.state
-
-
-def node_view(node: NodeProgress, plan: Plan | None, run: str, waits: Sequence[OpenWait]) -> NodeView:
+def node_view(node: NodeProgress, plan: Plan | None, run: str) -> NodeView:
     task_id = plan.task_of.get(node.name, "") if plan else ""
-    waited = [each.since for each in waits if each.node == node.name]
     return NodeView(
         name=node.name,
         type=node.type,
         title=node.title,
-        state=_node_state(node, waits),
+        state=node.state,
         visits=node.visits,
-        since=moment(min(waited) if waited else node.since),
+        since=moment(node.since),
         seconds=node.seconds,
         edge=node.edge,
         reason=node.reason,
@@ -145,22 +134,17 @@ class DetailReader:
 
     async def read(self, known: Instance) -> InstanceDetail:
         """:raises ApiError: 404, the ledger does not know it (any more)."""
-        ledger, instance_id = self._platform.ledger, known.id
+        instance_id = known.id
         plan = await self._inspector.plan(known)
         items = await self._maps(instance_id, plan)
         few = sum(begun for _, begun in items.values()) <= _MOST_ITEMS
-        progress, waits, open_waits = await asyncio.gather(
-            self._inspector.look(instance_id, _MOST_ITEMS if items and few else 0),
-            ledger.waits.of_box(instance_id, ""),
-            ledger.waiting.of_instance(instance_id, _MOST_OPEN),
-        )
+        progress = await self._inspector.look(instance_id, _MOST_ITEMS if items and few else 0)
         if progress is None:
             raise not_found("instance", instance_id)
         instance = progress.instance
-        live = [] if instance.status in ENDED else open_waits
-        row = summary(instance, await self._name(instance, plan), [wait(each) for each in live])
+        row = summary(instance, await self._name(instance, plan), [wait(each) for each in progress.open_waits])
         requests = requests_view([each for each in progress.requests if not each.scope][-MOST_REQUESTS:])
-        event_waits = [wait_view(each) for each in waits]
+        event_waits = [wait_view(each) for each in progress.waits]
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
         run = run_url(instance)
@@ -168,7 +152,7 @@ class DetailReader:
             **row.model_dump(),
             run_id=instance.run_id,
             definition_digest=instance.definition_digest,
-            nodes=[node_view(node, plan, run, _in_root(live)) for node in progress.nodes],
+            nodes=[node_view(node, plan, run) for node in progress.nodes],
             visits=visits[-MOST_VISITS:],
             visits_truncated=len(visits) > MOST_VISITS,
             maps=maps_of(visits, items, plan),
@@ -202,7 +186,3 @@ class DetailReader:
             return []
         is_open = any(request.state == "open" for request in progress.requests)
         return ["event", "cancel", "resend"] if is_open else ["event", "cancel"]
-
-
-def _in_root(waits: Iterable[OpenWait]) -> list[OpenWait]:
-    return [each for each in waits if not each.branch]

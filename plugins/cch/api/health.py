@@ -16,16 +16,10 @@ from cch.api.models import Check, HealthView, QueueView, RouterView, UserView
 from cch.api.problems import responses
 from cch.errors import CchError, ServiceUnavailableError
 from cch.runtime.platform import Platform, now_ms
+from cch.runtime.pulse import pulse
 from cch.settings import load_settings
 
 router = APIRouter(tags=["health"])
-
-#: A router writes every 30 s; one that missed three is taken for dead (ms).
-_DEAD = 100_000
-#: A start that waits longer than this for its run (ms) means that nobody dispatches.
-_SLOW_START = 180_000
-#: Routers that have shown themselves within this time (ms) are told.
-_SHOWN = 3_600_000
 
 
 @dataclass(slots=True)
@@ -58,8 +52,7 @@ async def _queue(platform: Platform, report: _Report, name: str, full_name: str)
 async def _table(backend: Backend, report: _Report, now: int) -> None:
     try:
         async with backend.reading() as platform:
-            routers = await platform.ledger.mailboxes.routers(now - _SHOWN)
-            starts = await platform.ledger.mailboxes.starts()
+            seen = await pulse(platform.ledger, now)
     except ServiceUnavailableError as error:
         report.add("table", ok=False, detail=str(error))
         report.add("router", ok=False, detail="unknown: routers report to the table")
@@ -74,20 +67,14 @@ async def _table(backend: Backend, report: _Report, now: int) -> None:
             waiters=each.waiters,
             takes_commands=each.commands,
         )
-        for each in routers
+        for each in seen.routers
     ]
-    alive = [each for each in routers if now - each.seen < _DEAD]
-    commands = any(each.commands for each in alive)
-    said = "" if commands else "none takes commands" if alive else "none has reported within 100 s"
-    report.add(
-        "router", ok=commands, detail=said and f"{said}: is a triggerer running, and the DAG cch_commands not paused?"
-    )
-    report.pending = len(starts)
-    report.oldest = max(0, now - min(start.since for start in starts)) / 1000 if starts else None
-    slow = [start for start in starts if now - start.since > _SLOW_START]
-    report.add(
-        "dispatcher", ok=not slow, detail=f"{slow[0].instance} waits for its run: {slow[0].reason}" if slow else ""
-    )
+    said = seen.complaint and f"{seen.complaint}: is a triggerer running, and the DAG cch_commands not paused?"
+    report.add("router", ok=not said, detail=said)
+    report.pending = len(seen.starts)
+    report.oldest = max(0, now - min(start.since for start in seen.starts)) / 1000 if seen.starts else None
+    said = f"{seen.slow[0].instance} waits for its run: {seen.slow[0].reason}" if seen.slow else ""
+    report.add("dispatcher", ok=not said, detail=said)
 
 
 async def _definitions(platform: Platform, report: _Report) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from cch.aws.session import error_code, explained
+from cch.aws.session import error_code, explained, typed
 from cch.ledger.messages import Stored
 from cch.replies.queue import BATCH, Depth, Received
 
@@ -59,10 +59,11 @@ class SqsQueue:
                 await self._client.delete_message_batch(QueueUrl=self.url, Entries=entries[start : start + BATCH])
 
     async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
-        typed = {name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items()}
         with explained(self.name):
             try:
-                await self._client.send_message(QueueUrl=self.url, MessageBody=body, MessageAttributes=typed)
+                await self._client.send_message(
+                    QueueUrl=self.url, MessageBody=body, MessageAttributes=typed(attributes or {})
+                )
             except botocore.exceptions.ClientError as error:
                 if _does_not_exist(error):
                     self._gone()

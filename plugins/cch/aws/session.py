@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
@@ -68,6 +68,11 @@ async def async_client(stack: AsyncExitStack, service: str, settings: Settings) 
 
     with explained(service):
         return await stack.enter_async_context(get_session().create_client(service, config=config))
+
+
+def typed(attributes: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Message attributes as SQS and SNS take them."""
+    return {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
 
 
 def error_code(error: botocore.exceptions.ClientError) -> str:

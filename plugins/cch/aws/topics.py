@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cch.aws.session import explained
+from cch.aws.session import explained, typed
 
 
 class SnsTopic:
@@ -16,6 +16,5 @@ class SnsTopic:
         self._arn = arn
 
     async def publish(self, body: str, attributes: Mapping[str, str]) -> None:
-        typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
         with explained(self._arn):
-            await self._client.publish(TopicArn=self._arn, Message=body, MessageAttributes=typed)
+            await self._client.publish(TopicArn=self._arn, Message=body, MessageAttributes=typed(attributes))

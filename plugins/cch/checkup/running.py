@@ -9,13 +9,10 @@ from cch.checkup.findings import Findings
 from cch.definition.model import AsyncRequest, Definition, ScheduledRequest, SyncCall
 from cch.errors import CapabilityError, CchError
 from cch.runtime.platform import Platform
+from cch.runtime.pulse import Pulse, pulse
 
 #: Clocks further apart than the first (ms) are worth a word, than the second make timeouts wait for DynamoDB's.
 _CLOCK_ODD, _CLOCK_WRONG = 2_000, 30_000
-#: A router writes every 30 s; one that missed three is taken for dead (ms).
-_DEAD = 100_000
-#: A start that waits longer than this for its run (ms) means that nobody dispatches.
-_SLOW_START = 180_000
 
 
 async def look_at_running(platform: Platform, found: Findings) -> int:
@@ -24,8 +21,9 @@ async def look_at_running(platform: Platform, found: Findings) -> int:
     with found.looking("clock", "the ledger does not answer: see above"):
         await _clock(platform, found)
     with found.looking("Airflow", "the ledger does not answer: see above"):
-        waiters = await _routers(platform, found)
-        await _starts(platform, found)
+        seen = await pulse(platform.ledger, platform.clock())
+        waiters = _routers(seen, found)
+        _starts(seen, found)
     await _definitions(platform, found)
     return waiters
 
@@ -46,31 +44,25 @@ async def _clock(platform: Platform, found: Findings) -> None:
         found.ok("clock", "agrees with AWS's")
 
 
-async def _routers(platform: Platform, found: Findings) -> int:
-    now = platform.clock()
-    alive = await platform.ledger.mailboxes.routers(now - _DEAD)
-    if not alive:
+def _routers(seen: Pulse, found: Findings) -> int:
+    if not seen.alive:
         mend = "start a triggerer; see its log for 'cannot consume'. Right after a start it takes half a minute"
-        found.error("router", "no triggerer has reported within 100 s: nobody takes replies", mend)
-        return 0
-    if not any(router.commands for router in alive):
-        found.error("router", "none takes commands", "unpause the DAG cch_commands, and see whether it is parsed")
-    for router in alive:
+        found.error("router", f"{seen.complaint}: nobody takes replies", mend)
+    elif seen.complaint:
+        found.error("router", seen.complaint, "unpause the DAG cch_commands, and see whether it is parsed")
+    for router in seen.alive:
         found.ok("router", f"{router.id} waits for {router.waiters} requests and events")
-    return max(router.waiters for router in alive)
+    return max((router.waiters for router in seen.alive), default=0)
 
 
-async def _starts(platform: Platform, found: Findings) -> None:
-    now = platform.clock()
-    starts = await platform.ledger.mailboxes.starts()
-    slow = [start for start in starts if now - start.since > _SLOW_START]
-    for start in slow[:3]:
+def _starts(seen: Pulse, found: Findings) -> None:
+    for start in seen.slow[:3]:
         what = (
             f"instance {start.instance} of {start.workflow_id} waits for its run: {start.reason or 'nobody has tried'}"
         )
         found.error("dispatcher", what, "see the runs of the DAG cch_commands, and whether the workflow's DAG is there")
-    if not slow:
-        found.ok("dispatcher", f"{len(starts)} starts wait for their run")
+    if not seen.slow:
+        found.ok("dispatcher", f"{len(seen.starts)} starts wait for their run")
 
 
 async def _definitions(platform: Platform, found: Findings) -> None:

@@ -47,6 +47,10 @@ def node_note(node: NodeProgress) -> str:
     if node.request is not None:
         attempt = f", attempt {node.request.attempt}" if node.request.attempt > 1 else ""
         return f"for {node.request.source} since {moment(node.since, day=False)}{attempt}"
+    if node.wait is not None:
+        event = f"an event with {node.wait.event_key}" if node.wait.event_key else "an event"
+        limit = f", until {moment(node.wait.deadline)}" if node.wait.deadline else ""
+        return f"for {event} since {moment(node.since, day=False)}{limit}"
     items = ", ".join(f"{number} {state}" for state, number in node.items.items())
     parts = [items and f"items: {items}", f"→ {node.edge}" if node.edge else "", node.reason[:_REASON]]
     return " ".join(part for part in parts if part)
@@ -180,7 +184,8 @@ def node_data(node: NodeProgress) -> dict[str, Any]:
         "since": _time(node.since),
         "seconds": node.seconds,
         "edge": node.edge,
-        "waits_for": node.request.source if node.request else None,
+        "waits_for": node.request.source if node.request else "event" if node.wait else None,
+        "event_key": node.wait.event_key if node.wait else None,
         "reason": node.reason,
         **({"items": dict(node.items)} if node.items else {}),
     }

@@ -9,6 +9,7 @@ from cch.ledger.payloads import dump
 from cch.names import Names
 from cch.replies.envelope import iso
 from cch.replies.queue import MAX_BODY, MessageQueue, Queues
+from cch.tracing import traceparent
 
 #: Bytes of the largest request body: SQS counts a message's attributes too, and 1 KiB is kept for them.
 LARGEST_REQUEST = MAX_BODY - 1024
@@ -48,6 +49,11 @@ def request_body(
         "context": {**context, "workflowInstanceId": instance, "workflow_id": workflow_id},
     }
     return dump({"header": header, "body": body})
+
+
+async def send_request(queue: MessageQueue, body: str, instance: str, command_id: str) -> None:
+    """Send a request, or send it again, with the trace context that reply and capability go on with."""
+    await queue.send(body, {"traceparent": traceparent(instance, command_id)})
 
 
 async def capability_queue(queues: Queues, names: Names, capability_id: str) -> MessageQueue | None:

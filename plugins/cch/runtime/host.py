@@ -19,12 +19,12 @@ from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.replies.envelope import parse_command
-from cch.replies.outgoing import LARGEST_REQUEST, capability_queue, request_body
+from cch.replies.outgoing import LARGEST_REQUEST, capability_queue, request_body, send_request
 from cch.replies.waiters import Wake
 from cch.runtime.journaling import Anew, JournalState, any_failed, enter
 from cch.runtime.lifecycle import Announcer
 from cch.runtime.platform import Platform
-from cch.tracing import export_span, traceparent
+from cch.tracing import export_span
 
 log = logging.getLogger(__name__)
 
@@ -288,10 +288,9 @@ class LedgerHost:
         if sha256(body) != record.body_hash:
             reason = "the request's body differs from the one sent before under this command id"
             return await self._close(record, "failed", reason)
-        if len(body.encode()) > LARGEST_REQUEST:
-            reason = (
-                f"the request would have {len(body.encode())} bytes, more than {LARGEST_REQUEST}: choose input_keys"
-            )
+        size = len(body.encode())
+        if size > LARGEST_REQUEST:
+            reason = f"the request would have {size} bytes, more than {LARGEST_REQUEST}: choose input_keys"
             return await self._close(record, "failed", reason)
         while not record.deadline or self.now() < record.deadline:
             try:
@@ -303,7 +302,7 @@ class LedgerHost:
                         f" nor {names.fallback_queue} exists"
                     )
                     return await self._close(record, "failed", reason)
-                await queue.send(body, {"traceparent": traceparent(record.instance, record.command_id)})
+                await send_request(queue, body, record.instance, record.command_id)
             except ServiceUnavailableError as error:
                 self.note("cannot send yet", node=record.node, error=str(error))
                 await asyncio.sleep(pause)

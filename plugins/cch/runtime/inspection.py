@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from cch.errors import DefinitionError, DefinitionNotFoundError
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
-from cch.ledger.records import RegionKey
+from cch.ledger.records import ROOT, RegionKey
 from cch.runtime.items import current
-from cch.runtime.progress import ItemJournals, Progress, live_regions, progress, progress_without_plan
+from cch.runtime.progress import Asked, ItemJournals, Progress, live_regions, progress, progress_without_plan
 
 if TYPE_CHECKING:
     from cch.definition.model import Definition
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Items of maps that are looked at; a look costs a query for the requests of each and one for its journal.
 _MOST_ITEMS = 100
+#: What an instance and its items wait for now, the oldest of it.
+_MOST_OPEN = 100
 
 
 class Inspector:
@@ -33,19 +35,24 @@ class Inspector:
     async def look(self, instance_id: str, most_items: int | None = _MOST_ITEMS) -> Progress | None:
         """Where the instance stands, with so many items of maps (None: all); None if the ledger does not know it."""
         ledger = self._platform.ledger
-        # Requests first: one that is closed in between then shows as open for a moment, never as lost.
-        requests = await ledger.requests_of(instance_id, most_items)
+        # These first: what is closed in between then shows as open for a moment, never as lost.
+        requests, waits, open_waits = await asyncio.gather(
+            ledger.requests_of(instance_id, most_items),
+            ledger.waits.of_box(instance_id, ROOT),
+            ledger.waiting.of_instance(instance_id, _MOST_OPEN),
+        )
+        asked = Asked(requests=requests, waits=waits, open=open_waits)
         view = await ledger.instances.view(instance_id)
         if view is None:
             return None
         plan = await self.plan(view.instance)
         if plan is None:
-            return progress_without_plan(view, requests)
+            return progress_without_plan(view, asked)
         heads = live_regions(plan, view)
         keys = [RegionKey(instance=instance_id, region=head) for head in heads]
         journals = await asyncio.gather(*(ledger.journal.read(key) for key in keys))
         items = await self._items(instance_id, most_items)
-        return progress(plan, view, requests, dict(zip(heads, journals, strict=True)), items)
+        return progress(plan, view, asked, dict(zip(heads, journals, strict=True)), items)
 
     async def _items(self, instance_id: str, most: int | None) -> ItemJournals:
         """The first items of the instance's maps, with their journals."""

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from cch.graph.model import Graph
     from cch.interpreter.outcome import Outcome
-    from cch.ledger.records import JournalEntry, MapItem
+    from cch.ledger.records import JournalEntry, MapItem, RequestRecord
+    from cch.ledger.waiting import OpenWait
 
-#: WAITING: has an open request. FAILED: the item as a whole did, because nobody handled a failure.
+#: WAITING: for a reply or an event. FAILED: the item as a whole did, because nobody handled a failure.
 ItemState = Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED"]
 #: State of an item at one node: FAILED, also if somebody handled it.
 AtNode = Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED"]
@@ -65,20 +66,20 @@ def current(items: Iterable[MapItem]) -> list[MapItem]:
 class ItemStates:
     """Reads items of one plan; a map's body is made once."""
 
-    def __init__(self, graph: Graph, waiting: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, graph: Graph, requests: Iterable[RequestRecord], waits: Iterable[OpenWait]) -> None:
         self._graph = graph
-        #: (scope, node) of open requests.
-        self._waiting = frozenset(waiting)
+        self._asking = {(request.scope, request.node) for request in requests if request.state == "open"}
+        self._awaiting = {(wait.branch, wait.node) for wait in waits if wait.is_event}
         self._bodies: dict[str, Graph] = {}
 
     def item(self, item: MapItem, journal: Sequence[JournalEntry]) -> ItemProgress:
-        """Where one item stands, by its journal and the open requests."""
+        """Where one item stands, by its journal and by what it waits for."""
         body = self._bodies.setdefault(item.node, map_body(self._graph, item.node))
         flow = TokenFlow(body, dict.fromkeys(body.nodes, body.entry), {})
         flow.apply_all(committed(journal))
         status = flow.status()
         at = tuple(flow.positions)
-        waits = {name for name in at if (item.key.scope, name) in self._waiting}
+        waits = {name for name in at if self._waits(item, name)}
         state: ItemState = "FAILED" if status == "failed" else "SUCCEEDED"
         if status == "running":
             state = "WAITING" if waits else "RUNNING"
@@ -87,6 +88,9 @@ class ItemStates:
         for name in at:
             nodes[name] = "WAITING" if name in waits else "RUNNING"
         return ItemProgress(item=item, state=state, at=at, outcomes=tuple(outcomes), nodes=nodes)
+
+    def _waits(self, item: MapItem, node: str) -> bool:
+        return (item.key.scope, node) in self._asking or (item.branch, node) in self._awaiting
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from cch.graph.plan import Plan
     from cch.interpreter.flow import Ready
     from cch.interpreter.outcome import Outcome
+    from cch.ledger.waiting import OpenWait
+    from cch.ledger.waits import WaitRecord
 
 #: PENDING: may still be reached. READY: its turn has come, but nobody has begun.
-#: WAITING: has an open request. SKIPPED: can no longer be reached.
+#: WAITING: for a reply or an event. SKIPPED: can no longer be reached.
 #: FAILED: the last visit failed, whether or not somebody handled it (``edge`` then says who).
 NodeState = Literal["PENDING", "READY", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED"]
 
@@ -32,8 +34,9 @@ class NodeProgress:
     """One node.
 
     ``since`` is when the visit or the wait began (ms, 0: never), ``seconds`` how long the visit took, ``request``
-    the one that the node waits for. In a map's body ``items`` says how many items stand how at the node, of those that
-    were looked at; ``state`` is then that of the item that has come least far, ``visits`` the number of their visits.
+    or ``wait`` what the node waits for. In a map's body ``items`` says how many items stand how at the node, of
+    those that were looked at; ``state`` is then that of the item that has come least far, ``visits`` the number of
+    their visits.
     """
 
     name: str
@@ -46,7 +49,21 @@ class NodeProgress:
     edge: str = ""
     reason: str = ""
     request: RequestRecord | None = None
+    wait: WaitRecord | None = None
     items: Mapping[AtNode, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What an instance asked for, oldest first.
+
+    ``requests`` are those of the root and of the items that are looked at, ``waits`` those for events at the root;
+    ``open`` is what root and items wait for now.
+    """
+
+    requests: Sequence[RequestRecord] = ()
+    waits: Sequence[WaitRecord] = ()
+    open: Sequence[OpenWait] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +72,7 @@ class Progress:
 
     ``nodes`` are in the order of the definition, none if that is lost; ``visited`` has one entry a visit, by time,
     those of map items as ``Node[branch key]``; ``context`` is all that is known, without the platform's own keys.
+    ``waits`` are those for events at the root, ``open_waits`` what root and items wait for now.
     ``items`` are those items of maps that were looked at, of ``items_in_all``.
     """
 
@@ -64,6 +82,8 @@ class Progress:
     context: Mapping[str, Any]
     requests: tuple[RequestRecord, ...]
     errors: tuple[Mapping[str, Any], ...]
+    waits: tuple[WaitRecord, ...] = ()
+    open_waits: tuple[OpenWait, ...] = ()
     items: tuple[ItemProgress, ...] = ()
     items_in_all: int = 0
     #: Every visit that counts, by time.
@@ -137,7 +157,7 @@ class _Nodes:
         plan: Plan,
         flow: TokenFlow,
         view: InstanceView,
-        requests: Iterable[RequestRecord],
+        asked: Asked,
         journals: Mapping[str, Sequence[JournalEntry]] | None,
         *,
         items: Sequence[ItemProgress],
@@ -148,7 +168,8 @@ class _Nodes:
         self._journals = journals
         self._carrier = carriers(plan.regions)
         self._ended = view.instance.status in ENDED
-        self._open = {r.node: r for r in requests if r.state == "open" and not r.scope and not self._ended}
+        self._asks = {r.node: r for r in asked.requests if r.state == "open" and not r.scope and not self._ended}
+        self._awaits = {w.node: w for w in asked.waits if w.state == "open" and not self._ended}
         self._ready = {ready.node: ready for ready in flow.ready()}
         self._reachable = _reachable(flow)
         self._visits: dict[str, list[Outcome]] = {}
@@ -160,11 +181,13 @@ class _Nodes:
         visits = self._visits.get(name, [])
         here = counts(self._items, name)
         described: dict[str, Any] = {"name": name, "type": node.type, "title": node.title or name, "items": here}
-        if request := self._open.get(name):
+        if request := self._asks.get(name):
             return NodeProgress(
                 **described, state="WAITING", visits=request.visit, since=request.created, request=request
             )
-        if (ready := self._ready.get(name)) and self._runs(name):
+        if (ready := self._ready.get(name)) and (wait := self._awaits.get(name)):
+            return NodeProgress(**described, state="WAITING", visits=ready.visit, since=wait.created, wait=wait)
+        if ready and self._runs(name):
             return NodeProgress(**described, state="RUNNING", visits=ready.visit, since=self._arrival(ready))
         if visits:
             last = visits[-1]
@@ -217,7 +240,7 @@ def _least(here: Mapping[AtNode, int]) -> NodeState:
 def progress(
     plan: Plan,
     view: InstanceView,
-    requests: Sequence[RequestRecord],
+    asked: Asked,
     journals: Mapping[str, Sequence[JournalEntry]] | None = None,
     items: ItemJournals | None = None,
 ) -> Progress:
@@ -227,30 +250,32 @@ def progress(
     leaves, and whether it has begun. Without them every node that holds its tokens counts as running.
     """
     items = items or ItemJournals()
-    waiting = [(r.scope, r.node) for r in requests if r.state == "open" and view.instance.status not in ENDED]
-    states = ItemStates(plan.graph, waiting)
+    ended = view.instance.status in ENDED
+    states = ItemStates(plan.graph, () if ended else asked.requests, () if ended else asked.open)
     stand = tuple(states.item(item, journal) for item, journal in items.looked_at)
     flow = recorded_flow(plan, view)
     for head, entries in (journals or {}).items():
         if all(exit_.region != head for exit_ in view.exits):
             flow.apply_all(committed(entries))
     flow.status()
-    nodes = _Nodes(plan, flow, view, requests, journals, items=stand)
+    nodes = _Nodes(plan, flow, view, asked, journals, items=stand)
     visits = course(flow.outcomes.values(), stand)
     return Progress(
         instance=view.instance,
         nodes=tuple(nodes.node(name) for name in plan.graph.nodes),
         visited=tuple(visit.name for visit in visits),
         context=selected(flow.final_context(), None),
-        requests=tuple(requests),
+        requests=tuple(asked.requests),
         errors=_errors(view.instance, visits),
+        waits=tuple(asked.waits),
+        open_waits=() if ended else tuple(asked.open),
         items=stand,
         items_in_all=items.in_all,
         outcomes=tuple(sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit))),
     )
 
 
-def progress_without_plan(view: InstanceView, requests: Sequence[RequestRecord]) -> Progress:
+def progress_without_plan(view: InstanceView, asked: Asked) -> Progress:
     """What can be said when the definition is nowhere to be found any more."""
     found = {outcome.id: outcome for exit_ in view.exits for outcome in exit_.outcomes}
     outcomes = sorted(found.values(), key=lambda o: (o.stamp, o.node, o.visit))
@@ -262,7 +287,9 @@ def progress_without_plan(view: InstanceView, requests: Sequence[RequestRecord])
         nodes=(),
         visited=tuple(outcome.node for outcome in outcomes),
         context=selected(context, None),
-        requests=tuple(requests),
+        requests=tuple(asked.requests),
         errors=_errors(view.instance, map(ShownVisit, outcomes)),
+        waits=tuple(asked.waits),
+        open_waits=() if view.instance.status in ENDED else tuple(asked.open),
         outcomes=tuple(outcomes),
     )

@@ -172,17 +172,11 @@ async def test_an_endpoint_gets_the_call_and_a_key_for_idempotency(endpoint: str
         await run_call(call("t#http"), SETTINGS)
 
 
-async def test_a_lambda_function_is_invoked(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("aws_environment")
+async def test_a_lambda_function_is_invoked() -> None:
     """By its name with the environment's prefix; one that does not exist is a failure."""
     from cch.aws.session import client
 
-    for name, value in {
-        "AWS_ENDPOINT_URL": aws_url, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "t",
-        "AWS_SECRET_ACCESS_KEY": "t",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    monkeypatch.delitem(sys.modules, "airflow", raising=False)
-    client.cache_clear()
     bind_lambda("t#gone", "{prefix}no-such-function")
     prepared = [{"line": 1, "goods": "shoes"}]
 
@@ -192,7 +186,6 @@ async def test_a_lambda_function_is_invoked(aws_url: str, monkeypatch: pytest.Mo
     with pytest.raises(CapabilityError, match="no-such-function"):
         await run_call(call("t#gone"), SETTINGS)
     client("lambda", SETTINGS).close()
-    client.cache_clear()
 
 
 async def test_process_response_passes_declared_keys_on() -> None:

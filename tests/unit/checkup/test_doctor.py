@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,21 +22,13 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def environment(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def environment(aws_environment: None) -> Iterator[Settings]:
     """A complete environment of its own in AWS's stand-in."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": aws_url, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "t",
-        "AWS_SECRET_ACCESS_KEY": "t",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    monkeypatch.delitem(sys.modules, "airflow", raising=False)
-    client.cache_clear()
     settings = Settings(names=Names(env="doctor", owner=f"n{next(_numbers)}"))
     provision(settings)
     yield settings
     for service in ("sts", "sqs", "dynamodb", "s3", "sns"):
         client(service, settings).close()
-    client.cache_clear()
 
 
 def examine(settings: Settings) -> dict[str, tuple[str, str]]:

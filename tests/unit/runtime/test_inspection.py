@@ -36,7 +36,7 @@ def node(progress: Progress, name: str) -> NodeProgress:
 
 
 async def test_items_under_way_are_shown_with_their_nodes(platform: Platform) -> None:
-    """One pack is done, one waits for an event, one for a reply: each node says how many items stand how."""
+    """One pack is done, two wait for an event: each node says how many items stand how."""
     packs = [{"id": "done"}, {"id": "event"}, {"id": "reply"}]
     world = World(platform, PACKS, context={"consignment": {"packs": packs}}, by_branch={"done": OK, "event": OK})
     world.answers = [OK]
@@ -50,10 +50,10 @@ async def test_items_under_way_are_shown_with_their_nodes(platform: Platform) ->
     seen = await look(world)
 
     assert {each.item.branch: (each.state, each.at) for each in seen.items} == {
-        "done": ("SUCCEEDED", ()), "event": ("RUNNING", ("Wait",)), "reply": ("RUNNING", ("Wait",)),
+        "done": ("SUCCEEDED", ()), "event": ("WAITING", ("Wait",)), "reply": ("WAITING", ("Wait",)),
     }  # fmt: skip
-    assert node(seen, "Wait").items == {"SUCCEEDED": 1, "RUNNING": 2}
-    assert (node(seen, "Wait").state, node(seen, "Submit").state) == ("RUNNING", "SUCCEEDED")
+    assert node(seen, "Wait").items == {"SUCCEEDED": 1, "WAITING": 2}
+    assert (node(seen, "Wait").state, node(seen, "Submit").state) == ("WAITING", "SUCCEEDED")
     assert node_note(node(seen, "Submit")) == "items: 3 SUCCEEDED"
     assert "Pack_Done[done]" in seen.visited
     assert node(seen, "Handle_Error").state == "PENDING"
