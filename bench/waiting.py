@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.airflow import Airflow, bench_stack, publish
+from bench.copies import copy_run
 from bench.figures import Figures, percentile
 from cch.stack.local import LocalStack
 from cch.stack.topology import Topology
@@ -56,7 +57,7 @@ def measure_waiting() -> Figures:
         there = 1
         for count in COUNTS:
             wanted = max(1, count)
-            _database(stack, "copy", run, str(wanted - there), str(there))
+            copy_run(stack, run, wanted - there, there, triggers=False)
             there = wanted
             for skip in (True, False):
                 if skip or count <= MOST_UNFILTERED:
@@ -64,7 +65,7 @@ def measure_waiting() -> Figures:
                     label = f"{count:,} waiting, {'idle runs left out' if skip else 'all examined'}"
                     rows.append((label, (percentile(hops, 0.5), max(hops), len(hops))))
         PLAN.parent.mkdir(exist_ok=True)
-        PLAN.write_text(_database(stack, "explain"))
+        PLAN.write_text(_explained(stack))
     none, most = rows[0][1][0], next(values[0] for label, values in rows if label.startswith(f"{COUNTS[-1]:,} "))
     return Figures(
         title="a hop of an unrelated DAG while instances wait, PostgreSQL, one scheduler (s)",
@@ -108,43 +109,12 @@ def _hops(stack: LocalStack, airflow: Airflow, *, skip: bool) -> Sequence[float]
     return hops
 
 
-# --- processes of their own: Airflow reads its configuration once -------------------------------------------------
-
-
-def _database(stack: LocalStack, *arguments: str) -> str:
-    program = [sys.executable, "-m", "bench.waiting", *arguments]
+def _explained(stack: LocalStack) -> str:
+    """:func:`_explain` in a process of its own: Airflow reads its configuration once."""
+    program = [sys.executable, "-m", "bench.waiting"]
     environment = {**os.environ, **stack.environment()}
     answer = subprocess.run(program, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return answer.stdout
-
-
-def _copy(run: str, count: int, first: int) -> None:
-    """Copies of a run and its tasks, each with a run id of its own."""
-    from airflow.utils.session import create_session
-    from sqlalchemy import inspect, text
-
-    with create_session() as session:
-        columns = {
-            table: [column["name"] for column in inspect(session.get_bind()).get_columns(table)]
-            for table in ("dag_run", "task_instance")
-        }
-        new = {
-            "dag_run": {"run_id": "run_id || '-' || n"},
-            "task_instance": {"run_id": "run_id || '-' || n", "id": "gen_random_uuid()", "trigger_id": "NULL"},
-        }
-        for table, names in columns.items():
-            kept = [name for name in names if not (table == "dag_run" and name == "id")]
-            values = ", ".join(new[table].get(name, f'"{name}"') for name in kept)
-            quoted = ", ".join(f'"{name}"' for name in kept)
-            session.execute(
-                text(
-                    f"INSERT INTO {table} ({quoted}) SELECT {values} FROM {table}"
-                    " CROSS JOIN generate_series(:first, :last) AS n WHERE run_id = :run"
-                ),
-                {"run": run, "first": first, "last": first + count - 1},
-            )
-        session.commit()
-        session.execute(text("ANALYZE"))
 
 
 def _explain() -> str:
@@ -174,8 +144,4 @@ def _explain() -> str:
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["copy", run_id, number, begin]:
-            _copy(run_id, int(number), int(begin))
-        case ["explain"]:
-            print(_explain())
+    print(_explain())

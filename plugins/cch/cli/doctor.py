@@ -28,14 +28,17 @@ def doctor(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Show what is in order, too.")] = False,
+    mwaa: Annotated[str, typer.Option(metavar="<name>", help="Look at this environment of Amazon MWAA, too.")] = "",
 ) -> None:
     """Examine a live environment: credentials, queues, table, buckets, clock, routers, definitions, capabilities.
 
-    Airflow's options are looked at where AIRFLOW_HOME is set. Changes nothing but a probe in the table and the
-    event-data bucket. Exit code 1 if something is wrong; a warning is not.
+    Airflow's options are MWAA's, else this machine's if AIRFLOW_HOME is set.
+    Changes nothing but a probe in the table and the event-data bucket.
+    Exit code 1 if something is wrong; a warning is not.
     """
     from cch.checkup.airflow import look_at_configuration, look_at_versions  # noqa: PLC0415 - loads the platform
     from cch.checkup.findings import Findings  # noqa: PLC0415
+    from cch.checkup.mwaa import look_at_mwaa  # noqa: PLC0415
     from cch.checkup.resources import look_at_resources  # noqa: PLC0415
     from cch.settings import load_settings  # noqa: PLC0415
 
@@ -43,7 +46,9 @@ def doctor(
     look_at_versions(found)
     look_at_resources(settings, found)
     waiters = asyncio.run(_examine(found))
-    if os.environ.get("AIRFLOW_HOME"):
+    if mwaa:
+        look_at_mwaa(mwaa, settings, waiters, found)
+    elif os.environ.get("AIRFLOW_HOME"):
         look_at_configuration(waiters, found)  # last: where Airflow is loaded, AWS is reached through its connection
     _report(found.all, f"{settings.names.env}-{settings.names.owner}", as_json=as_json, every=every)
     if any(finding.level == "error" for finding in found.all):
