@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
@@ -65,6 +66,7 @@ def measure_triggerer() -> Figures:
 def _measured(triggerers: int, counts: tuple[int, ...]) -> list[tuple[str, dict[str, Any]]]:
     topology = Topology(database="postgresql", triggerers=triggerers)
     with bench_stack(lambda: publish("bench_waiters", definition()), topology) as (stack, airflow):
+        stack.processes.stop(["mock"])  # it would take the requests
         airflow.wait_for_dag("bench_waiters")
         _one_waits(airflow)
         names = [name for name in topology.airflow if name.startswith("triggerer")]
@@ -79,6 +81,8 @@ def _measured(triggerers: int, counts: tuple[int, ...]) -> list[tuple[str, dict[
             there = count
             label = f"{count:,} waiting" + (f" in {triggerers} triggerers" if triggerers > 1 else "")
             rows.append((label, bench.measure(count, empty)))
+            shown = ", ".join(f"{name} {value:,.4g}" for name, value in rows[-1][1].items())
+            print(f"  {label}: {shown}", file=sys.stderr, flush=True)  # it takes half an hour
         return rows
 
 

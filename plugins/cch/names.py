@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 _PART = re.compile(r"[a-z0-9][a-z0-9-]{0,19}")
+#: Characters in the name of a bucket (S3, bucket naming rules).
+_LONGEST_BUCKET = 63
 
 
 def capability_service(capability_id: str) -> str:
@@ -28,6 +30,10 @@ class Names:
             if not _PART.fullmatch(value):
                 message = f"{label}={value!r}: use 1 to 20 of a-z, 0-9 and '-', beginning with a letter or digit"
                 raise ValueError(message)
+        too_long = len(self.definitions_bucket) - _LONGEST_BUCKET
+        if too_long > 0:
+            message = f"CCH_ENV={self.env!r} and CCH_OWNER={self.owner!r}: shorten them by {too_long} letters together"
+            raise ValueError(f"{message}; S3 allows {_LONGEST_BUCKET} in {self.definitions_bucket}")
 
     @property
     def prefix(self) -> str:

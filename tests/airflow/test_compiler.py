@@ -73,6 +73,16 @@ def test_form_asks_for_the_initial_context() -> None:
     assert params.get_param(CONF_DIGEST).schema["const"] == definition.digest
 
 
+def test_tasks_do_not_repeat_the_params() -> None:
+    """Airflow reads all tasks of a DAG for each task that waits: what all share is there once."""
+    dag = compile_workflow(read(next(path for path in SAMPLES if path.stem == "import_vn_memphis_v1")))
+
+    data = DagSerialization.to_dict(dag)["dag"]
+
+    assert dict(data["params"]).keys() == set(dag.params)
+    assert not any(task["__var"].get("params") for task in data["tasks"])
+
+
 def test_a_task_is_parsed_without_params() -> None:
     """Airflow would otherwise check a running instance's conf against today's definition."""
     definition = read(SAMPLES[0])

@@ -12,6 +12,7 @@ import pytest
 
 from cch import __version__
 from cch.errors import CapabilityError, SettingsError
+from cch.names import Names
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 HEAVY = ("airflow", "boto3", "botocore", "aiobotocore", "networkx", "jsonschema")
@@ -91,6 +92,13 @@ def test_a_bad_setting_is_wrong_use(tmp_path):
     assert code == 2
     assert "CCH_OWNER" in said
     assert "Traceback" not in said
+
+
+def test_names_that_no_bucket_can_have():
+    """S3 takes 63 characters: one letter more than fits, and the error says how to mend it."""
+    assert len(Names(env="e" * 20, owner="o" * 10).definitions_bucket) == 63
+    with pytest.raises(ValueError, match="shorten them by 1 letters together"):
+        Names(env="e" * 20, owner="o" * 11)
 
 
 def test_validate_and_graph_load_neither_airflow_nor_aws(tmp_path, office):

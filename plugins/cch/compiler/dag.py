@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, Param, XComArg
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
+from airflow.sdk.definitions.param import ParamsDict
 
 from cch.compiler.documentation import problem_list, task_documentation, workflow_documentation
 from cch.definition.model import Definition, MapFork
@@ -49,7 +50,6 @@ def compile_workflow(definition: Definition, *, problems: tuple[Problem, ...] = 
         schedule=None,
         catchup=False,
         tags=_tags(definition, problems),
-        params={} if for_task else _params(definition),
         max_active_runs=_NO_LIMIT,
         max_active_tasks=_NO_LIMIT,
         is_paused_upon_creation=False,
@@ -66,6 +66,10 @@ def compile_workflow(definition: Definition, *, problems: tuple[Problem, ...] = 
     for before, after in sorted(plan.edges):
         if after not in mapped:  # a mapped task follows its list already
             operators[before].set_downstream(operators[after])
+    if not for_task:
+        # Last: Airflow copies the params that are there into every task, which made each twice as large. A triggerer
+        # loads all tasks of the DAG for each of its waiters.
+        dag.params = ParamsDict(_params(definition))
     return dag
 
 

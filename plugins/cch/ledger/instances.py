@@ -101,8 +101,8 @@ class Instances:
             outcomes=tuple(Outcome.from_json(outcome) for outcome in raw),
         )
 
-    async def begin(self, instance_id: str, run_id: str, definition_digest: str, structure_digest: str) -> Instance:
-        """The run has begun: bind the instance to it and to the definition it runs.
+    async def begin(self, instance_id: str, run_id: str, definition_digest: str, structure_digest: str) -> InstanceView:
+        """The run has begun: bind the instance to it and to the definition it runs; the instance as it is then.
 
         :raises LedgerError: the instance is bound to another run.
         """
@@ -122,11 +122,10 @@ class Instances:
                 )
             except ConditionFailedError:
                 pass  # another region of the same run was faster; what it wrote is read below
-        found = await self.find(instance_id)
-        if found is None or found.run_id != run_id:
-            raise LedgerError(
-                f"instance {instance_id} belongs to run {found.run_id if found else 'none'!r}, not {run_id!r}"
-            )
+        found = await self.view(instance_id)
+        if found is None or found.instance.run_id != run_id:
+            other = found.instance.run_id if found else "none"
+            raise LedgerError(f"instance {instance_id} belongs to run {other!r}, not {run_id!r}")
         return found
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:

@@ -65,11 +65,13 @@ class Requests:
         item = await self._store.get(_key(command_id))
         return await self._record(item) if item else None
 
-    async def open(self, record: RequestRecord, owner: str) -> tuple[bool, RequestRecord]:
-        """Put the request, or become an owner of the one that is there.
+    async def open(self, record: RequestRecord, owner: str, *, again: bool = False) -> tuple[bool, RequestRecord]:
+        """Put the request, or become an owner of the one that is there, which is looked for first ``again``.
 
         Returns whether it is new, and the request as stored; if it was closed before, as it was closed.
         """
+        if again and (known := await self._own(record.command_id, owner)):
+            return False, known
         item: Item = {"PK": _key(record.command_id)[0], "SK": "-", "owners": frozenset({owner})}
         for name in (*_TEXTS, *_NUMBERS):
             if (value := getattr(record, name)) not in ("", 0):
@@ -82,12 +84,17 @@ class Requests:
                 return False, await self._record(failed.item)
         else:
             return True, await self._record(item)
+        known = await self._own(record.command_id, owner)
+        assert known is not None
+        return False, known
+
+    async def _own(self, command_id: str, owner: str) -> RequestRecord | None:
+        """Become an owner of an open request; the request as it is then, None if there is none."""
         try:
-            changed = await self._store.update(_key(record.command_id), Change(add={"owners": owner}), _OPEN)
+            item = await self._store.update(_key(command_id), Change(add={"owners": owner}), _OPEN)
         except ConditionFailedError as failed:
-            assert failed.item is not None
-            return False, await self._record(failed.item)
-        return False, await self._record(changed)
+            return await self._record(failed.item) if failed.item else None
+        return await self._record(item)
 
     async def sent(self, command_id: str, now: int) -> None:
         try:

@@ -17,7 +17,7 @@ from cch.graph.regions import Region
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
-from cch.ledger.records import Exit, Instance, RegionKey, instance_id_of_run
+from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
 from cch.runtime.admission import context_problems
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
@@ -63,7 +63,7 @@ class RegionEnd:
     reason: str = ""
 
 
-_Work = Callable[[RegionTask, Platform, Instance, Plan], Awaitable[T]]
+_Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
 
 
 @functools.lru_cache(maxsize=256)
@@ -102,33 +102,37 @@ async def list_items(task: RegionTask, platform: Platform) -> list[str] | None:
 async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) -> T:
     pause = _FIRST_PAUSE
     while True:
+        await platform.turnstile.enter()
         begun = platform.clock()
         try:
-            instance = await _instance(task, platform)
-            plan = await asyncio.to_thread(_plan, instance.definition_digest, platform.catalogue, task.workflow_id)
-            _check_structure(task, plan, instance)
-            return await work(task, platform, instance, plan)
+            view = await _view(task, platform)
+            digest = view.instance.definition_digest
+            plan = await asyncio.to_thread(_plan, digest, platform.catalogue, task.workflow_id)
+            _check_structure(task, plan, view.instance)
+            return await work(task, platform, view, plan)
         except ServiceUnavailableError as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
+        finally:
+            platform.turnstile.leave()
         if platform.clock() - begun > _LONGEST_PAUSE * 1000:
             pause = _FIRST_PAUSE  # it went well for a while
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-async def _instance(task: RegionTask, platform: Platform) -> Instance:
-    """The instance that the run belongs to; made here if Airflow started the run by itself."""
+async def _view(task: RegionTask, platform: Platform) -> InstanceView:
+    """The instance that the run belongs to, with what is recorded; made here if Airflow started the run by itself."""
     given = task.conf.get(CONF_INSTANCE)
     instance_id = str(given) if given else instance_id_of_run(task.workflow_id, task.run_id)
     instances = platform.ledger.instances
-    found = await instances.find(instance_id)
-    if found is None:
+    view = await instances.view(instance_id)
+    if view is None:
         if given:
             raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         context = initial_context(task.conf)
-        _, found = await instances.create(
+        _, made = await instances.create(
             Instance(
                 id=instance_id,
                 workflow_id=task.workflow_id,
@@ -140,18 +144,19 @@ async def _instance(task: RegionTask, platform: Platform) -> Instance:
                 definition_uri=platform.catalogue.uri(definition.workflow_id),
             )
         )
+        view = InstanceView(instance=made, exits=())
         problems = context_problems(definition, context)
         if problems:
             reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
             await instances.end(instance_id, "failed", platform.clock(), reason)
             raise LedgerError(reason)
-    if not found.structure_digest:
+    if not view.instance.structure_digest:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
-        found = await instances.begin(instance_id, task.run_id, task.definition_digest, task.structure_digest)
-    if found.run_id != task.run_id:
-        raise LedgerError(f"instance {instance_id} belongs to run {found.run_id!r}, not to {task.run_id!r}")
-    return found
+        view = await instances.begin(instance_id, task.run_id, task.definition_digest, task.structure_digest)
+    if view.instance.run_id != task.run_id:
+        raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
+    return view
 
 
 def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:
@@ -163,12 +168,11 @@ def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:
         )
 
 
-async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: Plan) -> RegionEnd:
+async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> RegionEnd:
+    instance = view.instance
     key = RegionKey(instance=instance.id, region=task.region)
     region = plan.regions[task.region]
     while True:
-        view = await platform.ledger.instances.view(instance.id)
-        assert view is not None
         flow = recorded_flow(plan, view, without=task.region)
         if not RegionRun.may_begin(region, flow):
             return _not_begun(region, flow)
@@ -184,6 +188,9 @@ async def _run(task: RegionTask, platform: Platform, instance: Instance, plan: P
         try:
             await RegionRun(region, flow, host).run()
         except OvertakenError:
+            again = await platform.ledger.instances.view(instance.id)
+            assert again is not None
+            view = again
             continue
         return await _leave(task, platform, plan, flow, journal.generation)
 
@@ -199,13 +206,13 @@ def _not_begun(region: Region, flow: TokenFlow) -> RegionEnd:
     return RegionEnd(state="skipped", reason="no recorded outcome of a predecessor chose this node")
 
 
-async def _list_items(task: RegionTask, platform: Platform, instance: Instance, plan: Plan) -> list[str] | None:
-    flow, host = await _before_map(task, platform, instance, plan)
+async def _list_items(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> list[str] | None:
+    flow, host = _before_map(task, platform, view, plan)
     return item_keys(plan.regions[task.region], flow, host)
 
 
-async def _run_item(task: RegionTask, platform: Platform, instance: Instance, plan: Plan) -> RegionEnd:
-    flow, host = await _before_map(task, platform, instance, plan)
+async def _run_item(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> RegionEnd:
+    flow, host = _before_map(task, platform, view, plan)
     assert task.item is not None
     reason = await run_mapped_item(plan.regions[task.region], flow, host, task.item)
     if reason is None:
@@ -213,15 +220,11 @@ async def _run_item(task: RegionTask, platform: Platform, instance: Instance, pl
     return RegionEnd(state="failed", reason=reason) if reason else RegionEnd(state="success")
 
 
-async def _before_map(
-    task: RegionTask, platform: Platform, instance: Instance, plan: Plan
-) -> tuple[TokenFlow, ItemHost]:
+def _before_map(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> tuple[TokenFlow, ItemHost]:
     """What is recorded before the map, and a host for its items: the map's own region has not begun."""
-    view = await platform.ledger.instances.view(instance.id)
-    assert view is not None
-    key = RegionKey(instance=instance.id, region=task.region)
+    key = RegionKey(instance=view.instance.id, region=task.region)
     attempt = Try(key=key, task_instance=task.task_instance, generation=0, dropped={})
-    return recorded_flow(plan, view, without=task.region), ItemHost(platform, instance, attempt, plan.graph)
+    return recorded_flow(plan, view, without=task.region), ItemHost(platform, view.instance, attempt, plan.graph)
 
 
 async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, generation: int) -> RegionEnd:

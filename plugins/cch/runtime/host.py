@@ -65,6 +65,8 @@ class LedgerHost:
         self._platform = platform
         self._try = attempt
         self._next_entry = journal.entries if journal else 0
+        #: The request that is asked first may have been made before.
+        self._resumed = journal is not None and journal.resumed
         #: Whoever committed the last turn may have died before anybody was told of it.
         self._perhaps_untold = journal.latest if journal else ()
         self._flow: TokenFlow | None = None
@@ -170,6 +172,7 @@ class LedgerHost:
                 task_instance=self._try.task_instance,
             )
             wait = await platform.ledger.waits.open(wait, platform.router.id)
+            platform.turnstile.leave()
             self.note("waiting for an event", node=query.node, event_key=query.event_key)
             while wait.state == "open":
                 wait = await self._next_event(wait, woken)
@@ -208,18 +211,20 @@ class LedgerHost:
             created = self.now()
             reply_to = await platform.queues.address(platform.settings.names.reply_queue)
             body = self._body(request, command_id, created, reply_to)
-            new, record = await platform.ledger.requests.open(
-                self._record(request, command_id, created, body), platform.router.id
-            )
+            wanted = self._record(request, command_id, created, body)
+            again, self._resumed = self._resumed, False
+            new, record = await platform.ledger.requests.open(wanted, platform.router.id, again=again)
             if record.state == "open" and record.task_instance != self._try.task_instance:
                 record = await self._close(record, "superseded")
             elif record.state == "open":
-                await platform.ledger.requests.point(record)
-                if await platform.router.correlator.take_held(record, self.now()):
-                    woken.set()
-                elif not record.sent_at:
-                    body = body if new else self._body(request, command_id, record.created, reply_to)
-                    record = await self._send(record, body)
+                if not record.sent_at:  # else all this has been done: it comes before sending
+                    await platform.ledger.requests.point(record)
+                    if await platform.router.correlator.take_held(record, self.now()):
+                        woken.set()
+                    else:
+                        body = body if new else self._body(request, command_id, record.created, reply_to)
+                        record = await self._send(record, body)
+                platform.turnstile.leave()
                 record = await self._wait(record, woken)
                 _observe(record)
             elif record.state != "answered":

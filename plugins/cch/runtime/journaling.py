@@ -23,6 +23,8 @@ class JournalState:
     dropped: dict[str, int] = field(default_factory=dict)
     #: Outcomes of the last turn.
     latest: tuple[Outcome, ...] = ()
+    #: The same task has been here before: its process ended, or its trigger was moved.
+    resumed: bool = False
 
     def take(self, entry: JournalEntry) -> None:
         self.entries += 1
@@ -86,6 +88,7 @@ async def enter(ledger: Ledger, key: RegionKey, task_instance: str, anew: Anew) 
     while True:
         state = await read(ledger, key)
         if state.task_instance == task_instance:
+            state.resumed = True
             return state
         if state.task_instance > task_instance:
             return None

@@ -19,6 +19,7 @@ from cch.replies.queue import Queues
 from cch.replies.router import Router
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.lifecycle import Topic
+from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
 
 
@@ -39,6 +40,7 @@ class Platform:
     clock: Callable[[], int] = now_ms
     #: Where lifecycle events go; None: nowhere.
     topic: Topic | None = None
+    turnstile: Turnstile = field(default_factory=Turnstile)
     router: Router = field(init=False)
 
     def __post_init__(self) -> None:

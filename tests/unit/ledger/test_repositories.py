@@ -146,8 +146,8 @@ async def test_an_instance_is_bound_to_one_run_and_structure(ledger: Ledger) -> 
     """The first region binds it; the others read what it wrote; another run is refused."""
     await ledger.instances.create(instance())
 
-    first = await ledger.instances.begin("i", "run", "d1", "s1")
-    second = await ledger.instances.begin("i", "run", "d2", "s2")
+    first = (await ledger.instances.begin("i", "run", "d1", "s1")).instance
+    second = (await ledger.instances.begin("i", "run", "d2", "s2")).instance
 
     assert (first.status, first.run_id, first.definition_digest, first.structure_digest) == (
         "running",

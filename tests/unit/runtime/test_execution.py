@@ -415,6 +415,28 @@ async def test_an_outage_ends_no_region_that_waits(make: Maker) -> None:
 # --- tries ---------------------------------------------------------------------------------------------------
 
 
+async def test_going_on_after_a_restart_is_cheap(make: Maker) -> None:
+    """Thousands do it at once: the instance, its journal and the request are looked at once each, nothing is resent."""
+    workshop: Workshop = await make(BUSY, answers=answering(a_b=None))
+    before = asyncio.create_task(workshop.run("A"))
+    while not workshop.requests:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    before.cancel()
+    workshop.new_process()
+    workshop.store.arm(0, lost=False)
+
+    after = asyncio.create_task(workshop.run("A"))
+    await asyncio.sleep(0.02)
+    calls = workshop.store.count
+    await workshop.reply(workshop.requests[0], "SUCCESS", {"k": "x"})
+    end = await after
+
+    assert calls == 3
+    assert len(workshop.requests) == 1
+    assert end.state == "success"
+
+
 async def test_two_copies_of_one_try_go_in_lockstep(make: Maker) -> None:
     """A triggerer that was stopped and continued while another took over: one request, one journal, one end."""
     workshop: Workshop = await make(BUSY, answers=answering(a_b=None))
