@@ -29,7 +29,7 @@ _ICONS = {"icon": "cch/ui/icon.svg", "icon_dark_mode": "cch/ui/icon-dark.svg"}
 
 
 class CchPlugin(AirflowPlugin):
-    """Serves the API and the dashboard, shows it in Airflow's pages, and lets the scheduler leave out idle runs.
+    """Serves the API and the dashboard, shows it in Airflow's pages, and lets thousands of instances wait cheaply.
 
     The addresses of pages are relative: Airflow's page has its base URL as ``<base>``.
     """
@@ -63,14 +63,15 @@ class CchPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_args: Any, **_kwargs: Any) -> None:
-        """Only the scheduler is changed: what that needs is slow to load, and no task needs it."""
-        if sys.argv[1:2] != ["scheduler"]:
+        """Only schedulers and triggerers are changed: what that needs is slow to load, and no task needs it."""
+        if sys.argv[1:2] not in (["scheduler"], ["triggerer"]):
             return
         from cch.errors import CchError  # noqa: PLC0415
-        from cch.scheduling.idle_runs import install  # noqa: PLC0415
+        from cch.scheduling import idle_runs, lean_waiters  # noqa: PLC0415
         from cch.settings import load_settings  # noqa: PLC0415
 
+        changes = {"scheduler": idle_runs.install, "triggerer": lean_waiters.install}
         try:
-            install(load_settings())
-        except CchError as error:  # a wrong setting must not keep the scheduler from starting
-            logging.getLogger(__name__).warning("idle runs are examined as ever: %s", error)
+            changes[sys.argv[1]](load_settings())
+        except CchError as error:  # a wrong setting must not keep Airflow from starting
+            logging.getLogger(__name__).warning("the %s works as ever: %s", sys.argv[1], error)

@@ -49,6 +49,8 @@ class Settings:
     skip_idle_runs: bool = True
     #: Seconds after which such a run is examined all the same.
     full_look_seconds: float = 600.0
+    #: Whether a triggerer is told only of the task that waits instead of its whole DAG.
+    lean_waiters: bool = True
 
     @property
     def cache_path(self) -> Path:
@@ -113,5 +115,6 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
         reply_consumers=max(1, int(number("reply_consumers", defaults.reply_consumers))),
         mailbox_seconds=number("mailbox_seconds", defaults.mailbox_seconds),
         skip_idle_runs=flag("skip_idle_runs", default=defaults.skip_idle_runs),
+        lean_waiters=flag("lean_waiters", default=defaults.lean_waiters),
         full_look_seconds=number("full_look_seconds", defaults.full_look_seconds),
     )

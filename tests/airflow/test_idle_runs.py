@@ -12,7 +12,7 @@ from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from sqlalchemy import insert, update
 
-from cch.scheduling import idle_runs
+from cch.scheduling import idle_runs, tested
 from cch.settings import Settings
 
 NOW = datetime.now(UTC)
@@ -176,7 +176,7 @@ def test_an_airflow_that_was_not_tested_is_left_alone(monkeypatch: pytest.Monkey
     """A sentence in the log says so."""
     said: list[str] = []
     monkeypatch.setattr("airflow.__version__", "3.4.0")
-    monkeypatch.setattr(idle_runs.log, "warning", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr(tested.log, "warning", lambda text, *values: said.append(text % values))
 
     assert not idle_runs.install(Settings())
     assert "tested with Airflow 3.3.1, this is 3.4.0" in said[0]

@@ -11,7 +11,7 @@ from typing import Any
 from cch import metrics
 from cch.capabilities.calls import run_call
 from cch.capabilities.registry import find_library
-from cch.errors import CapabilityError, CchError, ServiceUnavailableError
+from cch.errors import CapabilityError, CchError, LedgerError, ServiceUnavailableError
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, OvertakenError, Request
 from cch.interpreter.outcome import Outcome
@@ -282,7 +282,7 @@ class LedgerHost:
         """Close the request unless a reply was faster; the request as it is then."""
         requests = self._platform.ledger.requests
         _, closed = await requests.close(record.command_id, state, self.now(), reason=reason)
-        assert closed is not None
+        closed = _still_there(closed, record.command_id)
         if closed.state == state:
             await requests.point_closed(closed)
         return closed
@@ -345,8 +345,7 @@ class LedgerHost:
                 await asyncio.sleep(1.0)
                 woken.set()
                 continue
-            assert found is not None
-            record = found
+            record = _still_there(found, record.command_id)
         return record
 
     async def _time_is_up(self, deadline: int) -> bool:
@@ -392,3 +391,10 @@ def _answer(record: RequestRecord) -> Answer:
             return Answer(kind="superseded", at=record.closed_at, command_id=record.command_id)
         case _:
             return Answer(kind="unsendable", at=record.closed_at, command_id=record.command_id, reason=record.reason)
+
+
+def _still_there(record: RequestRecord | None, command_id: str) -> RequestRecord:
+    """:raises LedgerError: the table has lost the request, and nobody can answer it any more."""
+    if record is None:
+        raise LedgerError(f"the ledger has lost request {command_id}: was the table restored, or an item deleted?")
+    return record

@@ -9,22 +9,18 @@ predecessors, and no task of it has changed since it was last examined.
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from cch.scheduling.tested import is_tested
 from cch.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import ORMExecuteState, Session
 
-log = logging.getLogger(__name__)
-
-#: Airflow versions with which this has been tested.
-TESTED = frozenset({"3.3.1"})
 #: Databases whose arithmetic of times is known here.
 _DATABASES = frozenset({"postgresql", "sqlite"})
 #: Tag that all our DAGs have.
@@ -93,16 +89,9 @@ def _narrowed(session: Session, full_look: timedelta) -> Iterator[None]:
 
 def install(settings: Settings) -> bool:
     """Let the schedulers of this process leave idle runs out; whether they do. Does nothing the second time."""
-    from airflow import __version__  # noqa: PLC0415
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
 
-    if not settings.skip_idle_runs:
-        return False
-    if __version__ not in TESTED:
-        log.warning(
-            "idle runs are examined as ever: leaving them out has been tested with Airflow %s, this is %s",
-            ", ".join(sorted(TESTED)), __version__,
-        )  # fmt: skip
+    if not settings.skip_idle_runs or not is_tested("idle runs are examined as ever"):
         return False
     original = DagRun.get_running_dag_runs_to_examine
     if getattr(original, "_cch", False):

@@ -437,6 +437,22 @@ async def test_going_on_after_a_restart_is_cheap(make: Maker) -> None:
     assert end.state == "success"
 
 
+async def test_a_request_that_the_table_has_lost(make: Maker) -> None:
+    """Somebody deleted it, or the table was restored: the task fails, and says so."""
+    workshop: Workshop = await make(BUSY, answers=answering(a_b=None))
+    run = asyncio.create_task(workshop.run("A"))
+    while not workshop.requests:
+        await asyncio.sleep(0.001)
+    command_id = workshop.requests[0]["header"]["commandId"]
+    await asyncio.sleep(0.02)
+
+    await workshop.ledger.store.delete((f"REQ#{command_id}", "-"))
+    workshop.platform.router.waiters.wake(command_id)
+    end = await run
+
+    assert (end.state, end.reason.partition(":")[0]) == ("failed", f"the ledger has lost request {command_id}")
+
+
 async def test_two_copies_of_one_try_go_in_lockstep(make: Maker) -> None:
     """A triggerer that was stopped and continued while another took over: one request, one journal, one end."""
     workshop: Workshop = await make(BUSY, answers=answering(a_b=None))
