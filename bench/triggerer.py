@@ -8,11 +8,11 @@ request and waits. PostgreSQL; AWS is moto's server, one request to DynamoDB at 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ IDLE = 60.0
 #: DynamoDB calls a second while everybody waits; a router tells every 30 s how many do.
 _CALM, _CALM_FOR = 10, 40
 _PATIENCE = 3600.0
+#: Requests are sent one by one; nobody else sends any.
+_SEND = "AmazonSQS.SendMessage."
 
 
 def definition() -> str:
@@ -48,8 +50,8 @@ def definition() -> str:
 
 
 def measure_triggerer() -> Figures:
-    """One triggerer with more and more requests, then two with as many each as the one had at last."""
-    rows = _measured(1, COUNTS) + _measured(2, (TWO,))
+    """One triggerer, as Airflow is and as we have it, with more and more requests; then two with as many each."""
+    rows = _measured(1, COUNTS[:1], lean=False) + _measured(1, COUNTS) + _measured(2, (TWO,))
     return Figures(
         title=f"real triggerers, a definition of {NODES} nodes, PostgreSQL, moto's server as AWS",
         columns=tuple(rows[0][1]),
@@ -63,15 +65,18 @@ def measure_triggerer() -> Figures:
     )
 
 
-def _measured(triggerers: int, counts: tuple[int, ...]) -> list[tuple[str, dict[str, Any]]]:
+def _measured(triggerers: int, counts: tuple[int, ...], *, lean: bool = True) -> list[tuple[str, dict[str, Any]]]:
+    os.environ["CCH_LEAN_WAITERS"] = str(lean)
     topology = Topology(database="postgresql", triggerers=triggerers)
     with bench_stack(lambda: publish("bench_waiters", definition()), topology) as (stack, airflow):
-        stack.processes.stop(["mock"])  # it would take the requests
+        never = json.dumps({"capabilities": {"nobody#ask": [{"never": True}]}}).encode()
+        scenario = urllib.request.Request(f"{stack.layout.mock_url}/scenario", never, method="PUT")
+        urllib.request.urlopen(scenario, timeout=30).close()
         airflow.wait_for_dag("bench_waiters")
-        _one_waits(airflow)
+        _one_waits(stack, airflow)
         names = [name for name in topology.airflow if name.startswith("triggerer")]
         bench = _Bench(stack, names)
-        stack.stop(keep=("postgresql", "aws"))
+        stack.stop(keep=("postgresql", "aws", "mock"))
         bench.begin(1)
         rows, there = [], 1
         empty = bench.memory()
@@ -80,31 +85,20 @@ def _measured(triggerers: int, counts: tuple[int, ...]) -> list[tuple[str, dict[
             copy_run(stack, RUN, count - there, there, triggers=True)
             there = count
             label = f"{count:,} waiting" + (f" in {triggerers} triggerers" if triggerers > 1 else "")
+            label += "" if lean else ", whole DAGs sent"
             rows.append((label, bench.measure(count, empty)))
             shown = ", ".join(f"{name} {value:,.4g}" for name, value in rows[-1][1].items())
             print(f"  {label}: {shown}", file=sys.stderr, flush=True)  # it takes half an hour
         return rows
 
 
-def _one_waits(airflow: Airflow) -> None:
+def _one_waits(stack: LocalStack, airflow: Airflow) -> None:
     """Start the instance that is copied, and return when its request has been sent."""
     airflow.call("POST", "/dags/bench_waiters/dagRuns", {"dag_run_id": RUN, "conf": {}, "logical_date": None})
-    _until("the first request", lambda: _sent() == 1)
-
-
-def _sent() -> int:
-    """Requests that lie in the capability's queue; nobody takes them."""
-    sqs = boto3.client("sqs")
-    wanted = "ApproximateNumberOfMessages"
-    url = sqs.get_queue_url(QueueName=NAMES.fallback_queue)["QueueUrl"]
-    return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[wanted])["Attributes"][wanted])
-
-
-def _until(what: str, true: Callable[[], bool]) -> None:
-    until = time.monotonic() + _PATIENCE
-    while not true():
+    until = time.monotonic() + 120
+    while _of(_calls(stack), _SEND) < 1:
         if time.monotonic() > until:
-            raise TimeoutError(what)
+            raise TimeoutError(f"the instance sends nothing: see {stack.layout.logs}")
         time.sleep(0.5)
 
 
@@ -119,13 +113,13 @@ class _Bench:
         """Send, wait, kill, go on. ``empty``: KB of the triggerers when they have next to nothing to do."""
         sending, by_aws = self.begin(count)
         memory = self.memory()
-        worked, calls = self._cpu(), self._calls()
+        worked, calls = self._cpu(), _calls(self.stack)
         time.sleep(IDLE)
-        worked, calls = self._cpu() - worked, _less(self._calls(), calls)
+        worked, calls = self._cpu() - worked, _less(_calls(self.stack), calls)
         for name in self.names:
             self.stack.processes.signal(name, signal.SIGKILL)
         self.stack.processes.stop(self.names)
-        before = self._calls()
+        before = _calls(self.stack)
         going_on, by_aws_again = self.begin(count)
         return {
             "began s": sending,
@@ -136,19 +130,19 @@ class _Bench:
             "idle SQS calls/min": _of(calls, "AmazonSQS") * 60 / IDLE,
             "went on s": going_on,
             "AWS's share again s": by_aws_again,
-            "DynamoDB calls to go on": _of(_less(self._calls(), before), "DynamoDB") / count,
-            "sent again": _sent() - count,
+            "DynamoDB calls to go on": _of(_less(_calls(self.stack), before), "DynamoDB") / count,
+            "sent again": _of(_calls(self.stack), _SEND) - count,
         }
 
     def begin(self, count: int) -> tuple[float, float]:
         """Start the triggerers; seconds until ``count`` requests are waited for, and AWS's seconds of CPU in them."""
         since, begun, aws = time.time() * 1000, time.monotonic(), self._aws_cpu()
         self.stack.start(lambda _line: None, self.names)
-        calls, busy = _of(self._calls(), "DynamoDB"), (begun, aws)
+        calls, busy = _of(_calls(self.stack), "DynamoDB"), (begun, aws)
         while time.monotonic() - begun < _PATIENCE:
             time.sleep(1)
             now = time.monotonic()
-            calls, before = _of(self._calls(), "DynamoDB"), calls
+            calls, before = _of(_calls(self.stack), "DynamoDB"), calls
             if calls - before > _CALM:
                 busy = (now, self._aws_cpu())
             elif now - busy[0] > _CALM_FOR and self._waiters(since) >= count:
@@ -178,10 +172,12 @@ class _Bench:
         ]
         return sum(int(item["waiters"]) for item in items if int(item["seen"]) > since)
 
-    def _calls(self) -> dict[str, int]:
-        with urllib.request.urlopen(f"{self.stack.layout.aws_url}/cch/calls", timeout=60) as answer:
-            calls: dict[str, int] = json.load(answer)
-        return calls
+
+def _calls(stack: LocalStack) -> dict[str, int]:
+    """Calls of AWS by operation, since its stand-in began."""
+    with urllib.request.urlopen(f"{stack.layout.aws_url}/cch/calls", timeout=60) as answer:
+        calls: dict[str, int] = json.load(answer)
+    return calls
 
 
 def _less(later: dict[str, int], earlier: dict[str, int]) -> dict[str, int]:

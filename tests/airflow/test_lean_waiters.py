@@ -16,8 +16,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 from cch.compiler.dag import compile_workflow
 from cch.graph.checks import load
 from cch.scheduling import tested
-from cch.scheduling.lean_waiters import CLASSPATH, install, only
+from cch.scheduling.lean_waiters import install, only
 from cch.settings import Settings
+from cch.triggers import REGION_TRIGGER
 from cch.triggers.region import RegionTrigger
 
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "workflow-definitions").glob("*.yaml"))
@@ -81,7 +82,7 @@ class Database:
     def get_serialized_dag_model(self, version_id: Any, session: Any) -> Any:
         return SimpleNamespace(data=self.data, dag=self.dag)
 
-    def trigger(self, number: int, task_id: str, classpath: str = CLASSPATH) -> Any:
+    def trigger(self, number: int, task_id: str, classpath: str = REGION_TRIGGER) -> Any:
         run = SimpleNamespace(dag_run_data=SimpleNamespace(model_dump=lambda **_: RUN))
         instance = SimpleNamespace(
             id=uuid.uuid4(), dag_version_id=VERSION, task_id=task_id, dag_id="d", run_id="r", try_number=1,
@@ -156,5 +157,5 @@ def test_the_trigger_has_the_name_that_is_looked_for() -> None:
     """And the supervisor is where Airflow starts one."""
     trigger = RegionTrigger(workflow_id="w", region="A", definition_digest="d", structure_digest="s")
 
-    assert trigger.serialize()[0] == CLASSPATH
+    assert trigger.serialize()[0] == REGION_TRIGGER
     assert triggerer_job_runner.TriggererJobRunner._execute.__code__.co_names.count("TriggerRunnerSupervisor") == 1

@@ -230,7 +230,8 @@ async def resend_request(
     if queue is None:
         raise ServiceUnavailableError(f"there is no queue for {record.source}")
     await send_request(queue, body, instance_id, command_id)
-    await platform.ledger.requests.sent(command_id, platform.clock())
+    if record.sent_at:  # else whoever asks has not looked for early replies yet, and will send it too
+        await platform.ledger.requests.sent(command_id, platform.clock())
     await _log(
         access, "cch_resend", instance.workflow_id, instance.run_id, instance_id=instance_id, command_id=command_id
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from importlib import metadata
 
+from packaging.version import Version
+
 from cch import __version__
 from cch.checkup.findings import Findings
 
@@ -30,7 +32,7 @@ def look_at_versions(found: Findings) -> None:
 
 def is_too_old(airflow: str) -> bool:
     """Whether tasks of this version cannot begin and end in the triggerer."""
-    return tuple(map(int, airflow.split(".")[:2])) < _OLDEST
+    return Version(airflow).release[:2] < _OLDEST
 
 
 def look_at_configuration(waiters: int, found: Findings) -> None:

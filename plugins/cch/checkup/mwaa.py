@@ -48,7 +48,9 @@ def _state(environment: Mapping[str, Any], area: str, found: Findings) -> None:
 
 
 def _version(version: str, area: str, found: Findings) -> None:
-    if is_too_old(version):
+    if not version:
+        found.note(area, "AWS does not say which version of Airflow it has")
+    elif is_too_old(version):
         found.error(area, f"Airflow {version} cannot start tasks in the triggerer", "upgrade it to 3.3 or newer")
     else:
         found.ok(area, f"Airflow {version}")
@@ -65,5 +67,11 @@ def _options(options: Mapping[str, str], settings: Settings, area: str, found: F
 
 
 def _capacity(options: Mapping[str, str], waiters: int, found: Findings) -> None:
-    judge_capacity(int(options.get("triggerer.capacity", SMALL_CAPACITY)), waiters, found)
-    judge_idle_sleep(float(options.get("scheduler.scheduler_idle_sleep_time", _IDLE_SLEEP)), found)
+    capacity = options.get("triggerer.capacity", str(SMALL_CAPACITY))
+    idle = options.get("scheduler.scheduler_idle_sleep_time", _IDLE_SLEEP)
+    try:
+        judge_capacity(int(capacity), waiters, found)
+        judge_idle_sleep(float(idle), found)
+    except ValueError:
+        what = f"triggerer.capacity is {capacity!r}, scheduler.scheduler_idle_sleep_time {idle!r}"
+        found.error("options", what, "give numbers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,15 +87,23 @@ async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
         async with slots:
             return await run_item(node, visit, body, host, item)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(item)) for item in items]
-    ends = [task.result() for task in tasks]
+    ends = await _all(one(item) for item in items)
     failed = {item.key: end.reason for item, end in zip(items, ends, strict=True) if end.reason}
     return Result(
         label=ALL_ITEMS,
         patch=nested(node.input_list_key, [end.item for end in ends]),
         cause={"kind": "map", "items": len(items), "failed": failed},
     )
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, ItemEnd]]) -> list[ItemEnd]:
+    """The results in their order; the first exception as it is, after the others were cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 async def run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: Item) -> ItemEnd:

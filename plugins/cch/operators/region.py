@@ -14,12 +14,12 @@ from airflow.triggers.base import StartTriggerArgs
 from cch.errors import CchError
 from cch.runtime.execution import RegionTask, execute_region, list_items
 from cch.runtime.platform import Platform, open_platform
+from cch.triggers import REGION_TRIGGER
 
 T = TypeVar("T")
 
 #: Key under which Airflow looks for a branching decision (airflow.ti_deps.deps.not_previously_skipped_dep).
 DECISION_KEY = "skipmixin_key"
-_TRIGGER = "cch.triggers.region.RegionTrigger"
 #: Characters of a branch key that Airflow is given to map over.
 _LONGEST_KEY = 250
 
@@ -134,7 +134,7 @@ class WaitOperator(_RegionOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.start_trigger_args = StartTriggerArgs(
-            trigger_cls=_TRIGGER,
+            trigger_cls=REGION_TRIGGER,
             trigger_kwargs=self._trigger_kwargs(),
             next_method="execute_complete",
         )

@@ -169,8 +169,10 @@ class Correlator:
             if record is not None and record.fate in ("held", "claimed"):
                 command = parse_command(record.body)
                 settled = await self._claim(request.command_id, command, record, now)
-                if settled.fate == "matched":
-                    await self._ledger.messages.unhold(request.instance, request.branch, held.pointer)
+                await self._ledger.messages.unhold(request.instance, request.branch, held.pointer)
+                # Another request of this source may have claimed it a moment before.
+                if settled.fate == "matched" and settled.request and settled.request.command_id == request.command_id:
                     return True
+                continue
             await self._ledger.messages.unhold(request.instance, request.branch, held.pointer)
         return False

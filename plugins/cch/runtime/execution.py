@@ -132,7 +132,7 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         context = initial_context(task.conf)
-        _, made = await instances.create(
+        await instances.create(
             Instance(
                 id=instance_id,
                 workflow_id=task.workflow_id,
@@ -144,7 +144,8 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
                 definition_uri=platform.catalogue.uri(definition.workflow_id),
             )
         )
-        view = InstanceView(instance=made, exits=())
+        view = await instances.view(instance_id)
+        assert view is not None
         problems = context_problems(definition, context)
         if problems:
             reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
@@ -180,6 +181,7 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
         journal = await enter(platform.ledger, key, task.task_instance, succeeded if left else never)
         if journal is None:
             log.warning("a newer copy of this task runs: this one does nothing", extra={"cch_region": task.region})
+            platform.turnstile.leave()
             await asyncio.Event().wait()
         assert journal is not None
         flow.apply_all(journal.outcomes.values())

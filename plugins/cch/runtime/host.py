@@ -78,6 +78,7 @@ class LedgerHost:
         return self._platform.clock()
 
     async def sleep_until(self, when: int) -> None:
+        self._platform.turnstile.leave()
         while (left := when - self.now()) > 0:  # noqa: ASYNC110 - the clock may be another one than the loop's
             await asyncio.sleep(left / 1000)
 
@@ -138,6 +139,7 @@ class LedgerHost:
         await ledger.instances.put_scope(key, node, index, branch)
         state = await enter(ledger, key, task_instance, anew)
         if state is None:
+            self._platform.turnstile.leave()
             await asyncio.Event().wait()  # a newer copy of this task runs; Airflow will cancel this one
         assert state is not None
         attempt = Try(key=key, task_instance=task_instance, generation=state.generation, dropped=state.dropped)
@@ -172,7 +174,6 @@ class LedgerHost:
                 task_instance=self._try.task_instance,
             )
             wait = await platform.ledger.waits.open(wait, platform.router.id)
-            platform.turnstile.leave()
             self.note("waiting for an event", node=query.node, event_key=query.event_key)
             while wait.state == "open":
                 wait = await self._next_event(wait, woken)
@@ -191,6 +192,7 @@ class LedgerHost:
             if wait.state != "open":
                 return wait
             seconds = None if not wait.deadline else max(0.0, (wait.deadline - self.now()) / 1000)
+            self._platform.turnstile.leave()
             try:
                 await asyncio.wait_for(woken.wait(), seconds)
             except TimeoutError:
@@ -310,6 +312,7 @@ class LedgerHost:
                 await send_request(queue, body, record.instance, record.command_id)
             except ServiceUnavailableError as error:
                 self.note("cannot send yet", node=record.node, error=str(error))
+                platform.turnstile.leave()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:

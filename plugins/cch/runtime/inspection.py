@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cch.errors import DefinitionError, DefinitionNotFoundError
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
-from cch.ledger.records import ROOT, RegionKey
+from cch.ledger.records import RegionKey
 from cch.runtime.items import current
 from cch.runtime.progress import Asked, ItemJournals, Progress, live_regions, progress, progress_without_plan
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 #: Items of maps that are looked at; a look costs a query for the requests of each and one for its journal.
 _MOST_ITEMS = 100
-#: What an instance and its items wait for now, the oldest of it.
-_MOST_OPEN = 100
+#: What an instance waits for now, the oldest of it; and for each item that is looked at.
+_MOST_OPEN, _MOST_OF_ITEM = 100, 10
+_EVERYTHING = 1_000_000
 
 
 class Inspector:
@@ -35,11 +36,12 @@ class Inspector:
     async def look(self, instance_id: str, most_items: int | None = _MOST_ITEMS) -> Progress | None:
         """Where the instance stands, with so many items of maps (None: all); None if the ledger does not know it."""
         ledger = self._platform.ledger
+        most_open = _EVERYTHING if most_items is None else _MOST_OPEN + _MOST_OF_ITEM * most_items
         # These first: what is closed in between then shows as open for a moment, never as lost.
         requests, waits, open_waits = await asyncio.gather(
             ledger.requests_of(instance_id, most_items),
-            ledger.waits.of_box(instance_id, ROOT),
-            ledger.waiting.of_instance(instance_id, _MOST_OPEN),
+            ledger.waits.of_box(instance_id, ""),
+            ledger.waiting.of_instance(instance_id, most_open),
         )
         asked = Asked(requests=requests, waits=waits, open=open_waits)
         view = await ledger.instances.view(instance_id)

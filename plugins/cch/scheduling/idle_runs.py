@@ -89,10 +89,10 @@ def _narrowed(session: Session, full_look: timedelta) -> Iterator[None]:
 
 def install(settings: Settings) -> bool:
     """Let the schedulers of this process leave idle runs out; whether they do. Does nothing the second time."""
-    from airflow.models.dagrun import DagRun  # noqa: PLC0415
-
     if not settings.skip_idle_runs or not is_tested("idle runs are examined as ever"):
         return False
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
+
     original = DagRun.get_running_dag_runs_to_examine
     if getattr(original, "_cch", False):
         return True

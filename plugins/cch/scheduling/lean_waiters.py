@@ -2,28 +2,23 @@
 
 For every task that begins in a triggerer Airflow reads the serialised DAG from its database and sends it, with all its
 tasks, to the process where triggers run: 105 KB of memory in either process for a DAG of 40 tasks, for every waiter,
-until the trigger has begun (docs/adr/0018). When a triggerer with thousands of waiters starts, all of that is there at
-once. Here the DAG is read once for each batch of triggers, and what is sent has the one task. Airflow's method stays
-as it is, and triggers that are not ours are sent as ever.
+until the trigger has begun (docs/adr/0018). When a triggerer with thousands of waiters starts, all of that is there
+at once. Here the DAG is read once for each batch of triggers, and what is sent has the one task. Airflow's method
+stays as it is, and triggers that are not ours are sent as ever.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 from typing import TYPE_CHECKING, Any
 
 from cch.scheduling.tested import is_tested
+from cch.triggers import REGION_TRIGGER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cch.settings import Settings
-
-log = logging.getLogger(__name__)
-
-#: The trigger in which our tasks wait, as Airflow's database names it.
-CLASSPATH = "cch.triggers.region.RegionTrigger"
 
 
 def only(task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -65,10 +60,10 @@ class _Batch:
 
 def install(settings: Settings) -> bool:
     """Let the triggerer of this process send less; whether it does. Does nothing the second time."""
-    from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor  # noqa: PLC0415
-
     if not settings.lean_waiters or not is_tested("a triggerer's waiters take as much memory as ever"):
         return False
+    from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor  # noqa: PLC0415
+
     original = TriggerRunnerSupervisor._create_workload  # noqa: SLF001
     if getattr(original, "_cch", False):
         return True
@@ -76,7 +71,7 @@ def install(settings: Settings) -> bool:
     @functools.wraps(original)
     def create(self: Any, trigger: Any, dag_bag: Any, render_log_fname: Any, session: Any) -> Any:
         waiting = trigger.task_instance
-        if waiting is None or trigger.classpath != CLASSPATH:
+        if waiting is None or trigger.classpath != REGION_TRIGGER:
             return original(self, trigger, dag_bag, render_log_fname, session)
         # Airflow makes a bag for each batch.
         batch: _Batch = vars(dag_bag).setdefault("_cch_batch", _Batch())

@@ -220,7 +220,7 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        "AIRFLOW__TRIGGERER__CAPACITY": "10000",
+        "AIRFLOW__TRIGGERER__CAPACITY": "12000",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         **_celery_environment(layout),
     }

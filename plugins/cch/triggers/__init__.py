@@ -1,1 +1,4 @@
 """Airflow triggers; thin. Their class paths are stored in Airflow's database: do not rename or move."""
+
+#: The trigger in which regions wait.
+REGION_TRIGGER = "cch.triggers.region.RegionTrigger"

@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from cch.runtime.execution import RegionEnd, RegionTask, execute_region
 from cch.runtime.platform import shared_platform
+from cch.triggers import REGION_TRIGGER
 from cch.triggers.ending import end_task
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class RegionTrigger(BaseTrigger):
             kwargs |= {"run_id": self.run_id, "conf": self.conf}
         if self.item is not None:
             kwargs["item"] = self.item
-        return "cch.triggers.region.RegionTrigger", kwargs
+        return REGION_TRIGGER, kwargs
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:  # noqa: ARG002
         """Take what is needed of the run, and let go of the rest.

@@ -89,6 +89,15 @@ def test_options_that_were_left_out(look: Look) -> None:
     assert look(waiters=8_000)["[triggerer] capacity"] == ("warning", "is 10000, and 8000 waits fill it")
 
 
+def test_answers_that_say_too_little(look: Look) -> None:
+    """No version, and an option that is no number."""
+    found = look(AirflowVersion=None, AirflowConfigurationOptions={**OPTIONS, "triggerer.capacity": "many"})
+
+    assert found["MWAA e"][0] == "note"
+    assert found["options"][0] == "error"
+    assert "'many'" in found["options"][1]
+
+
 def test_an_environment_that_is_not_there(aws_environment: None) -> None:
     """One finding with AWS's own words, and where to look."""
     found = Findings()

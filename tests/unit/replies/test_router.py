@@ -364,6 +364,20 @@ async def test_of_several_early_replies_the_oldest_is_taken(office: Office) -> N
     assert await office.fates() == ["matched", "matched"]
 
 
+async def test_an_early_reply_that_another_request_has_claimed_is_not_mine(office: Office) -> None:
+    """Two branches ask the same capability at the same time: who gets none of its early reply has to send."""
+    await office.deliver(reply())
+    first, second = await office.ask("c1"), await office.ask("c2")
+    (record,) = await office.records()
+    assert await office.ledger.messages.claim(record, first.command_id) == "c1"
+
+    taken = await office.router.correlator.take_held(second, NOW)
+
+    assert not taken
+    assert [(await office.request(name)).state for name in ("c1", "c2")] == ["answered", "open"]
+    assert await office.fates() == ["matched"]
+
+
 async def test_a_request_that_opens_while_its_reply_is_being_held_is_found(office: Office) -> None:
     """Both sides write, then read strongly: one of them sees the other."""
     original = office.ledger.messages.hold

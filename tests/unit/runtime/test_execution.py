@@ -419,22 +419,27 @@ async def test_going_on_after_a_restart_is_cheap(make: Maker) -> None:
     """Thousands do it at once: the instance, its journal and the request are looked at once each, nothing is resent."""
     workshop: Workshop = await make(BUSY, answers=answering(a_b=None))
     before = asyncio.create_task(workshop.run("A"))
-    while not workshop.requests:
+    while not workshop.requests or not (await workshop.all_requests())[0].sent_at:
         await asyncio.sleep(0.001)
-    await asyncio.sleep(0.02)
     before.cancel()
     workshop.new_process()
-    workshop.store.arm(0, lost=False)
+    workshop.platform.router.id = "another"
+    command_id = workshop.requests[0]["header"]["commandId"]
 
     after = asyncio.create_task(workshop.run("A"))
-    await asyncio.sleep(0.02)
+    while "another" not in (await workshop.all_requests())[0].owners:
+        await asyncio.sleep(0.001)
     calls = workshop.store.count
     await workshop.reply(workshop.requests[0], "SUCCESS", {"k": "x"})
-    end = await after
+    workshop.platform.router.waiters.wake(command_id)
+    while not after.done():
+        await workshop.deliver()
+        workshop.platform.router.waiters.wake(command_id)
+        await asyncio.sleep(0.001)
 
     assert calls == 3
     assert len(workshop.requests) == 1
-    assert end.state == "success"
+    assert after.result().state == "success"
 
 
 async def test_a_request_that_the_table_has_lost(make: Maker) -> None:

@@ -27,10 +27,12 @@ class Crowd:
 
     async def _one(self, number: int) -> None:
         await self.turnstile.enter()
-        self.inside.append(number)
-        await self.go[number].wait()
-        self.turnstile.leave()
-        self.turnstile.leave()  # says it twice, as a region does that waits and then ends
+        try:
+            self.inside.append(number)
+            await self.go[number].wait()
+            self.turnstile.leave()
+        finally:
+            self.turnstile.leave()  # says it twice, as a region does that waits and then ends
 
     async def sends_on(self, *numbers: int) -> None:
         for number in numbers:
@@ -71,7 +73,7 @@ async def test_whoever_stays_too_long_holds_nobody_up(monkeypatch: pytest.Monkey
     assert crowd.turnstile._free == 1
 
 
-@pytest.mark.parametrize("rounds_before", [0, 1, 5], ids=["at once", "as its turn comes", "while it waits"])
+@pytest.mark.parametrize("rounds_before", [0, 1, 5], ids=["in the queue", "as its turn comes", "inside"])
 async def test_a_waiter_that_is_cancelled_takes_no_place(rounds_before: int) -> None:
     """Airflow cancels triggers whose tasks somebody ends."""
     crowd = Crowd(3, places=1)

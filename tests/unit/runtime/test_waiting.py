@@ -14,8 +14,9 @@ from world import World, eventually, open_memory_platform, with_answers
 from cch.errors import ServiceUnavailableError
 from cch.ledger.audit import audit
 from cch.ledger.instances import _start_key
-from cch.ledger.records import Instance
+from cch.ledger.records import Instance, JournalEntry, RegionKey
 from cch.runtime.platform import Platform
+from cch.runtime.turnstile import Turnstile
 
 HUMAN_LOOP = """
 workflow_id: human_loop
@@ -46,11 +47,40 @@ nodes:
   Failed: {type: end, status: failed}
   Done: {type: end}
 """
+ITEMS = """
+workflow_id: items
+workflow_name: Items side by side
+entry_point: Fan
+nodes:
+  Fan: {type: map_fork, input_list_key: items, branch_key: id, branch_entry_node: Ask, execution: inline}
+  Ask: {type: async_request, capability_id: some#thing, on_response: Out}
+  Out: {type: end_branch}
+  All: {type: join, join_branches: [Fan], on_success: Done}
+  Done: {type: end}
+"""
+_WAIT = """
+workflow_id: {name}
+workflow_name: Waits at once
+entry_point: Wait
+nodes:
+  Wait: {node}
+  Done: {{type: end}}
+"""
+_DATE = "schedule_parameters: {date_context_key: date}, on_schedule_set: {set: 1}"
+#: What a region waits for first, and a definition that does.
+WAITS = {
+    "request": _WAIT.format(name="asks", node="{type: async_request, capability_id: a#b, on_response: Done}"),
+    "event": _WAIT.format(name="listens", node="{type: event_wait, event_key: k, on_success: Done}"),
+    "date": _WAIT.format(
+        name="sleeps", node=f"{{type: scheduled_request, capability_id: a#b, {_DATE}, on_response: Done}}"
+    ),
+    "stale copy": _WAIT.format(name="overtaken", node="{type: async_request, capability_id: a#b, on_response: Done}"),
+}
 
 
 @pytest.fixture
 async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
-    async with open_memory_platform(tmp_path, HUMAN_LOOP, SCHEDULED) as opened:
+    async with open_memory_platform(tmp_path, HUMAN_LOOP, SCHEDULED, ITEMS, *WAITS.values()) as opened:
         yield opened
 
 
@@ -256,6 +286,75 @@ async def test_an_outage_at_a_commit_is_waited_out(platform: Platform, monkeypat
     assert end.state == "success"
     assert failures == 0
     assert len(await platform.ledger.requests.of_instance(world.instance)) == 1
+
+
+async def test_an_outage_at_the_commit_of_an_item_is_waited_out(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items run side by side: what one of them cannot write now fails neither it nor the map."""
+    monkeypatch.setattr("cch.runtime.execution._FIRST_PAUSE", 0.01)
+    world = World(platform, ITEMS, context={"items": [{"id": "a"}, {"id": "b"}]}, answers=[SUCCESS])
+    await world.create()
+    journal = platform.ledger.journal
+    plain, failures = journal.append, 2
+
+    async def away(key: RegionKey, *arguments: Any) -> bool:
+        nonlocal failures
+        if key.scope and arguments[0] and failures:
+            failures -= 1
+            raise ServiceUnavailableError("the table does not answer")
+        return await plain(key, *arguments)
+
+    journal.append = away  # type: ignore[method-assign]
+
+    end = await with_answers(world, world.execute("Fan"))
+
+    assert (end.state, failures) == ("success", 0)
+    assert [len(await platform.ledger.requests.of_instance(world.instance, item)) for item in ("a", "b")] == [1, 1]
+
+
+@pytest.mark.parametrize("first", ["request", "event", "date", "stale copy"])
+async def test_whoever_waits_makes_room_for_the_next(
+    platform: Platform, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one place, and nobody is sent away for staying too long: waiting does not take it."""
+    monkeypatch.setattr("cch.runtime.turnstile.PATIENCE", 3600.0)
+    platform.turnstile = Turnstile(1)
+    context = {"date": "2999-01-01T00:00:00Z"}
+    worlds = [World(platform, text, context=context) for text in (WAITS[first], WAITS["request"])]
+    for world in worlds:
+        await world.create()
+    if first == "stale copy":
+        key = RegionKey(instance=worlds[0].instance, region="Wait")
+        await platform.ledger.journal.append(
+            key, 0, JournalEntry(kind="try", mode="first", task_instance="t2", generation=0)
+        )
+
+    runs = [asyncio.create_task(world.execute("Wait")) for world in worlds]
+
+    await eventually(lambda: platform.ledger.requests.of_instance(worlds[1].instance))
+    assert not runs[0].done()
+    for run in runs:
+        run.cancel()
+
+
+async def test_a_region_begins_when_there_is_room(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then it does not touch the ledger."""
+    monkeypatch.setattr("cch.runtime.turnstile.PATIENCE", 3600.0)
+    platform.turnstile = Turnstile(1)
+    world = World(platform, WAITS["request"])
+    await world.create()
+    await platform.turnstile.enter()
+    run = asyncio.create_task(world.execute("Wait"))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    before = await platform.ledger.journal.read(RegionKey(instance=world.instance, region="Wait"))
+
+    platform.turnstile.leave()
+
+    await eventually(lambda: platform.ledger.requests.of_instance(world.instance))
+    assert before == []
+    run.cancel()
 
 
 async def test_the_start_that_wins_keeps_its_own_context(platform: Platform) -> None:
