@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from cch.stack.local import LocalStack
 
 
-def copy_run(stack: LocalStack, run: str, count: int, first: int, *, triggers: bool) -> None:
-    """Make ``count`` copies of a run and its tasks; their run ids are ``<run>-<first>`` and so on.
+#: none: only the scheduler sees the copies. ours: a triggerer takes them for tasks that begin there. airflow: their
+#: triggers are Airflow's own, for a date that never comes.
+Triggers = Literal["none", "ours", "airflow"]
+_AIRFLOW_S = "airflow.providers.standard.triggers.temporal.DateTimeTrigger"
 
-    ``triggers``: copy the triggers too, so that a triggerer takes the copies for tasks that begin there. Without, only
-    the scheduler sees them.
-    """
+
+def copy_run(stack: LocalStack, run: str, count: int, first: int, triggers: Triggers) -> None:
+    """Make ``count`` copies of a run and its tasks; their run ids are ``<run>-<first>`` and so on."""
     if count > 0:
         # A process of its own: Airflow reads its configuration once.
-        program = [sys.executable, "-m", "bench.copies", run, str(count), str(first), "yes" if triggers else ""]
+        program = [sys.executable, "-m", "bench.copies", run, str(count), str(first), triggers]
         subprocess.run(program, env={**os.environ, **stack.environment()}, stdout=subprocess.DEVNULL, check=True)
 
 
-def _copy(run: str, count: int, first: int, *, triggers: bool) -> None:
+def _copy(run: str, count: int, first: int, triggers: Triggers) -> None:
+    from airflow.models.trigger import Trigger
     from airflow.utils.session import create_session
     from sqlalchemy import inspect, text
 
@@ -38,15 +42,18 @@ def _copy(run: str, count: int, first: int, *, triggers: bool) -> None:
             "task_instance": {
                 "run_id": "run_id || '-' || n",
                 "id": "gen_random_uuid()",
-                "trigger_id": copied_id if triggers else "NULL",
+                "trigger_id": "NULL" if triggers == "none" else copied_id,
             },
         }
+        if triggers == "airflow":
+            new["trigger"] |= {"classpath": f"'{_AIRFLOW_S}'", "kwargs": ":kwargs"}
+        never = Trigger.encrypt_kwargs({"moment": datetime(2999, 1, 1, tzinfo=UTC)})
         wanted = {
             "trigger": "id IN (SELECT trigger_id FROM task_instance WHERE run_id = :run)",
             "dag_run": "run_id = :run",
             "task_instance": "run_id = :run",
         }
-        for table in wanted if triggers else ("dag_run", "task_instance"):
+        for table in ("dag_run", "task_instance") if triggers == "none" else wanted:
             kept = [c["name"] for c in inspector.get_columns(table) if (table, c["name"]) != ("dag_run", "id")]
             values = ", ".join(new[table].get(name, f'"{name}"') for name in kept)
             quoted = ", ".join(f'"{name}"' for name in kept)
@@ -55,7 +62,7 @@ def _copy(run: str, count: int, first: int, *, triggers: bool) -> None:
                     f"INSERT INTO {table} ({quoted}) SELECT {values} FROM {table}"
                     f" CROSS JOIN generate_series(:first, :last) AS n WHERE {wanted[table]}"
                 ),
-                {"run": run, "first": first, "last": first + count - 1},
+                {"run": run, "first": first, "last": first + count - 1, "kwargs": never},
             )
         session.execute(
             text("SELECT setval(pg_get_serial_sequence('trigger', 'id'), greatest(max(id), 1)) FROM trigger")
@@ -65,4 +72,4 @@ def _copy(run: str, count: int, first: int, *, triggers: bool) -> None:
 
 
 if __name__ == "__main__":
-    _copy(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), triggers=bool(sys.argv[4]))
+    _copy(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), cast("Triggers", sys.argv[4]))

@@ -52,6 +52,7 @@ def definition() -> str:
 def measure_triggerer() -> Figures:
     """One triggerer, as Airflow is and as we have it, with more and more requests; then two with as many each."""
     rows = _measured(1, COUNTS[:1], lean=False) + _measured(1, COUNTS) + _measured(2, (TWO,))
+    rows += [(label, {**dict.fromkeys(rows[0][1], ""), **figures}) for label, figures in (_floor(COUNTS[-1]),)]
     return Figures(
         title=f"real triggerers, a definition of {NODES} nodes, PostgreSQL, moto's server as AWS",
         columns=tuple(rows[0][1]),
@@ -82,7 +83,7 @@ def _measured(triggerers: int, counts: tuple[int, ...], *, lean: bool = True) ->
         empty = bench.memory()
         for count in counts:
             stack.processes.stop(names)
-            copy_run(stack, RUN, count - there, there, triggers=True)
+            copy_run(stack, RUN, count - there, there, "ours")
             there = count
             label = f"{count:,} waiting" + (f" in {triggerers} triggerers" if triggerers > 1 else "")
             label += "" if lean else ", whole DAGs sent"
@@ -90,6 +91,29 @@ def _measured(triggerers: int, counts: tuple[int, ...], *, lean: bool = True) ->
             shown = ", ".join(f"{name} {value:,.4g}" for name, value in rows[-1][1].items())
             print(f"  {label}: {shown}", file=sys.stderr, flush=True)  # it takes half an hour
         return rows
+
+
+def _floor(count: int) -> tuple[str, dict[str, Any]]:
+    """What Airflow's triggerer needs for triggers of its own that only sleep, on the same DAG."""
+    os.environ["CCH_LEAN_WAITERS"] = "True"
+    with bench_stack(lambda: publish("bench_waiters", definition()), Topology(database="postgresql")) as started:
+        stack, airflow = started
+        airflow.wait_for_dag("bench_waiters")
+        _one_waits(stack, airflow)
+        bench = _Bench(stack, ["triggerer"])
+        stack.stop(keep=("postgresql", "aws", "mock"))
+        bench.begin(1)
+        empty = bench.memory()
+        stack.processes.stop(["triggerer"])
+        copy_run(stack, RUN, count - 1, 1, "airflow")
+        stack.start(lambda _line: None, ["triggerer"])
+        log, until = stack.processes.log("triggerer"), time.monotonic() + _PATIENCE
+        while f"{count} triggers currently running" not in log.read_text():
+            if time.monotonic() > until:
+                raise TimeoutError(f"not all triggers run: see {log}")
+            time.sleep(5)
+        time.sleep(IDLE)
+        return f"{count:,} of Airflow's own that sleep", bench.idle(count, empty)[0]
 
 
 def _one_waits(stack: LocalStack, airflow: Airflow) -> None:
@@ -112,10 +136,7 @@ class _Bench:
     def measure(self, count: int, empty: int) -> dict[str, Any]:
         """Send, wait, kill, go on. ``empty``: KB of the triggerers when they have next to nothing to do."""
         sending, by_aws = self.begin(count)
-        memory = self.memory()
-        worked, calls = self._cpu(), _calls(self.stack)
-        time.sleep(IDLE)
-        worked, calls = self._cpu() - worked, _less(_calls(self.stack), calls)
+        idle, calls = self.idle(count, empty)
         for name in self.names:
             self.stack.processes.signal(name, signal.SIGKILL)
         self.stack.processes.stop(self.names)
@@ -124,8 +145,7 @@ class _Bench:
         return {
             "began s": sending,
             "AWS's share s": by_aws,
-            "KB a waiter": (memory - empty) / count,
-            "idle CPU %": worked / IDLE / len(self.names) * 100,
+            **idle,
             "idle DynamoDB calls/min": _of(calls, "DynamoDB") * 60 / IDLE,
             "idle SQS calls/min": _of(calls, "AmazonSQS") * 60 / IDLE,
             "went on s": going_on,
@@ -133,6 +153,14 @@ class _Bench:
             "DynamoDB calls to go on": _of(_less(_calls(self.stack), before), "DynamoDB") / count,
             "sent again": _of(_calls(self.stack), _SEND) - count,
         }
+
+    def idle(self, count: int, empty: int) -> tuple[dict[str, float], dict[str, int]]:
+        """Memory, and what waiting for :data:`IDLE` costs; and AWS's calls in that time."""
+        memory, worked, calls = self.memory(), self._cpu(), _calls(self.stack)
+        time.sleep(IDLE)
+        cpu = (self._cpu() - worked) / IDLE / len(self.names) * 100
+        figures = {"MB": memory / 1024, "KB a waiter": (memory - empty) / count, "idle CPU %": cpu}
+        return figures, _less(_calls(self.stack), calls)
 
     def begin(self, count: int) -> tuple[float, float]:
         """Start the triggerers; seconds until ``count`` requests are waited for, and AWS's seconds of CPU in them."""

@@ -57,7 +57,7 @@ def measure_waiting() -> Figures:
         there = 1
         for count in COUNTS:
             wanted = max(1, count)
-            copy_run(stack, run, wanted - there, there, triggers=False)
+            copy_run(stack, run, wanted - there, there, "none")
             there = wanted
             for skip in (True, False):
                 if skip or count <= MOST_UNFILTERED:
