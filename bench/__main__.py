@@ -20,7 +20,6 @@ from bench.parsing import measure_parsing
 from bench.regions import measure_regions
 from bench.router import measure_router
 from bench.triggerer import measure_triggerer
-from bench.waiters import measure_waiters
 from bench.waiting import measure_waiting
 from bench.workflow import measure_workflow
 
@@ -31,7 +30,6 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "regions": measure_regions,
     "api": measure_api,
     "workflow": measure_workflow,
-    "waiters": measure_waiters,
     "triggerer": measure_triggerer,
     "waiting": measure_waiting,
 }

@@ -13,6 +13,8 @@ import signal
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,24 +68,28 @@ def measure_triggerer() -> Figures:
     )
 
 
-def _measured(triggerers: int, counts: tuple[int, ...], *, lean: bool = True) -> list[tuple[str, dict[str, Any]]]:
+@contextmanager
+def _one_waiting(topology: Topology, *, lean: bool = True) -> Iterator[_Bench]:
+    """A stack with one instance that waits, of which only AWS, the mock and the database go on."""
     os.environ["CCH_LEAN_WAITERS"] = str(lean)
-    topology = Topology(database="postgresql", triggerers=triggerers)
     with bench_stack(lambda: publish("bench_waiters", definition()), topology) as (stack, airflow):
         never = json.dumps({"capabilities": {"nobody#ask": [{"never": True}]}}).encode()
         scenario = urllib.request.Request(f"{stack.layout.mock_url}/scenario", never, method="PUT")
         urllib.request.urlopen(scenario, timeout=30).close()
         airflow.wait_for_dag("bench_waiters")
         _one_waits(stack, airflow)
-        names = [name for name in topology.airflow if name.startswith("triggerer")]
-        bench = _Bench(stack, names)
         stack.stop(keep=("postgresql", "aws", "mock"))
+        yield _Bench(stack, [name for name in topology.airflow if name.startswith("triggerer")])
+
+
+def _measured(triggerers: int, counts: tuple[int, ...], *, lean: bool = True) -> list[tuple[str, dict[str, Any]]]:
+    with _one_waiting(Topology(database="postgresql", triggerers=triggerers), lean=lean) as bench:
         bench.begin(1)
         rows, there = [], 1
         empty = bench.memory()
         for count in counts:
-            stack.processes.stop(names)
-            copy_run(stack, RUN, count - there, there, "ours")
+            bench.stop()
+            copy_run(bench.stack, RUN, count - there, there, "ours")
             there = count
             label = f"{count:,} waiting" + (f" in {triggerers} triggerers" if triggerers > 1 else "")
             label += "" if lean else ", whole DAGs sent"
@@ -95,19 +101,13 @@ def _measured(triggerers: int, counts: tuple[int, ...], *, lean: bool = True) ->
 
 def _floor(count: int) -> tuple[str, dict[str, Any]]:
     """What Airflow's triggerer needs for triggers of its own that only sleep, on the same DAG."""
-    os.environ["CCH_LEAN_WAITERS"] = "True"
-    with bench_stack(lambda: publish("bench_waiters", definition()), Topology(database="postgresql")) as started:
-        stack, airflow = started
-        airflow.wait_for_dag("bench_waiters")
-        _one_waits(stack, airflow)
-        bench = _Bench(stack, ["triggerer"])
-        stack.stop(keep=("postgresql", "aws", "mock"))
+    with _one_waiting(Topology(database="postgresql")) as bench:
         bench.begin(1)
         empty = bench.memory()
-        stack.processes.stop(["triggerer"])
-        copy_run(stack, RUN, count - 1, 1, "airflow")
-        stack.start(lambda _line: None, ["triggerer"])
-        log, until = stack.processes.log("triggerer"), time.monotonic() + _PATIENCE
+        bench.stop()
+        copy_run(bench.stack, RUN, count - 1, 1, "airflow")
+        bench.stack.start(lambda _line: None, bench.names)
+        log, until = bench.stack.processes.log("triggerer"), time.monotonic() + _PATIENCE
         while f"{count} triggers currently running" not in log.read_text():
             if time.monotonic() > until:
                 raise TimeoutError(f"not all triggers run: see {log}")
@@ -133,13 +133,16 @@ class _Bench:
     stack: LocalStack
     names: list[str]
 
+    def stop(self) -> None:
+        self.stack.processes.stop(self.names)
+
     def measure(self, count: int, empty: int) -> dict[str, Any]:
         """Send, wait, kill, go on. ``empty``: KB of the triggerers when they have next to nothing to do."""
         sending, by_aws = self.begin(count)
         idle, calls = self.idle(count, empty)
         for name in self.names:
             self.stack.processes.signal(name, signal.SIGKILL)
-        self.stack.processes.stop(self.names)
+        self.stop()
         before = _calls(self.stack)
         going_on, by_aws_again = self.begin(count)
         return {
