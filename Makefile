@@ -63,8 +63,8 @@ mwaa-test: $(READY)  ## The package for Amazon MWAA, installed on the image's pi
 chaos: $(READY)  ## Faults while instances run, on the same cluster (ARGS="--count 60 --seed 1 --faults …"): a table, and build/chaos.json
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-bench: $(READY)  ## Measure speed and memory: a table, and build/bench.json
-	$(BIN)/python -m bench
+bench: $(READY)  ## Measure speed and memory (ARGS="--only router"): a table, and build/bench.json
+	$(BIN)/python -m bench $(ARGS)
 
 plots: $(READY)  ## Draw what bench/measured has for the README (a run's figures are copied there by hand)
 	@$(BIN)/uv run --quiet --system-certs --no-project --isolated --python $(BIN)/python \
