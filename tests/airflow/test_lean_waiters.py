@@ -1,21 +1,27 @@
-"""A triggerer is told only of the task that waits; the process where triggers run is Airflow's own code."""
+"""A triggerer is told, keeps and looks at less of what waits; what it does with it is Airflow's own code."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow import settings
 from airflow.jobs import triggerer_job_runner
 from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+from airflow.models.trigger import Trigger
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.utils.session import create_session
+from sqlalchemy import delete, event, insert
 
 from cch.compiler.dag import compile_workflow
 from cch.graph.checks import load
-from cch.scheduling import tested
+from cch.scheduling import lean_waiters, tested
 from cch.scheduling.lean_waiters import install, only
 from cch.settings import Settings
 from cch.triggers import REGION_TRIGGER
@@ -30,12 +36,22 @@ RUN = {
 }  # fmt: skip
 
 
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+CHANGED = (
+    (TriggerRunnerSupervisor, "_create_workload"),
+    (TriggerRunner, "create_runtime_ti"),
+    (TriggerRunner, "cleanup_finished_triggers"),
+    (Trigger, "ids_for_triggerer"),
+)
+
+
 @pytest.fixture
 def supervisor() -> Iterator[type[TriggerRunnerSupervisor]]:
-    """Airflow's class, as it was before."""
-    original = TriggerRunnerSupervisor._create_workload
+    """Airflow's classes, as they were before."""
+    originals = [vars(owner)[name] for owner, name in CHANGED]
     yield TriggerRunnerSupervisor
-    TriggerRunnerSupervisor._create_workload = original  # type: ignore[method-assign]
+    for (owner, name), original in zip(CHANGED, originals, strict=True):
+        setattr(owner, name, original)
 
 
 def waiting(dag: Any) -> list[str]:
@@ -139,9 +155,165 @@ def test_triggers_of_others_are_sent_as_ever(supervisor: type[TriggerRunnerSuper
     assert database.read == 0
 
 
+def runtime_of(workload: Any) -> Any:
+    """What the process where triggers run makes of it."""
+    return TriggerRunner().create_runtime_ti(workload.ti, workload.dag_data, RUN)
+
+
+def test_who_waits_at_the_same_task_shares_it(supervisor: type[TriggerRunnerSupervisor]) -> None:
+    """Of one version of the DAG; each has a task instance of its own."""
+    install(Settings())
+    database = Database()
+    name, another = waiting(database.dag)[:2]
+    same, other = database.trigger(2, name), database.trigger(3, another)
+    later = database.trigger(4, name)
+    later.task_instance.dag_version_id = uuid.uuid4()
+
+    made = [runtime_of(each) for each in workloads(supervisor, database, database.trigger(1, name), same, other, later)]
+
+    assert made[0].task is made[1].task
+    assert made[0].id != made[1].id
+    assert len({id(each.task) for each in made}) == 3
+    assert [each.task.task_id for each in made] == [name, name, another, name]
+
+
+def test_tasks_of_others_are_not_shared(supervisor: type[TriggerRunnerSupervisor]) -> None:
+    """Whoever wrote them may change them."""
+    install(Settings())
+    data = serialised(SAMPLES[0])
+    for task in data["dag"]["tasks"]:
+        if "start_trigger_args" in task["__var"]:
+            task["__var"]["start_trigger_args"]["trigger_cls"] = "somebody.elses.Trigger"
+    database = Database()
+    database.data, database.dag = data, DagSerialization.from_dict(data)
+    name = waiting(database.dag)[0]
+    pair = [database.trigger(number, name, "somebody.elses.Trigger") for number in (1, 2)]
+
+    first, second = map(runtime_of, workloads(supervisor, database, *pair))
+
+    assert first.task is not second.task
+
+
+async def looked_at(runner: TriggerRunner) -> tuple[list[int], list[int], dict[int, Exception | None], int]:
+    """Finished, left, failed, and how many rounds of the event loop it took."""
+    rounds = 0
+
+    async def count() -> None:
+        nonlocal rounds
+        while True:
+            await asyncio.sleep(0)
+            rounds += 1
+
+    counter = asyncio.create_task(count())
+    finished = await runner.cleanup_finished_triggers()
+    counter.cancel()
+    return finished, list(runner.triggers), dict(runner.failed_triggers), rounds
+
+
+async def runner_with(waiters: int) -> TriggerRunner:
+    """Waiters, and four that have ended: well, with an error, without a word, and cancelled."""
+
+    async def ends(error: Exception | None) -> None:
+        if error:
+            raise error
+
+    errors = [None, ValueError("broken"), None, None]
+    tasks = [asyncio.create_task(ends(error)) for error in errors]
+    tasks[3].cancel()
+    await asyncio.wait(tasks)
+    tasks += [asyncio.create_task(asyncio.Event().wait()) for _ in range(waiters)]
+    runner = TriggerRunner()
+    for number, task in enumerate(tasks):
+        details = {"task": task, "is_watcher": False, "name": str(number), "events": int(number == 0)}
+        runner.triggers[number] = details  # type: ignore[assignment]
+    return runner
+
+
+async def test_only_what_has_finished_is_looked_at(supervisor: type[TriggerRunnerSupervisor]) -> None:
+    """With the same result as Airflow's own look at everything."""
+    theirs = await looked_at(await runner_with(100))
+    install(Settings())
+    ours = await looked_at(await runner_with(100))
+
+    assert [str(ours[2][number]) for number in (1, 2)] == [str(theirs[2][number]) for number in (1, 2)]
+    assert ours[:2] == theirs[:2] == ([0, 1, 2, 3], list(range(4, 104)))
+    assert (theirs[3] >= 100, ours[3] < 10) == (True, True)
+
+
+@pytest.fixture
+def rows(airflow_database: None) -> Iterator[None]:
+    """No triggers in Airflow's database, before and after."""
+    for after in (False, True):
+        with create_session() as session:
+            session.execute(delete(Trigger))
+        if not after:
+            yield
+
+
+def assigned(triggerer: int, *numbers: int, queue: str | None = None) -> None:
+    with create_session() as session:
+        for number in numbers:
+            values = {"id": number, "classpath": "t", "encrypted_kwargs": "", "created_date": NOW}
+            session.execute(insert(Trigger).values(**values, triggerer_id=triggerer, queue=queue))
+
+
+def gone(*numbers: int) -> None:
+    with create_session() as session:
+        session.execute(delete(Trigger).where(Trigger.id.in_(numbers)))
+
+
+@pytest.fixture
+def reads(rows: None) -> Iterator[list[str]]:
+    """Statements that read the ids themselves."""
+    found: list[str] = []
+
+    def seen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "trigger" in statement and "count(" not in statement and statement.startswith("SELECT"):
+            found.append(statement)
+
+    event.listen(settings.engine, "before_cursor_execute", seen)
+    yield found
+    event.remove(settings.engine, "before_cursor_execute", seen)
+
+
+def test_ids_are_read_only_when_they_have_changed(supervisor: type[TriggerRunnerSupervisor], reads: list[str]) -> None:
+    """One that has come or gone is seen at once; another triggerer's and another queue's are not in the way."""
+    install(Settings())
+    assigned(1, 11, 12)
+    assigned(2, 13)
+    assigned(1, 14, queue="other")
+
+    assert [sorted(Trigger.ids_for_triggerer(1)) for _ in range(3)] == [[11, 12]] * 3
+    assert len(reads) == 1
+    assigned(1, 15)
+    assert sorted(Trigger.ids_for_triggerer(1)) == [11, 12, 15]
+    gone(11)
+    assert sorted(Trigger.ids_for_triggerer(1)) == [12, 15]
+    assert len(reads) == 3
+    assert Trigger.ids_for_triggerer(2) == [13]
+    assert Trigger.ids_for_triggerer(1, queues={"other"}) == [14]
+    gone(12, 15)
+    assert Trigger.ids_for_triggerer(1) == []
+
+
+def test_ids_are_read_again_in_time(
+    supervisor: type[TriggerRunnerSupervisor], reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may have the same count and sum."""
+    install(Settings())
+    assigned(1, 11, 14)
+    Trigger.ids_for_triggerer(1)
+    gone(11, 14)
+    assigned(1, 12, 13)
+
+    monkeypatch.setattr(lean_waiters, "_READ_EVERY", -1.0)
+
+    assert sorted(Trigger.ids_for_triggerer(1)) == [12, 13]
+
+
 def test_only_where_it_was_tested(supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch) -> None:
     """Not if it is switched off, and not with another Airflow."""
-    original = supervisor._create_workload
+    originals = [vars(owner)[name] for owner, name in CHANGED]
     said: list[str] = []
     monkeypatch.setattr(tested.log, "warning", lambda text, *values: said.append(text % values))
 
@@ -149,7 +321,7 @@ def test_only_where_it_was_tested(supervisor: type[TriggerRunnerSupervisor], mon
     monkeypatch.setattr("airflow.__version__", "3.4.0")
     assert not install(Settings())
 
-    assert supervisor._create_workload is original
+    assert [vars(owner)[name] for owner, name in CHANGED] == originals
     assert "tested with Airflow 3.3.1, this is 3.4.0" in said[0]
 
 

@@ -23,6 +23,8 @@ from tests.chaos.world import World
 WORKFLOWS = ("chaos_sequence_v1", "chaos_loop_v1", "chaos_map_v1")
 #: Instances that are looked at together.
 _AT_ONCE = 20
+#: Instances that may be looked at in a second: each costs a call of AWS's stand-in, which has other things to do.
+_LOOKS = 100
 
 
 @dataclass(kw_only=True)
@@ -63,6 +65,11 @@ class Fleet:
             if status in ENDED:
                 self.ended[instance] = str(status)
         return Counter(self.ended.values())
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        return 0.5 + (len(self.instances) - len(self.ended)) / _LOOKS
 
     # --- what must be true in the end ---
 

@@ -93,7 +93,7 @@ class Round:
             if time.monotonic() - shown > _SHOWN_EVERY:
                 shown = time.monotonic()
                 self._say(f"{ended} of {len(fleet.instances)} have ended")
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(fleet.pause)
         return False
 
     async def _refused(self) -> int:

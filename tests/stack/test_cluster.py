@@ -83,7 +83,7 @@ async def run(world: World, platform: Platform, count: int) -> tuple[Fleet, floa
             shown = time.monotonic()
             world.say(f"{time.monotonic() - begun:6.0f} s  {ended} of {count} have ended")
         assert time.monotonic() - begun < PATIENCE, f"only {ended} of {count} have ended"
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(fleet.pause)
     return fleet, time.monotonic() - begun
 
 

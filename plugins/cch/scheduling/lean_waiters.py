@@ -1,22 +1,28 @@
-"""A triggerer is told only of the task that waits, not of its whole DAG.
+"""What thousands of waiters cost a triggerer: what it is told of each, what it keeps, what it looks at every second.
 
 For every task that begins in a triggerer Airflow reads the serialised DAG from its database and sends it, with all its
-tasks, to the process where triggers run: 105 KB of memory in either process for a DAG of 40 tasks, for every waiter,
-until the trigger has begun (docs/adr/0018). When a triggerer with thousands of waiters starts, all of that is there
-at once. Here the DAG is read once for each batch of triggers, and what is sent has the one task. Airflow's method
-stays as it is, and triggers that are not ours are sent as ever.
+tasks, to the process where triggers run, which makes a DAG of it for each and keeps that (docs/adr/0018). Here the DAG
+is read once for each batch of triggers, what is sent has the one task, and those who wait at the same task share it.
+Every second Airflow reads the ids of all triggers and goes through all of them; here only if one has come, gone or
+finished. Airflow's methods stay as they are, and triggers that are not ours are sent and kept as ever.
 """
 
 from __future__ import annotations
 
 import functools
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from cch.scheduling.tested import is_tested
 from cch.triggers import REGION_TRIGGER
 
+#: Ids are read again after so many seconds, should a set of others have the same count and sum.
+_READ_EVERY = 10.0
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cch.settings import Settings
 
@@ -59,16 +65,29 @@ class _Batch:
 
 
 def install(settings: Settings) -> bool:
-    """Let the triggerer of this process send less; whether it does. Does nothing the second time."""
+    """Let the triggerer of this process, and the one that it forks, do less; whether it does. Once is enough."""
     if not settings.lean_waiters or not is_tested("a triggerer's waiters take as much memory as ever"):
         return False
-    from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor  # noqa: PLC0415
+    from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor  # noqa: PLC0415
+    from airflow.models.trigger import Trigger  # noqa: PLC0415
 
-    original = TriggerRunnerSupervisor._create_workload  # noqa: SLF001
-    if getattr(original, "_cch", False):
-        return True
+    _replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
+    _replace(TriggerRunner, "create_runtime_ti", _sharing_tasks)
+    _replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
+    _replace(Trigger, "ids_for_triggerer", _reading_changes)
+    return True
 
-    @functools.wraps(original)
+
+def _replace(owner: type, name: str, make: Callable[[Callable[..., Any]], Any]) -> None:
+    original = getattr(owner, name)
+    if not getattr(original, "_cch", False):
+        replacement = functools.wraps(original)(make(original))
+        replacement._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
+        of_class = isinstance(vars(owner)[name], classmethod)  # ``original`` is bound already
+        setattr(owner, name, staticmethod(replacement) if of_class else replacement)
+
+
+def _sending_less(original: Callable[..., Any]) -> Any:
     def create(self: Any, trigger: Any, dag_bag: Any, render_log_fname: Any, session: Any) -> Any:
         waiting = trigger.task_instance
         if waiting is None or trigger.classpath != REGION_TRIGGER:
@@ -82,6 +101,78 @@ def install(settings: Settings) -> bool:
             workload.dag_data = batch.alone(version, waiting.task_id, workload.dag_data)
         return workload
 
-    create._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
-    TriggerRunnerSupervisor._create_workload = create  # noqa: SLF001
-    return True
+    return create
+
+
+def _sharing_tasks(original: Callable[..., Any]) -> Any:
+    """Nobody changes a task: what is rendered is the trigger."""
+    #: By version of the DAG and task, for as long as somebody waits there.
+    tasks: WeakValueDictionary[tuple[Any, str], Any] = WeakValueDictionary()
+
+    def create(task_instance: Any, encoded_dag: Any, dag_run_data: Any) -> Any:
+        runtime = original(task_instance, encoded_dag, dag_run_data)
+        begins = runtime.task.start_trigger_args
+        if begins is not None and begins.trigger_cls == REGION_TRIGGER:
+            key = (task_instance.dag_version_id, task_instance.task_id)
+            runtime.task = tasks.setdefault(key, runtime.task)
+        return runtime
+
+    return create
+
+
+def _looking_at_the_finished(original: Callable[..., Any]) -> Any:
+    """Airflow takes a round of its event loop for each trigger, every second, to see whether it has finished."""
+
+    async def cleanup(self: Any) -> Any:
+        finished = {number: each for number, each in self.triggers.items() if each["task"].done()}
+        known = list(finished)
+        seen = await original(SimpleNamespace(triggers=finished, log=self.log, failed_triggers=self.failed_triggers))
+        for number in known:
+            if number not in finished:  # Airflow has dropped it
+                del self.triggers[number]
+        return seen
+
+    return cleanup
+
+
+def _reading_changes(original: Callable[..., Any]) -> Any:
+    """As a rule nothing has changed since a second ago."""
+    remembered = _Remembered()
+
+    def ids(*arguments: Any, session: Any = None, **options: Any) -> Any:
+        from airflow.utils.session import create_session  # noqa: PLC0415
+
+        if session is not None:
+            return original(*arguments, session=session, **options)
+        with create_session() as own:
+            remembered.session, remembered.asked = own, repr((arguments, options))
+            return original(*arguments, session=remembered, **options)
+
+    return ids
+
+
+class _Remembered:
+    """A session, to a query of ids; reads them only if their count or sum has changed."""
+
+    session: Any
+    #: For whom ids are asked for.
+    asked: str
+
+    def __init__(self) -> None:
+        self._ids: list[int] = []
+        self._known: object = None
+        self._read = 0.0
+
+    def scalars(self, query: Any) -> _Remembered:
+        from sqlalchemy import func, select  # noqa: PLC0415
+
+        inner = query.subquery()
+        (number,) = inner.columns
+        digest = self.session.execute(select(func.count(), func.sum(number)).select_from(inner)).one()
+        known = (self.asked, *digest)
+        if known != self._known or time.monotonic() - self._read > _READ_EVERY:
+            self._ids, self._known, self._read = list(self.session.scalars(query)), known, time.monotonic()
+        return self
+
+    def all(self) -> list[int]:
+        return self._ids
