@@ -39,6 +39,7 @@ RUN = {
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 CHANGED = (
     (TriggerRunnerSupervisor, "_create_workload"),
+    (TriggerRunnerSupervisor, "build_trigger_workloads"),
     (TriggerRunner, "create_runtime_ti"),
     (TriggerRunner, "cleanup_finished_triggers"),
     (Trigger, "ids_for_triggerer"),
@@ -91,11 +92,8 @@ class Database:
         self.data = serialised(SAMPLES[0])
         self.dag = DagSerialization.from_dict(self.data)
 
-    def get(self, _model: Any, version: Any, options: Any = None) -> Any:
-        self.read += 1
-        return SimpleNamespace(id=version)
-
     def get_serialized_dag_model(self, version_id: Any, session: Any) -> Any:
+        self.read += 1
         return SimpleNamespace(data=self.data, dag=self.dag)
 
     def trigger(self, number: int, task_id: str, classpath: str = REGION_TRIGGER) -> Any:
@@ -152,7 +150,24 @@ def test_triggers_of_others_are_sent_as_ever(supervisor: type[TriggerRunnerSuper
     (workload,) = workloads(supervisor, database, others)
 
     assert workload.dag_data == database.data
-    assert database.read == 0
+
+
+def test_workloads_are_made_in_portions(
+    supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest first, and no more until those have been fetched."""
+    monkeypatch.setattr(supervisor, "build_trigger_workloads", lambda _self, numbers: sorted(numbers))
+    monkeypatch.setattr(lean_waiters, "_AT_ONCE", 3)
+    install(Settings())
+
+    def made(on_their_way: int, wanted: set[int]) -> list[Any]:
+        me: Any = SimpleNamespace(creating_triggers=["another"] * on_their_way)
+        return supervisor.build_trigger_workloads(me, wanted)
+
+    assert made(0, {6, 5, 4, 3}) == [3, 4, 5]
+    assert made(2, {6, 5, 4, 3}) == [3]
+    assert made(3, {6, 5, 4, 3}) == []
+    assert made(0, {6}) == [6]
 
 
 def runtime_of(workload: Any) -> Any:

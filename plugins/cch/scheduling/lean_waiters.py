@@ -18,6 +18,8 @@ from weakref import WeakValueDictionary
 from cch.scheduling.tested import is_tested
 from cch.triggers import REGION_TRIGGER
 
+#: Triggers on their way to the process where they run; a second later others may follow.
+_AT_ONCE = 500
 #: Ids are read again after so many seconds, should a set of others have the same count and sum.
 _READ_EVERY = 10.0
 
@@ -42,20 +44,19 @@ def only(task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class _Batch:
-    """The DAGs of one batch of triggers: read once, and cut once for each task."""
+    """A bag of DAGs for one batch of triggers: each is read once, and cut once for each task."""
 
-    def __init__(self) -> None:
-        #: A session forgets what nobody holds, and would read it again.
-        self._held: dict[Any, Any] = {}
+    def __init__(self, bag: Any) -> None:
+        self._bag = bag
+        self._models: dict[Any, Any] = {}
         self._alone: dict[tuple[Any, str], Mapping[str, Any]] = {}
 
-    def hold(self, version: Any, session: Any) -> None:
-        from airflow.models.dag_version import DagVersion  # noqa: PLC0415 - only a triggerer has Airflow's models
-        from sqlalchemy.orm import joinedload  # noqa: PLC0415
-
-        if version is not None and version not in self._held:
-            options = [joinedload(DagVersion.serialized_dag)]
-            self._held[version] = session.get(DagVersion, version, options=options)
+    def get_serialized_dag_model(self, version_id: Any, session: Any) -> Any:
+        if version_id not in self._models:
+            model = self._bag.get_serialized_dag_model(version_id=version_id, session=session)
+            # What Airflow's own model makes anew at every look.
+            self._models[version_id] = model and SimpleNamespace(dag=model.dag, data=model.data)
+        return self._models[version_id]
 
     def alone(self, version: Any, task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
         key = (version, task_id)
@@ -72,6 +73,7 @@ def install(settings: Settings) -> bool:
     from airflow.models.trigger import Trigger  # noqa: PLC0415
 
     _replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
+    _replace(TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
     _replace(TriggerRunner, "create_runtime_ti", _sharing_tasks)
     _replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
     _replace(Trigger, "ids_for_triggerer", _reading_changes)
@@ -93,15 +95,23 @@ def _sending_less(original: Callable[..., Any]) -> Any:
         if waiting is None or trigger.classpath != REGION_TRIGGER:
             return original(self, trigger, dag_bag, render_log_fname, session)
         # Airflow makes a bag for each batch.
-        batch: _Batch = vars(dag_bag).setdefault("_cch_batch", _Batch())
-        version = waiting.dag_version_id
-        batch.hold(version, session)
-        workload = original(self, trigger, dag_bag, render_log_fname, session)
+        batch: _Batch = vars(dag_bag).setdefault("_cch_batch", _Batch(dag_bag))
+        workload = original(self, trigger, batch, render_log_fname, session)
         if workload is not None and workload.dag_data:
-            workload.dag_data = batch.alone(version, waiting.task_id, workload.dag_data)
+            workload.dag_data = batch.alone(waiting.dag_version_id, waiting.task_id, workload.dag_data)
         return workload
 
     return create
+
+
+def _in_portions(original: Callable[..., Any]) -> Any:
+    """Who begins with ten thousand at once has no time to report to the supervisor, and no memory to spare."""
+
+    def build(self: Any, new_trigger_ids: set[int]) -> Any:
+        room = max(0, _AT_ONCE - len(self.creating_triggers))
+        return original(self, set(sorted(new_trigger_ids)[:room])) if room else []
+
+    return build
 
 
 def _sharing_tasks(original: Callable[..., Any]) -> Any:
