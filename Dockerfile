@@ -32,7 +32,7 @@ FROM airflow AS local
 COPY capability-mock-service /tmp/capability-mock-service
 RUN cp -r /tmp/capability-mock-service /tmp/mock \
     && pip install --quiet --no-cache-dir --constraint "${HOME}/constraints.txt" \
-        $(grep -E '^moto==' /tmp/constraints.txt | sed 's/==/[server,s3,sqs,dynamodb]==/') /tmp/mock \
+        $(grep -E '^(cheroot|moto)==' /tmp/constraints.txt | sed 's/^moto==/moto[server,s3,sqs,dynamodb]==/') /tmp/mock \
     && rm -r /tmp/mock
 # One of the sample functions is written for Node.js.
 COPY --from=dashboard /usr/local/bin/node /usr/local/bin/

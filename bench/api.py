@@ -111,23 +111,16 @@ def measure_api() -> Figures:
 def _serve(port: int) -> None:
     """AWS with a full table; says the ids of a plain instance and of the one with the map."""
     from moto.dynamodb.models import dynamodb_backends
-    from werkzeug.serving import WSGIRequestHandler, make_server
 
     from cch.aws.tables import encode_item, table_specification
     from cch.settings import load_settings
-    from cch.testing.aws_server import create_app
+    from cch.testing.aws_server import create_app, make_server
 
     table = load_settings().names.table
     items, plain, mapped = asyncio.run(_items())
 
-    class Handler(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_request(self, *_: Any, **__: Any) -> None:
-            pass
-
-    server = make_server("127.0.0.1", port, create_app(Path()), threaded=True, request_handler=Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = make_server(create_app(Path()), "127.0.0.1", port)
+    threading.Thread(target=server.serve, daemon=True).start()
     _dynamodb().create_table(**table_specification(table))
     backend = dynamodb_backends["123456789012"]["us-east-1"]
     for item in items:

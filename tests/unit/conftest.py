@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import sys
 import threading
 from contextlib import AsyncExitStack
@@ -34,26 +33,13 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def aws_url() -> Iterator[str]:
     """The address of our AWS stand-in, served from a thread of this process."""
-    from werkzeug.serving import WSGIRequestHandler, make_server
+    from cch.testing.aws_server import create_app, make_server
 
-    from cch.testing.aws_server import create_app
-
-    class Quiet(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_request(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    functions = HERE.parents[1] / "lambda-functions"
-    server = make_server("127.0.0.1", 0, create_app(functions), threaded=True, request_handler=Quiet)
-    server.daemon_threads = True  # type: ignore[attr-defined]
-    server.block_on_close = False  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    server = make_server(create_app(HERE.parents[1] / "lambda-functions"), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    yield f"http://127.0.0.1:{server.bind_addr[1]}"
+    server.stop()
     thread.join(5)
 
 

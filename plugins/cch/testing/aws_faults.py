@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import re
@@ -20,6 +21,8 @@ WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 #: refuse: the connection ends unanswered. hang: no answer until the fault is over, nothing is done. throttle: the
 #: service's own error. forget: the request is done, and the connection ends unanswered.
 Mode = Literal["refuse", "hang", "throttle", "forget"]
+#: The connection's socket, in the request's environment.
+SOCKET = "cch.socket"
 #: Access key of whoever looks on.
 OBSERVER = "observer"
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/")
@@ -71,10 +74,8 @@ class Faults:
             self._wait_for_end(fault)
         if fault.mode == "forget":
             list(self._app(environ, start_response))
-        else:
-            _body(environ)  # what is not read would be taken for the next request
         _cut(environ)
-        raise ConnectionResetError(f"{service} is down on demand")
+        raise ConnectionResetError(errno.ECONNRESET, f"{service} is down on demand")
 
     def _control(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         with self._changed:
@@ -113,17 +114,16 @@ def _body(environ: dict[str, Any]) -> bytes:
 
 
 def _throttled(service: str, start_response: Any) -> Iterable[bytes]:
-    headers = [("Connection", "close")]
     if service in _THROTTLED:
-        start_response("400 Bad Request", [*headers, ("Content-Type", "application/x-amz-json-1.0")])
+        start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.0")])
         return [json.dumps({"__type": _THROTTLED[service], "message": "slower, please"}).encode()]
-    start_response("503 Slow Down", [*headers, ("Content-Type", "application/xml")])
+    start_response("503 Slow Down", [("Content-Type", "application/xml")])
     return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
 
 
 def _cut(environ: dict[str, Any]) -> None:
     """End the connection; without a socket (tests) there is none."""
-    connection = environ.get("werkzeug.socket")
+    connection = environ.get(SOCKET)
     if connection is not None:
         try:
             connection.shutdown(socket.SHUT_RDWR)

@@ -16,9 +16,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cch.testing.aws_faults import Faults
+from cch.testing.aws_faults import SOCKET, Faults
 from cch.testing.lambda_functions import LambdaFunctions, WsgiApp
 from cch.testing.quick_queries import QuickQueries
+
+#: Each long poll of SQS holds one for 20 s, and each request that hangs on demand.
+_THREADS = 256
 
 
 class OneDynamoAtATime:
@@ -61,34 +64,38 @@ def create_app(functions: Path) -> WsgiApp:
     return CallCounter(Faults(LambdaFunctions(moto, functions)))
 
 
+def make_server(app: WsgiApp, host: str, port: int) -> Any:
+    """A server that listens; clients keep their connections. ``serve()`` it, ``stop()`` it from another thread."""
+    from cheroot import wsgi  # noqa: PLC0415
+
+    class Gateway(wsgi.Gateway_10):
+        def get_environ(self) -> dict[str, Any]:  # type: ignore[override] # its stubs are wrong
+            environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+            return {**environ, SOCKET: self.req.conn.socket}
+
+    server = wsgi.Server((host, port), app, numthreads=_THREADS, request_queue_size=128, shutdown_timeout=1)
+    server.gateway = Gateway
+    server.prepare()
+    return server
+
+
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
-    import logging  # noqa: PLC0415
-
-    from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: PLC0415
-
     parser = argparse.ArgumentParser(description="AWS stand-in for the local stack")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5566)
     parser.add_argument("--functions", type=Path, default=Path("lambda-functions"))
     arguments = parser.parse_args()
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-
-    class Handler(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"  # clients keep their connections
-
-    server = make_server(
-        arguments.host, arguments.port, create_app(arguments.functions), threaded=True, request_handler=Handler
-    )
+    server = make_server(create_app(arguments.functions), arguments.host, arguments.port)
 
     def stop(*_: object) -> None:
-        threading.Thread(target=server.shutdown).start()
+        threading.Thread(target=server.stop).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     sys.stdout.write(f"listening on http://{arguments.host}:{arguments.port}\n")
     sys.stdout.flush()
-    server.serve_forever()
+    server.serve()
 
 
 if __name__ == "__main__":
