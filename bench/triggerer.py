@@ -60,8 +60,8 @@ def measure_triggerer() -> Figures:
         columns=tuple(rows[0][1]),
         rows=[(label, tuple(figures.values())) for label, figures in rows],
         notes=(
-            "began, went on: from the start of the triggerer until all wait",
-            "went on: after kill -9, with the half minute until Airflow declares the old one dead",
+            "began, restarted, went on: from the start of the triggerer until all wait",
+            "after kill -9: with the half minute until Airflow declares the old one dead",
             "AWS's share: how long moto's server computed in that time, on one of two cores",
             "KB a waiter: of all the triggerer's processes, beyond what it has without any",
         ),
@@ -137,9 +137,11 @@ class _Bench:
         self.stack.processes.stop(self.names)
 
     def measure(self, count: int, empty: int) -> dict[str, Any]:
-        """Send, wait, kill, go on. ``empty``: KB of the triggerers when they have next to nothing to do."""
+        """Send, wait, restart, kill, go on. ``empty``: KB of the triggerers when they have next to nothing to do."""
         sending, by_aws = self.begin(count)
         idle, calls = self.idle(count, empty)
+        self.stop()
+        restarted, by_aws_then = self.begin(count)
         for name in self.names:
             self.stack.processes.signal(name, signal.SIGKILL)
         self.stop()
@@ -151,7 +153,9 @@ class _Bench:
             **idle,
             "idle DynamoDB calls/min": _of(calls, "DynamoDB") * 60 / IDLE,
             "idle SQS calls/min": _of(calls, "AmazonSQS") * 60 / IDLE,
-            "went on s": going_on,
+            "restarted s": restarted,
+            "AWS's share then s": by_aws_then,
+            "went on after kill -9 s": going_on,
             "AWS's share again s": by_aws_again,
             "DynamoDB calls to go on": _of(_less(_calls(self.stack), before), "DynamoDB") / count,
             "sent again": _of(_calls(self.stack), _SEND) - count,

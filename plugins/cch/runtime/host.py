@@ -194,7 +194,8 @@ class LedgerHost:
             seconds = None if not wait.deadline else max(0.0, (wait.deadline - self.now()) / 1000)
             self._platform.turnstile.leave()
             try:
-                await asyncio.wait_for(woken.wait(), seconds)
+                async with asyncio.timeout(seconds):  # wait_for would make a task for each waiter
+                    await woken.wait()
             except TimeoutError:
                 if await self._time_is_up(wait.deadline):
                     return await self._platform.ledger.waits.close(wait, "timed_out", self.now())
@@ -333,7 +334,8 @@ class LedgerHost:
         while record.state == "open":
             seconds = None if not record.deadline else max(0.0, (record.deadline - self.now()) / 1000)
             try:
-                await asyncio.wait_for(woken.wait(), seconds)
+                async with asyncio.timeout(seconds):  # wait_for would make a task for each waiter
+                    await woken.wait()
             except TimeoutError:
                 if await self._time_is_up(record.deadline):
                     return await self._close(record, "timed_out")
