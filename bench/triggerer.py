@@ -101,7 +101,7 @@ def _measured(triggerers: int, counts: tuple[int, ...], *, lean: bool = True) ->
 
 def _floor(count: int) -> tuple[str, dict[str, Any]]:
     """What Airflow's triggerer needs for triggers of its own that only sleep, on the same DAG."""
-    with _one_waiting(Topology(database="postgresql")) as bench:
+    with _one_waiting(Topology(database="postgresql"), lean=False) as bench:
         bench.begin(1)
         empty = bench.memory()
         bench.stop()
