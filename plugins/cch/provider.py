@@ -43,7 +43,7 @@ _OPTIONS: dict[str, tuple[str, object, str]] = {
         "How soon a triggerer sees what another one received for it.",
     ),
     "skip_idle_runs": ("boolean", _DEFAULTS.skip_idle_runs, "Schedulers leave runs of ours that only wait out."),
-    "lean_waiters": ("boolean", _DEFAULTS.lean_waiters, "Triggerers are told of the task that waits, not of its DAG."),
+    "lean_waiters": ("boolean", _DEFAULTS.lean_waiters, "Triggerers do less for those that wait."),
     "full_look_seconds": ("float", _DEFAULTS.full_look_seconds, "Such a run is examined that often all the same."),
 }
 

@@ -155,7 +155,7 @@ def test_triggers_of_others_are_sent_as_ever(supervisor: type[TriggerRunnerSuper
 def test_workloads_are_made_in_portions(
     supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest first, and no more until those have been fetched."""
+    """The oldest first, and no more until those have been fetched; everyone has his turn."""
     monkeypatch.setattr(supervisor, "build_trigger_workloads", lambda _self, numbers: sorted(numbers))
     monkeypatch.setattr(lean_waiters, "_AT_ONCE", 3)
     install(Settings())
@@ -165,9 +165,10 @@ def test_workloads_are_made_in_portions(
         return supervisor.build_trigger_workloads(me, wanted)
 
     assert made(0, {6, 5, 4, 3}) == [3, 4, 5]
-    assert made(2, {6, 5, 4, 3}) == [3]
-    assert made(3, {6, 5, 4, 3}) == []
-    assert made(0, {6}) == [6]
+    assert made(3, {6, 7}) == []
+    assert made(2, {3, 6, 7}) == [6], "3 has had his turn and comes again"
+    assert made(1, {3, 7, 8}) == [7, 8]
+    assert made(0, {3}) == [3]
 
 
 def runtime_of(workload: Any) -> Any:

@@ -47,8 +47,11 @@ def _rounds(names: Sequence[str], world: World) -> list[tuple[str, list[Fault]]]
     """What each round injects: a fault, several (``a+b``), or a mix."""
     rounds: list[tuple[str, list[Fault]]] = []
     for name in names:
-        chosen = [n for n in MIXED if not BY_NAME[n].impossible(world)]
-        parts = world.random.sample(chosen, _IN_A_MIX) if name == "mixed" else name.split("+")
+        parts = name.split("+")
+        if name == "all":
+            parts = [fault.name for fault in FAULTS if not fault.impossible(world)]
+        elif name == "mixed":
+            parts = world.random.sample([n for n in MIXED if not BY_NAME[n].impossible(world)], _IN_A_MIX)
         faults = [BY_NAME[part] for part in parts]
         if reasons := [reason for fault in faults if (reason := fault.impossible(world))]:
             world.say(f"{name} is left out: {reasons[0]}")
@@ -104,7 +107,8 @@ def main() -> int:
     parser.add_argument(
         "--faults",
         default=",".join(everything),
-        help="by comma; a+b: one after the other; mixed: five at the same time",
+        help="by comma; a+b: one after the other, while the same instances run; all: every one so;"
+        " mixed: five at the same time",
     )
     parser.add_argument("--count", type=int, default=60, help="instances of a round")
     parser.add_argument("--hold", type=float, default=60.0, help="seconds that a fault lasts")

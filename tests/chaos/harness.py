@@ -50,19 +50,18 @@ class Round:
     _begun: float = field(default_factory=time.monotonic)
 
     async def run(self, faults: Sequence[Fault], *, overlapping: bool) -> None:
-        """Two thirds of the instances start before the first fault, one third while it begins."""
+        """As many instances start while each fault begins as before the first one."""
         result, refused = self.result, await self._refused()
         fleet = Fleet(world=self.world)
-        late = result.instances // 3
+        late = result.instances // (len(faults) + 1)
         self._say(f"{result.instances} instances")
-        fleet.start(result.instances - late)
+        fleet.start(result.instances - late * len(faults))
         await self._until(fleet, 0.1 * len(fleet.instances), 60.0)
         pause = self.world.hold / 2 if overlapping else 0.0
         under_way: list[asyncio.Task[None]] = []
-        for number, fault in enumerate(faults):
+        for fault in faults:
             under_way.append(asyncio.create_task(self._inject(fault)))
-            if number == 0:
-                fleet.start(late)
+            fleet.start(late)
             await (asyncio.sleep(pause) if overlapping else under_way[-1])
         await asyncio.gather(*under_way)
         over = time.monotonic()

@@ -163,6 +163,48 @@ def publish(stack: Stack, folder: Path, workflow: str, text: str) -> None:
     eventually(f"the DAG {workflow}", lambda: stack.api("GET", f"/dags/{workflow}")[0] == 200)
 
 
+RESTRUCTURED = """
+workflow_id: e2e_restructured
+workflow_name: Another structure while it runs
+entry_point: Hold
+nodes:
+  Hold: {type: event_wait, event_key: go, on_success: Ask}
+  Ask: {type: async_request, capability_id: "import#restructured", on_response: Done}
+  Done: {type: end}
+"""
+
+
+def test_another_structure_under_a_running_instance(stack: Stack, tmp_path: Path) -> None:
+    """Refused unless forced; then what begins is refused and says why, and the old one, published again, goes on."""
+    workflow, other = "e2e_restructured", RESTRUCTURED.replace("Ask", "Query")
+    publish(stack, tmp_path, workflow, RESTRUCTURED)
+    instance = stack.start(workflow, {})
+    eventually("the wait for the event", lambda: waits_at(stack, instance, "Hold"))
+    file = tmp_path / f"{workflow}.yaml"
+    file.write_text(other)
+    assert stack.cch("publish", str(file), check=False).returncode != 0
+
+    def has(task: str) -> bool:
+        _, answer = stack.api("GET", f"/dags/{workflow}/tasks")
+        return task in [each["task_id"] for each in answer["tasks"]]
+
+    stack.cch("publish", "--force", str(file))
+    eventually("the other structure", lambda: has("Query"))
+    stack.send("orchestrator-command-queue", event(instance, {"go": True}))
+    assert stack.run_ended(workflow, instance) == "failed"
+    eventually("the word that it failed", lambda: stack.status(instance)["status"] == "failed")
+    assert "another structure" in json.dumps(stack.status(instance))
+    assert stack.requests(instance) == []
+
+    publish(stack, tmp_path, workflow, RESTRUCTURED)
+    eventually("the old structure", lambda: has("Ask"))
+    stack.api("POST", f"/dags/{workflow}/dagRuns/{instance}/clear", {"dry_run": False, "only_failed": True})
+
+    assert stack.run_ended(workflow, instance) == "success"
+    assert stack.finished(instance)["status"] == "completed"
+    assert len(stack.requests(instance)) == 1
+
+
 def items(stack: Stack, workflow: str, run: str) -> dict[str, str]:
     """State of each mapped task, by the name that Airflow shows for it."""
     _, answer = stack.api("GET", f"/dags/{workflow}/dagRuns/{run}/taskInstances?limit=200")

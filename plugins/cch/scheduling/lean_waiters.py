@@ -10,6 +10,7 @@ finished. Airflow's methods stay as they are, and triggers that are not ours are
 from __future__ import annotations
 
 import functools
+import heapq
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from cch.scheduling.tested import is_tested
 from cch.triggers import REGION_TRIGGER
 
 #: Triggers on their way to the process where they run; a second later others may follow.
-_AT_ONCE = 500
+_AT_ONCE = 250
 #: Ids are read again after so many seconds, should a set of others have the same count and sum.
 _READ_EVERY = 10.0
 
@@ -106,10 +107,17 @@ def _sending_less(original: Callable[..., Any]) -> Any:
 
 def _in_portions(original: Callable[..., Any]) -> Any:
     """Who begins with ten thousand at once has no time to report to the supervisor, and no memory to spare."""
+    last = 0
 
     def build(self: Any, new_trigger_ids: set[int]) -> Any:
+        nonlocal last
         room = max(0, _AT_ONCE - len(self.creating_triggers))
-        return original(self, set(sorted(new_trigger_ids)[:room])) if room else []
+        # Those of which Airflow makes nothing come again each time, and must not be in the way of the others.
+        chosen = heapq.nsmallest(room, new_trigger_ids, key=lambda number: (number <= last, number))
+        if not chosen:
+            return []
+        last = chosen[-1]
+        return original(self, set(chosen))
 
     return build
 
