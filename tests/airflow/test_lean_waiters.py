@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import greenback
 import pytest
 from airflow import settings
 from airflow.jobs import triggerer_job_runner
 from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
 from airflow.models.trigger import Trigger
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow.utils.session import create_session
 from sqlalchemy import delete, event, insert
 
@@ -41,15 +43,17 @@ CHANGED = (
     (TriggerRunnerSupervisor, "_create_workload"),
     (TriggerRunnerSupervisor, "build_trigger_workloads"),
     (TriggerRunner, "create_runtime_ti"),
+    (TriggerRunner, "run_trigger"),
     (TriggerRunner, "cleanup_finished_triggers"),
     (Trigger, "ids_for_triggerer"),
 )
 
 
 @pytest.fixture
-def supervisor() -> Iterator[type[TriggerRunnerSupervisor]]:
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[TriggerRunnerSupervisor]]:
     """Airflow's classes, as they were before."""
     originals = [vars(owner)[name] for owner, name in CHANGED]
+    monkeypatch.setattr(triggerer_job_runner, "greenback", triggerer_job_runner.greenback)
     yield TriggerRunnerSupervisor
     for (owner, name), original in zip(CHANGED, originals, strict=True):
         setattr(owner, name, original)
@@ -254,6 +258,36 @@ async def test_only_what_has_finished_is_looked_at(supervisor: type[TriggerRunne
     assert [str(ours[2][number]) for number in (1, 2)] == [str(theirs[2][number]) for number in (1, 2)]
     assert ours[:2] == theirs[:2] == ([0, 1, 2, 3], list(range(4, 104)))
     assert (theirs[3] >= 100, ours[3] < 10) == (True, True)
+
+
+class Somebodys(BaseTrigger):
+    """Says whether code that cannot await may call Airflow from here."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "tests.Somebodys", {}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        await asyncio.sleep(0)
+        yield TriggerEvent(greenback.has_portal())
+
+
+async def test_only_triggers_of_others_have_a_portal(
+    supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours await whatever they call; whoever runs beside them is not concerned."""
+    install(Settings())
+    monkeypatch.setattr(RegionTrigger, "run", Somebodys.run)
+    runner = TriggerRunner()
+    ours = RegionTrigger(workflow_id="w", region="A", definition_digest="d", structure_digest="s")
+    triggers = [Somebodys(), ours, Somebodys(), ours]
+    tasks = []
+    for number, trigger in enumerate(triggers):
+        runner.triggers[number] = {"name": str(number), "events": 0}  # type: ignore[typeddict-item]
+        trigger.task_instance = None
+        tasks.append(asyncio.create_task(runner.run_trigger(number, trigger)))
+    await asyncio.gather(*tasks)
+
+    assert {entry.trigger_id: entry.event.payload for entry in runner.events} == {0: True, 1: False, 2: True, 3: False}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import heapq
 import time
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -70,14 +71,18 @@ def install(settings: Settings) -> bool:
     """Let the triggerer of this process, and the one that it forks, do less; whether it does. Once is enough."""
     if not settings.lean_waiters or not is_tested("a triggerer's waiters take as much memory as ever"):
         return False
+    from airflow.jobs import triggerer_job_runner  # noqa: PLC0415
     from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor  # noqa: PLC0415
     from airflow.models.trigger import Trigger  # noqa: PLC0415
 
     _replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
     _replace(TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
     _replace(TriggerRunner, "create_runtime_ti", _sharing_tasks)
+    _replace(TriggerRunner, "run_trigger", _saying_whose)
     _replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
     _replace(Trigger, "ids_for_triggerer", _reading_changes)
+    if not isinstance(triggerer_job_runner.greenback, _Portals):
+        triggerer_job_runner.greenback = _Portals(triggerer_job_runner.greenback)
     return True
 
 
@@ -136,6 +141,33 @@ def _sharing_tasks(original: Callable[..., Any]) -> Any:
         return runtime
 
     return create
+
+
+#: Whether the trigger that runs here is ours.
+_ours: ContextVar[bool] = ContextVar("cch_ours", default=False)
+
+
+def _saying_whose(original: Callable[..., Any]) -> Any:
+    def run(self: Any, trigger_id: int, trigger: Any, *arguments: Any, **options: Any) -> Any:
+        cls = type(trigger)
+        _ours.set(f"{cls.__module__}.{cls.__qualname__}" == REGION_TRIGGER)  # its task gets a copy of this context
+        return original(self, trigger_id, trigger, *arguments, **options)
+
+    return run
+
+
+class _Portals:
+    """greenback, which lets code that cannot await call Airflow, at the price of a greenlet; ours has no such code."""
+
+    def __init__(self, greenback: Any) -> None:
+        self._greenback = greenback
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._greenback, name)
+
+    async def ensure_portal(self) -> None:
+        if not _ours.get():
+            await self._greenback.ensure_portal()
 
 
 def _looking_at_the_finished(original: Callable[..., Any]) -> Any:
