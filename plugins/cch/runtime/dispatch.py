@@ -152,6 +152,13 @@ class Dispatcher:
                 await self._platform.ledger.instances.checked(instance.id, now)
         return mended
 
+    def _is_restructured(self, instance: Instance) -> bool:
+        try:
+            current = self._platform.catalogue.current(instance.workflow_id)
+        except CchError:
+            return False
+        return plan_tasks(build_graph(current)).structure_digest != instance.structure_digest
+
     async def _compare(self, instance: Instance) -> bool:
         state = await asyncio.to_thread(self._runs.state, instance.workflow_id, instance.run_id)
         if state in ("running", "unknown"):
@@ -163,6 +170,11 @@ class Dispatcher:
             await finish_if_complete(instance.id, plan_tasks(build_graph(definition)), self._platform)
         what = "is gone" if state == "missing" else f"ended as {state}"
         reason = f"Airflow's run {instance.run_id} {what} before every node was done"
+        if await asyncio.to_thread(self._is_restructured, instance):
+            reason += (
+                f"; {instance.workflow_id} was republished with another structure meanwhile: publish the old definition"
+                " again, then clear the first task that was not done, and what is behind it"
+            )
         ended = await self._platform.ledger.instances.end(instance.id, "failed", self._platform.clock(), reason)
         if ended:
             await self._platform.router.events.sweep(instance.id)

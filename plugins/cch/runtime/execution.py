@@ -184,6 +184,8 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
             platform.turnstile.leave()
             await asyncio.Event().wait()
         assert journal is not None
+        if instance.status == "failed":  # the run had ended without this task, and somebody has cleared it
+            await platform.ledger.instances.reopen(instance.id)
         flow.apply_all(journal.outcomes.values())
         attempt = Try(key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped)
         host = (ResultsHost if region.mapped else LedgerHost)(platform, instance, attempt, journal)

@@ -243,6 +243,19 @@ async def test_an_instance_whose_run_ended_without_it_is_told(
     assert words in found.reason
 
 
+@pytest.mark.parametrize(("node", "said"), [("A", False), ("B", True)])
+async def test_another_structure_is_the_reason_that_is_named(desk: Desk, node: str, said: bool) -> None:
+    """Airflow's run has no task that would go on, and succeeds."""
+    await running(desk)
+    text = definition_text(NODES.replace("A:", f"{node}:"), initial_context=["a"], workflow_name="Again")
+    (desk.workshop.folder / "definitions" / "w.yaml").write_text(text)
+    desk.runs.states = {(await desk.workshop.view()).instance.id: "success"}
+
+    await desk.dispatcher.reconcile()
+
+    assert ("another structure" in (await desk.workshop.view()).instance.reason) == said
+
+
 async def test_open_requests_of_a_lost_run_are_superseded(desk: Desk) -> None:
     """Nobody waits for them; a late reply then is late, not an orphan."""
     workshop = desk.workshop

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from faults import Died
 from workflows import definition_text
-from workshop import INSTANCE, Answer, Workshop
+from workshop import INSTANCE, NOW, Answer, Workshop
 
 from cch.capabilities import sync_capability
 from cch.interpreter.host import Call
@@ -488,6 +488,23 @@ async def test_a_clear_after_success_begins_anew(make: Maker) -> None:
     assert len({request["header"]["commandId"] for request in workshop.requests}) == 2
     assert (exit_.generation, exit_.task_instance, exit_.outcomes[0].patch["n"]) == (1, "t2", 2)
     assert await workshop.status() == "completed"
+
+
+async def test_a_task_that_begins_after_its_instance_had_failed_goes_on(make: Maker) -> None:
+    """Its run had ended without it, and the instance was told; then somebody cleared it."""
+    nodes = (
+        "A: {type: async_request, capability_id: 'a#b', on_response: B}\n"
+        "B: {type: async_request, capability_id: 'a#b', on_response: E}\nE: {type: end}"
+    )
+    workshop: Workshop = await make(nodes, answers={"a#b": lambda _: ("SUCCESS", {})})
+    await workshop.run("A", "t1")
+    instance = (await workshop.view()).instance.id
+    await workshop.ledger.instances.end(instance, "failed", NOW, "Airflow's run is gone")
+
+    again = await workshop.run("B", "t2")
+
+    assert (again.state, await workshop.status()) == ("success", "completed")
+    assert (await workshop.view()).instance.reason == ""
 
 
 async def test_a_retry_after_failure_continues(make: Maker) -> None:
