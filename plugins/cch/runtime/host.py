@@ -191,14 +191,9 @@ class LedgerHost:
             wait = await self._platform.router.events.take(wait, self.now())
             if wait.state != "open":
                 return wait
-            seconds = None if not wait.deadline else max(0.0, (wait.deadline - self.now()) / 1000)
             self._platform.turnstile.leave()
-            try:
-                async with asyncio.timeout(seconds):  # wait_for would make a task for each waiter
-                    await woken.wait()
-            except TimeoutError:
-                if await self._time_is_up(wait.deadline):
-                    return await self._platform.ledger.waits.close(wait, "timed_out", self.now())
+            if await self._expires(woken, wait.deadline):
+                return await self._platform.ledger.waits.close(wait, "timed_out", self.now())
         except ServiceUnavailableError as error:
             self.note("cannot read the ledger yet", error=str(error))
             await asyncio.sleep(1.0)
@@ -332,14 +327,8 @@ class LedgerHost:
     async def _wait(self, record: RequestRecord, woken: Wake) -> RequestRecord:
         """Wait until the request is closed: by a reply, or by us when its time is up."""
         while record.state == "open":
-            seconds = None if not record.deadline else max(0.0, (record.deadline - self.now()) / 1000)
-            try:
-                async with asyncio.timeout(seconds):  # wait_for would make a task for each waiter
-                    await woken.wait()
-            except TimeoutError:
-                if await self._time_is_up(record.deadline):
-                    return await self._close(record, "timed_out")
-                continue
+            if await self._expires(woken, record.deadline):
+                return await self._close(record, "timed_out")
             woken.clear()
             if woken.closed is not None:
                 return woken.closed
@@ -352,6 +341,16 @@ class LedgerHost:
                 continue
             record = _still_there(found, record.command_id)
         return record
+
+    async def _expires(self, woken: asyncio.Event, deadline: int) -> bool:
+        """Wait to be woken; whether instead the time is up. ``deadline``: ms, 0 for never."""
+        seconds = max(0.0, (deadline - self.now()) / 1000) if deadline else None
+        try:
+            async with asyncio.timeout(seconds):  # wait_for would make a task for each waiter
+                await woken.wait()
+        except TimeoutError:
+            return await self._time_is_up(deadline)
+        return False
 
     async def _time_is_up(self, deadline: int) -> bool:
         """Whether the store's clock agrees; a wrong local clock must not end a request."""

@@ -20,15 +20,15 @@ from weakref import WeakValueDictionary
 from cch.scheduling.tested import is_tested
 from cch.triggers import REGION_TRIGGER
 
-#: Triggers on their way to the process where they run; a second later others may follow.
-_AT_ONCE = 250
-#: Ids are read again after so many seconds, should a set of others have the same count and sum.
-_READ_EVERY = 10.0
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cch.settings import Settings
+
+#: Triggers on their way to the process where they run; a second later others may follow.
+_AT_ONCE = 250
+#: Ids are read again after so many seconds, should a set of others have the same count and sum.
+_READ_EVERY = 10.0
 
 
 def only(task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
