@@ -153,6 +153,8 @@ class Dispatcher:
         return mended
 
     def _is_restructured(self, instance: Instance) -> bool:
+        if not instance.structure_digest:  # it has not begun
+            return False
         try:
             current = self._platform.catalogue.current(instance.workflow_id)
         except CchError:

@@ -243,17 +243,34 @@ async def test_an_instance_whose_run_ended_without_it_is_told(
     assert words in found.reason
 
 
+def republish(desk: Desk, node: str) -> None:
+    text = definition_text(NODES.replace("A:", f"{node}:"), initial_context=["a"], workflow_name="Again")
+    (desk.workshop.folder / "definitions" / "w.yaml").write_text(text)
+
+
 @pytest.mark.parametrize(("node", "said"), [("A", False), ("B", True)])
 async def test_another_structure_is_the_reason_that_is_named(desk: Desk, node: str, said: bool) -> None:
     """Airflow's run has no task that would go on, and succeeds."""
     await running(desk)
-    text = definition_text(NODES.replace("A:", f"{node}:"), initial_context=["a"], workflow_name="Again")
-    (desk.workshop.folder / "definitions" / "w.yaml").write_text(text)
+    republish(desk, node)
     desk.runs.states = {(await desk.workshop.view()).instance.id: "success"}
 
     await desk.dispatcher.reconcile()
 
     assert ("another structure" in (await desk.workshop.view()).instance.reason) == said
+
+
+async def test_an_instance_that_has_not_begun_has_no_structure_yet(desk: Desk) -> None:
+    """Whatever is published then is not the reason."""
+    await desk.pending("i1", status="running", run_id="i1")
+    republish(desk, "B")
+    desk.workshop.clock.advance(300)
+    desk.runs.states = {"i1": "missing"}
+
+    await desk.dispatcher.reconcile()
+
+    found = await desk.find("i1")
+    assert (found.status, found.reason) == ("failed", "Airflow's run i1 is gone before every node was done")
 
 
 async def test_open_requests_of_a_lost_run_are_superseded(desk: Desk) -> None:
