@@ -1,4 +1,4 @@
-"""A triggerer is told, keeps and looks at less of what waits; what it does with it is Airflow's own code."""
+"""A triggerer is told less of what waits, and looks at less; what it does with it is Airflow's own code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ NOW = datetime(2026, 1, 5, tzinfo=UTC)
 CHANGED = (
     (TriggerRunnerSupervisor, "_create_workload"),
     (TriggerRunnerSupervisor, "build_trigger_workloads"),
-    (TriggerRunner, "create_runtime_ti"),
     (TriggerRunner, "run_trigger"),
     (TriggerRunner, "cleanup_finished_triggers"),
     (Trigger, "ids_for_triggerer"),
@@ -173,45 +172,6 @@ def test_workloads_are_made_in_portions(
     assert made(2, {3, 6, 7}) == [6], "3 has had his turn and comes again"
     assert made(1, {3, 7, 8}) == [7, 8]
     assert made(0, {3}) == [3]
-
-
-def runtime_of(workload: Any) -> Any:
-    """What the process where triggers run makes of it."""
-    return TriggerRunner().create_runtime_ti(workload.ti, workload.dag_data, RUN)
-
-
-def test_who_waits_at_the_same_task_shares_it(supervisor: type[TriggerRunnerSupervisor]) -> None:
-    """Of one version of the DAG; each has a task instance of its own."""
-    install(Settings())
-    database = Database()
-    name, another = waiting(database.dag)[:2]
-    same, other = database.trigger(2, name), database.trigger(3, another)
-    later = database.trigger(4, name)
-    later.task_instance.dag_version_id = uuid.uuid4()
-
-    made = [runtime_of(each) for each in workloads(supervisor, database, database.trigger(1, name), same, other, later)]
-
-    assert made[0].task is made[1].task
-    assert made[0].id != made[1].id
-    assert len({id(each.task) for each in made}) == 3
-    assert [each.task.task_id for each in made] == [name, name, another, name]
-
-
-def test_tasks_of_others_are_not_shared(supervisor: type[TriggerRunnerSupervisor]) -> None:
-    """Whoever wrote them may change them."""
-    install(Settings())
-    data = serialised(SAMPLES[0])
-    for task in data["dag"]["tasks"]:
-        if "start_trigger_args" in task["__var"]:
-            task["__var"]["start_trigger_args"]["trigger_cls"] = "somebody.elses.Trigger"
-    database = Database()
-    database.data, database.dag = data, DagSerialization.from_dict(data)
-    name = waiting(database.dag)[0]
-    pair = [database.trigger(number, name, "somebody.elses.Trigger") for number in (1, 2)]
-
-    first, second = map(runtime_of, workloads(supervisor, database, *pair))
-
-    assert first.task is not second.task
 
 
 async def looked_at(runner: TriggerRunner) -> tuple[list[int], list[int], dict[int, Exception | None], int]:

@@ -1,10 +1,9 @@
-"""What thousands of waiters cost a triggerer: what it is told of each, what it keeps, what it looks at every second.
+"""What thousands of waiters cost a triggerer: what it is told of each, and what it looks at every second.
 
 For every task that begins in a triggerer Airflow reads the serialised DAG from its database and sends it, with all its
-tasks, to the process where triggers run, which makes a DAG of it for each and keeps that (docs/adr/0018). Here the DAG
-is read once for each batch of triggers, what is sent has the one task, and those who wait at the same task share it.
-Every second Airflow reads the ids of all triggers and goes through all of them; here only if one has come, gone or
-finished. Airflow's methods stay as they are, and triggers that are not ours are sent and kept as ever.
+tasks, to the process where triggers run (docs/adr/0018). Here the DAG is read once for each batch of triggers, and what
+is sent has the one task. Every second Airflow reads the ids of all triggers and goes through all of them; here only if
+one has come, gone or finished. Airflow's methods stay as they are, and triggers that are not ours are sent as ever.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import time
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from cch.scheduling.tested import is_tested
 from cch.triggers import REGION_TRIGGER
@@ -77,7 +75,6 @@ def install(settings: Settings) -> bool:
 
     _replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
     _replace(TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
-    _replace(TriggerRunner, "create_runtime_ti", _sharing_tasks)
     _replace(TriggerRunner, "run_trigger", _saying_whose)
     _replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
     _replace(Trigger, "ids_for_triggerer", _reading_changes)
@@ -125,22 +122,6 @@ def _in_portions(original: Callable[..., Any]) -> Any:
         return original(self, set(chosen))
 
     return build
-
-
-def _sharing_tasks(original: Callable[..., Any]) -> Any:
-    """Nobody changes a task: what is rendered is the trigger."""
-    #: By version of the DAG and task, for as long as somebody waits there.
-    tasks: WeakValueDictionary[tuple[Any, str], Any] = WeakValueDictionary()
-
-    def create(task_instance: Any, encoded_dag: Any, dag_run_data: Any) -> Any:
-        runtime = original(task_instance, encoded_dag, dag_run_data)
-        begins = runtime.task.start_trigger_args
-        if begins is not None and begins.trigger_cls == REGION_TRIGGER:
-            key = (task_instance.dag_version_id, task_instance.task_id)
-            runtime.task = tasks.setdefault(key, runtime.task)
-        return runtime
-
-    return create
 
 
 #: Whether the trigger that runs here is ours.
