@@ -18,6 +18,7 @@ from bench.figures import Figures
 from bench.language import measure_language
 from bench.parsing import measure_parsing
 from bench.regions import measure_regions
+from bench.replies import measure_replies
 from bench.router import measure_router
 from bench.triggerer import measure_triggerer
 from bench.waiting import measure_waiting
@@ -30,6 +31,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "regions": measure_regions,
     "api": measure_api,
     "workflow": measure_workflow,
+    "replies": measure_replies,
     "triggerer": measure_triggerer,
     "waiting": measure_waiting,
 }

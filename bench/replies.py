@@ -1,0 +1,140 @@
+"""Replies from SQS through a real triggerer to the next request: how many a second, how soon, and for how much work.
+
+Many instances wait in one triggerer, each in one task (granularity workflow), as :mod:`bench.triggerer` makes them. The
+benchmark is the capability: it takes their requests, sends the replies, and counts the requests that follow. Every step
+is stored on the way: the reply's fate, the request's end, the journal's turn, the next request.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import boto3
+
+from bench.copies import copy_run
+from bench.figures import Figures, percentile
+from bench.waiters import CAPABILITY, NAMES, RUN, SENDS, WORKFLOW, WaitersBench, number_of, one_waiting
+from cch.stack.topology import Topology
+
+#: Instances that wait; of these, so many are answered one after the other, the others together.
+WAITING, ALONE = 2_000, 100
+#: Threads that send replies, ten in a call.
+_SENDERS = 4
+_PATIENCE = 900.0
+DEFINITION = f"""
+workflow_id: {WORKFLOW}
+workflow_name: Two requests
+entry_point: First
+execution: {{granularity: workflow}}
+nodes:
+  First: {{type: async_request, capability_id: {CAPABILITY}, on_response: Second}}
+  Second: {{type: async_request, capability_id: {CAPABILITY}, on_response: Done}}
+  Done: {{type: end}}
+"""
+
+
+def measure_replies() -> Figures:
+    """Replies answered one by one, then all others at once."""
+    with one_waiting(Topology(database="postgresql"), DEFINITION) as bench:
+        # The mock took the first instance's request, and nobody answers it.
+        bench.stack.processes.stop(["mock"])
+        copy_run(bench.stack, RUN, WAITING, 1, "ours")
+        bench.begin(WAITING + 1)
+        capability = _Capability()
+        requests = capability.take()
+        asked = list(islice(requests, WAITING))
+        alone = [_milliseconds(capability, requests, request) for request in asked[:ALONE]]
+        rate, work, by_aws, calls = _together(bench, capability, asked[ALONE:])
+    together = len(asked) - ALONE
+    return Figures(
+        title=f"replies to {WAITING:,} instances that wait in one triggerer, PostgreSQL, moto's server as AWS",
+        columns=(
+            "replies",
+            "replies/s",
+            "p50 ms",
+            "p95 ms",
+            "triggerer's CPU ms each",
+            "AWS's CPU ms each",
+            "calls each",
+        ),
+        rows=[
+            ("one by one", (ALONE, "", percentile(alone, 0.5), percentile(alone, 0.95), "", "", "")),
+            ("all at once", (together, rate, "", "", work, by_aws, calls)),
+        ],
+        notes=(
+            "p50, p95: from the sending of a reply until the capability has received the instance's next request",
+            "moto computes on one core, one call to DynamoDB at a time; DynamoDB takes calls side by side",
+        ),
+    )
+
+
+class _Capability:
+    """The queues of a team that answers."""
+
+    def __init__(self) -> None:
+        self._sqs = boto3.client("sqs")
+        queue = NAMES.capability_queue(CAPABILITY)
+        self._requests = self._sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+
+    def take(self) -> Iterator[dict[str, Any]]:
+        """The requests as they come."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            got = self._sqs.receive_message(QueueUrl=self._requests, MaxNumberOfMessages=10, WaitTimeSeconds=5)
+            messages = got.get("Messages", [])
+            if messages:
+                gone = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+                self._sqs.delete_message_batch(QueueUrl=self._requests, Entries=gone)
+            yield from (json.loads(message["Body"]) for message in messages)
+        raise TimeoutError("no more requests come")
+
+    def answer(self, requests: list[dict[str, Any]]) -> None:
+        """Reply to up to ten requests."""
+        replies = [{"Id": str(n), "MessageBody": json.dumps(_reply(request))} for n, request in enumerate(requests)]
+        self._sqs.send_message_batch(QueueUrl=requests[0]["header"]["replyToQueueUrl"], Entries=replies)
+
+
+def _reply(request: dict[str, Any]) -> dict[str, Any]:
+    header = request["header"]
+    command = {
+        "type": "ASYNC_RESP", "id": str(uuid.uuid4()), "source": f"Capability:{CAPABILITY}", "status": "SUCCESS",
+        "inReplyTo": header["commandId"], "timestamp": datetime.now(UTC).isoformat(), "payload": {"done": True},
+    }  # fmt: skip
+    return {"workflowInstanceId": header["workflowInstanceId"], "command": command}
+
+
+def _milliseconds(capability: _Capability, requests: Iterator[dict[str, Any]], request: dict[str, Any]) -> float:
+    begun = time.perf_counter()
+    capability.answer([request])
+    following = next(requests)
+    assert following["header"]["workflowInstanceId"] == request["header"]["workflowInstanceId"]
+    return (time.perf_counter() - begun) * 1000
+
+
+def _together(
+    bench: WaitersBench, capability: _Capability, requests: list[dict[str, Any]]
+) -> tuple[float, float, float, float]:
+    """Replies/s, and for each reply: the triggerer's and AWS's ms of CPU, and calls of AWS."""
+    before, worked, by_aws = bench.calls(), bench.cpu(), bench.aws_cpu()
+    begun = time.monotonic()
+    with ThreadPoolExecutor(_SENDERS) as senders:
+        list(senders.map(capability.answer, (requests[n : n + 10] for n in range(0, len(requests), 10))))
+    while number_of(bench.calls(), SENDS) - number_of(before, SENDS) < len(requests):
+        if time.monotonic() - begun > _PATIENCE:
+            raise TimeoutError(f"not every reply has led to a request: see {bench.stack.layout.logs}")
+        time.sleep(0.5)
+    seconds, count = time.monotonic() - begun, len(requests)
+    made = sum(bench.calls().values()) - sum(before.values())
+    return (
+        count / seconds,
+        (bench.cpu() - worked) / count * 1000,
+        (bench.aws_cpu() - by_aws) / count * 1000,
+        made / count,
+    )
