@@ -133,7 +133,9 @@ class Workshop:
     async def deliver(self) -> None:
         """Take what is on the reply queue; wake this process's waiters through its mailbox."""
         await self.postman._take(self.queues.make(self.settings.names.reply_queue), 0)
-        for command_id in await self.ledger.mailboxes.collect("router"):
+        wakes = await self.ledger.mailboxes.wakes("router")
+        await self.ledger.mailboxes.forget("router", wakes)
+        for command_id in wakes:
             self.platform.router.waiters.wake(command_id)
 
     # --- the instance ----------------------------------------------------------------------------------------

@@ -48,12 +48,14 @@ class Mailboxes:
                 {"PK": f"WAKE#{router}", "SK": command_id, "expires": now // 1000 + _WAKE_TTL},
             )
 
-    async def collect(self, router: str) -> list[str]:
-        """Fetch and empty this router's mailbox."""
-        items = await self._store.query(f"WAKE#{router}")
-        for item in items:
-            await self._store.delete((item["PK"], item["SK"]))
-        return [item["SK"] for item in items]
+    async def wakes(self, router: str) -> list[str]:
+        """What is in this router's mailbox, and stays there."""
+        return [item["SK"] for item in await self._store.query(f"WAKE#{router}")]
+
+    async def forget(self, router: str, command_ids: Iterable[str]) -> None:
+        """Take wakes out. Who waits is to be woken afterwards: the same wake may have come again meanwhile."""
+        for command_id in command_ids:
+            await self._store.delete((f"WAKE#{router}", command_id))
 
     async def count(self, router: str, counters: dict[str, int], now: int) -> None:
         """Overwrite the router's counters; shows too that it lives."""

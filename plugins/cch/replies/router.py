@@ -32,8 +32,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two writes of the router's counters.
 _COUNTERS_EVERY = 30.0
-#: Seconds between two re-reads of all waiters: finds what a lost wake left behind.
+#: Seconds between two rounds in which every waiter looks for itself: finds what a lost wake left behind.
 _SWEEP_EVERY = 600.0
+#: Seconds between two waiters of a round: all at once would throttle the table, and stop the event loop for seconds.
+_SWEEP_PAUSE = 0.25
 #: Bodies forwarded to the queue of rejected messages are cut there (bytes): SQS counts attributes into the same limit.
 _FORWARD_BYTES = 200_000
 #: Longest reason that is stored (characters): it may quote what the sender wrote.
@@ -298,8 +300,12 @@ class Router:
 
     async def _read_mailbox(self) -> None:
         if len(self.waiters):
-            for command_id in await self._ledger.mailboxes.collect(self.id):
-                self.waiters.wake(command_id)
+            found = await self._ledger.mailboxes.wakes(self.id)
+            try:
+                await self._ledger.mailboxes.forget(self.id, found)
+            finally:  # also after a failure: what was taken out is not there the next time
+                for command_id in found:
+                    self.waiters.wake(command_id)
 
     async def _write_counters(self) -> None:
         counters = {f"fate_{fate}": number for fate, number in self.fates.items()}
@@ -308,4 +314,6 @@ class Router:
         await self._ledger.mailboxes.count(self.id, {**counters, **facts}, self._clock())
 
     async def _sweep(self) -> None:
-        self.waiters.wake_all()
+        for command_id in self.waiters.all():
+            self.waiters.wake(command_id)
+            await asyncio.sleep(_SWEEP_PAUSE)

@@ -46,6 +46,6 @@ class Waiters:
             wake.closed = closed or wake.closed
             wake.set()
 
-    def wake_all(self) -> None:
-        for command_id in tuple(self._waiting):
-            self.wake(command_id)
+    def all(self) -> tuple[str, ...]:
+        """What is waited for now."""
+        return tuple(self._waiting)

@@ -508,14 +508,15 @@ async def test_a_large_body_is_stored_too(ledger: Ledger) -> None:
 # --- mailboxes -----------------------------------------------------------------------------------------------
 
 
-async def test_wakes_are_collected_once(ledger: Ledger) -> None:
+async def test_wakes_stay_until_they_are_forgotten(ledger: Ledger) -> None:
     """Each router reads its own; the same wake twice is one."""
     await ledger.mailboxes.wake("r1", ["c1", "c2", "c1"], 1000)
     await ledger.mailboxes.wake("r2", ["c3"], 1000)
 
-    assert sorted(await ledger.mailboxes.collect("r1")) == ["c1", "c2"]
-    assert await ledger.mailboxes.collect("r1") == []
-    assert await ledger.mailboxes.collect("r2") == ["c3"]
+    assert sorted(await ledger.mailboxes.wakes("r1")) == ["c1", "c2"]
+    await ledger.mailboxes.forget("r1", ["c1"])
+    assert await ledger.mailboxes.wakes("r1") == ["c2"]
+    assert await ledger.mailboxes.wakes("r2") == ["c3"]
 
 
 async def test_a_start_is_in_the_inbox_once(ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -592,7 +593,7 @@ async def test_a_reply_taken_by_another_router_wakes_the_owner(office: Office) -
         await office.router._read_mailbox()
 
     assert (before, woken.is_set()) == (False, True)
-    assert await office.ledger.mailboxes.collect(office.router.id) == []
+    assert await office.ledger.mailboxes.wakes(office.router.id) == []
 
 
 async def test_all_owners_are_woken(office: Office) -> None:
@@ -606,6 +607,43 @@ async def test_all_owners_are_woken(office: Office) -> None:
 
     assert first.is_set()
     assert second.is_set()
+
+
+async def test_no_wake_is_lost_with_the_table(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table fails after one of two wakes was taken out: both are delivered, the other one once more."""
+    other = office.new_router()
+    await office.ledger.mailboxes.wake(other.id, ["c1", "c2"], 1000)
+    delete, deleted = office.store.delete, []
+
+    async def once(key: tuple[str, str]) -> None:
+        if deleted:
+            raise ServiceUnavailableError("throttled")
+        deleted.append(key)
+        await delete(key)
+
+    with other.waiters.registered("c1") as first, other.waiters.registered("c2") as second:
+        monkeypatch.setattr(office.store, "delete", once)
+        with pytest.raises(ServiceUnavailableError):
+            await other._read_mailbox()
+
+        assert (first.is_set(), second.is_set()) == (True, True)
+    assert len(await office.ledger.mailboxes.wakes(other.id)) == 1
+
+
+async def test_who_waits_looks_for_himself_one_by_one(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a wake get lost after all: everybody looks again, but never many in the same moment."""
+    woken: list[int] = []
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(office.router.waiters.registered(f"c{number}")) for number in range(5)]
+
+        async def pause(seconds: float) -> None:
+            assert seconds > 0
+            woken.append(sum(each.is_set() for each in waiting))
+
+        monkeypatch.setattr("cch.replies.router.asyncio.sleep", pause)
+        await office.router._sweep()
+
+    assert woken == [1, 2, 3, 4, 5]
 
 
 async def test_a_mailbox_is_read_only_while_somebody_waits(office: Office) -> None:
