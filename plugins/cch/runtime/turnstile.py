@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 #: A call of DynamoDB takes 4 to 10 ms, 2 to 3 of them work of this event loop: four at a time keep it busy. More would
 #: only make each round of the loop longer, and Airflow takes one round for each of its triggers before it looks up.
-PLACES = 8
+PLACES = 4
 #: Seconds after which a region that has not got to its first wait gives its place up: it works, or AWS hangs.
 PATIENCE = 2.0
 
