@@ -101,31 +101,35 @@ class Instances:
             outcomes=tuple(Outcome.from_json(outcome) for outcome in raw),
         )
 
-    async def begin(self, instance_id: str, run_id: str, definition_digest: str, structure_digest: str) -> InstanceView:
+    async def begin(
+        self, view: InstanceView, run_id: str, definition_digest: str, structure_digest: str
+    ) -> InstanceView:
         """The run has begun: bind the instance to it and to the definition it runs; the instance as it is then.
 
-        :raises LedgerError: the instance is bound to another run.
+        ``view``: the instance as it was just now, bound to no definition: no region can have left anything.
+
+        :raises LedgerError: the instance is bound to another run, or gone.
         """
-        meta = await self._store.get((_partition(instance_id), "META"))
-        if meta is not None and "structure_digest" not in meta:
-            change = Change(
-                set={
-                    "run_id": run_id,
-                    "definition_digest": definition_digest,
-                    "structure_digest": structure_digest,
-                    **({} if meta["status"] in ENDED else _status_attributes("running", meta["started"])),
-                }
-            )
-            try:
-                await self._store.update(
-                    (_partition(instance_id), "META"), change, When.all(Absent("structure_digest"))
-                )
-            except ConditionFailedError:
-                pass  # another region of the same run was faster; what it wrote is read below
-        found = await self.view(instance_id)
+        instance = view.instance
+        change = Change(
+            set={
+                "run_id": run_id,
+                "definition_digest": definition_digest,
+                "structure_digest": structure_digest,
+                **({} if instance.status in ENDED else _status_attributes("running", instance.started)),
+            }
+        )
+        as_seen = When.all(Absent("structure_digest"), Equals("status", instance.status))
+        try:
+            meta = await self._store.update((_partition(instance.id), "META"), change, as_seen)
+            return InstanceView(instance=_instance(meta, instance.context), exits=())
+        except ConditionFailedError:  # another region of the same run was faster, or it was dispatched or cancelled
+            found = await self.view(instance.id)
+        if found is not None and not found.instance.structure_digest:
+            return await self.begin(found, run_id, definition_digest, structure_digest)
         if found is None or found.instance.run_id != run_id:
             other = found.instance.run_id if found else "none"
-            raise LedgerError(f"instance {instance_id} belongs to run {other!r}, not {run_id!r}")
+            raise LedgerError(f"instance {instance.id} belongs to run {other!r}, not {run_id!r}")
         return found
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:

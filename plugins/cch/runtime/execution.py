@@ -132,7 +132,7 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         context = initial_context(task.conf)
-        await instances.create(
+        _, created = await instances.create(
             Instance(
                 id=instance_id,
                 workflow_id=task.workflow_id,
@@ -144,7 +144,12 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
                 definition_uri=platform.catalogue.uri(definition.workflow_id),
             )
         )
-        view = await instances.view(instance_id)
+        # Who has not begun has left nothing.
+        view = (
+            InstanceView(instance=created, exits=())
+            if not created.structure_digest
+            else await instances.view(instance_id)
+        )
         assert view is not None
         problems = context_problems(definition, context)
         if problems:
@@ -154,7 +159,7 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
     if not view.instance.structure_digest:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
-        view = await instances.begin(instance_id, task.run_id, task.definition_digest, task.structure_digest)
+        view = await instances.begin(view, task.run_id, task.definition_digest, task.structure_digest)
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view

@@ -18,6 +18,8 @@ from cch.ledger.payloads import INLINE_BYTES, Payloads, dump, sha256
 from cch.ledger.records import (
     Exit,
     Instance,
+    InstanceStatus,
+    InstanceView,
     JournalEntry,
     MessageRecord,
     RegionKey,
@@ -144,10 +146,11 @@ async def test_a_start_that_died_half_way_is_finished_by_its_redelivery(ledger: 
 
 async def test_an_instance_is_bound_to_one_run_and_structure(ledger: Ledger) -> None:
     """The first region binds it; the others read what it wrote; another run is refused."""
-    await ledger.instances.create(instance())
+    new = InstanceView(instance=(await ledger.instances.create(instance()))[1], exits=())
 
-    first = (await ledger.instances.begin("i", "run", "d1", "s1")).instance
-    second = (await ledger.instances.begin("i", "run", "d2", "s2")).instance
+    first = (await ledger.instances.begin(new, "run", "d1", "s1")).instance
+    await ledger.instances.put_exit("i", Exit(region="r", generation=1, task_instance="t", outcomes=()))
+    second = await ledger.instances.begin(new, "run", "d2", "s2")
 
     assert (first.status, first.run_id, first.definition_digest, first.structure_digest) == (
         "running",
@@ -155,9 +158,25 @@ async def test_an_instance_is_bound_to_one_run_and_structure(ledger: Ledger) -> 
         "d1",
         "s1",
     )
-    assert second == first
+    assert second.instance == first
+    assert [exit_.region for exit_ in second.exits] == ["r"]
     with pytest.raises(LedgerError, match="belongs to run 'run'"):
-        await ledger.instances.begin("i", "another", "d1", "s1")
+        await ledger.instances.begin(new, "another", "d1", "s1")
+
+
+@pytest.mark.parametrize("status", ["running", "cancelled"])
+async def test_what_happens_while_an_instance_begins_is_not_undone(ledger: Ledger, status: InstanceStatus) -> None:
+    """Between the look and the binding it was dispatched, or cancelled: it is bound, and stays so."""
+    new = InstanceView(instance=(await ledger.instances.create(instance()))[1], exits=())
+    if status == "running":
+        await ledger.instances.dispatched("i", "run")
+    else:
+        await ledger.instances.end("i", status, 5_000, "not wanted any more")
+
+    begun = (await ledger.instances.begin(new, "run", "d1", "s1")).instance
+
+    assert (begun.status, begun.structure_digest) == (status, "s1")
+    assert await ledger.instances.find("i") == begun
 
 
 async def test_dispatching_marks_a_pending_instance_only(ledger: Ledger) -> None:

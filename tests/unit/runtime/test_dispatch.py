@@ -211,7 +211,7 @@ async def running(desk: Desk, *, minutes: int = 5) -> None:
     await desk.workshop.create()
     view = await desk.workshop.view()
     await desk.workshop.ledger.instances.begin(
-        view.instance.id, view.instance.id, desk.workshop.definition.digest, desk.workshop.plan.structure_digest
+        view, view.instance.id, desk.workshop.definition.digest, desk.workshop.plan.structure_digest
     )
     desk.workshop.catalogue.keep(desk.workshop.definition)
     desk.workshop.clock.advance(60 * minutes)
