@@ -86,27 +86,28 @@ def _floor(count: int) -> tuple[str, dict[str, Any]]:
 
 def _measure(bench: WaitersBench, count: int, empty: int) -> dict[str, Any]:
     """Send, wait, restart, kill, go on. ``empty``: KB of the triggerers when they have next to nothing to do."""
-    sending, by_aws = bench.begin(count)
+    sending = bench.begin(count)
     idle, calls = _idle(bench, count, empty)
     bench.stop()
-    restarted, by_aws_then = bench.begin(count)
+    restarted = bench.begin(count)
     settled = bench.memory()
     for name in bench.names:
         bench.stack.processes.signal(name, signal.SIGKILL)
     bench.stop()
     before = bench.calls()
-    going_on, by_aws_again = bench.begin(count)
+    going_on = bench.begin(count)
     return {
-        "began s": sending,
-        "AWS's share s": by_aws,
+        "began s": sending.seconds,
+        "AWS's share s": sending.by_aws,
         **idle,
         "idle DynamoDB calls/min": number_of(calls, "DynamoDB") * 60 / IDLE,
         "idle SQS calls/min": number_of(calls, "AmazonSQS") * 60 / IDLE,
-        "restarted s": restarted,
-        "AWS's share then s": by_aws_then,
+        "restarted s": restarted.seconds,
+        "AWS's share then s": restarted.by_aws,
+        "peak DynamoDB calls/s then": restarted.peak,
         "KB a waiter then": (settled - empty) / count,
-        "went on after kill -9 s": going_on,
-        "AWS's share again s": by_aws_again,
+        "went on after kill -9 s": going_on.seconds,
+        "AWS's share again s": going_on.by_aws,
         "DynamoDB calls to go on": number_of(since(before, bench.calls()), "DynamoDB") / count,
         "sent again": number_of(bench.calls(), SENDS) - count,
     }

@@ -52,6 +52,16 @@ def one_waiting(topology: Topology, definition: str, *, lean: bool = True) -> It
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """From the start of the triggerers until all wait. ``peak``: most calls of DynamoDB in a second."""
+
+    seconds: float
+    #: How long AWS's stand-in computed (s).
+    by_aws: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
 class WaitersBench:
     """Triggerers alone with AWS and the database."""
 
@@ -70,19 +80,21 @@ class WaitersBench:
     def stop(self) -> None:
         self.stack.processes.stop(self.names)
 
-    def begin(self, count: int) -> tuple[float, float]:
-        """Start the triggerers; seconds until ``count`` requests are waited for, and AWS's seconds of CPU in them."""
+    def begin(self, count: int) -> Beginning:
+        """Start the triggerers, and return when ``count`` requests are waited for."""
         since, begun, aws = time.time() * 1000, time.monotonic(), self.aws_cpu()
         self.stack.start(lambda _line: None, self.names)
-        calls, busy = number_of(self.calls(), "DynamoDB"), (begun, aws)
+        calls, last, peak = number_of(self.calls(), "DynamoDB"), time.monotonic(), 0.0
+        busy = (begun, aws)
         while time.monotonic() - begun < _PATIENCE:
             time.sleep(1)
-            now = time.monotonic()
-            calls, before = number_of(self.calls(), "DynamoDB"), calls
-            if calls - before > _CALM:
+            now, more = time.monotonic(), number_of(self.calls(), "DynamoDB")
+            rate, calls, last = (more - calls) / (now - last), more, now
+            peak = max(peak, rate)
+            if rate > _CALM:
                 busy = (now, self.aws_cpu())
             elif now - busy[0] > _CALM_FOR and self._waiters(since) >= count:
-                return busy[0] - begun, busy[1] - aws
+                return Beginning(busy[0] - begun, busy[1] - aws, peak)
         raise TimeoutError(f"{self._waiters(since)} of {count} wait: see {self.stack.layout.logs}")
 
     def memory(self) -> int:
