@@ -13,7 +13,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: plots wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: pictures plots wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -69,6 +69,11 @@ bench: $(READY)  ## Measure speed and memory (ARGS="--only router"): a table, an
 plots: $(READY)  ## Draw what bench/measured has for the README (a run's figures are copied there by hand)
 	@$(BIN)/uv run --quiet --system-certs --no-project --isolated --python $(BIN)/python \
 		--with-requirements requirements/plots.txt python -m bench.plots
+
+pictures: $(READY) ui  ## Photograph every page of the dashboard, light and dark, for docs/images (Chromium; a stack of its own)
+	$(BIN)/python -m tests.pictures
+	@$(BIN)/uv run --quiet --system-certs --no-project --isolated --python $(BIN)/python \
+		--with-requirements requirements/plots.txt python tests/pictures/smaller.py build/pictures/images docs/images
 
 $(UI_READY): ui/package.json
 	@command -v npm >/dev/null || { echo "Node.js 18 or newer and npm are needed: on Debian apt-get install nodejs npm"; exit 1; }

@@ -14,6 +14,7 @@ from playwright.sync_api import FrameLocator, Page, expect
 
 from cch.api.dashboard import FOLDER
 from tests.e2e.conftest import ROOT, Stack, eventually, reply_message
+from tests.e2e.ledgers import put_flight
 
 WORKFLOW = "import_correction_v1"
 AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
@@ -22,6 +23,17 @@ ENRICH, CREATE = "import#enrich_consignment", "declaration_communicator#create"
 expect.set_options(timeout=60_000)
 REFUSED = {"status": "ERROR", "payload": {"messages": [{"code": "HITL"}]}}
 ENRICHED = {"payload": {"consignmentImportEnrichedId": "e-1"}}
+
+#: Scrolls to the end in a second or two; the most rows that there were meanwhile.
+DRAG = """async box => {
+  let most = 0
+  while (box.scrollTop + box.clientHeight < box.scrollHeight) {
+    box.scrollTop += box.scrollHeight / 60
+    await new Promise(requestAnimationFrame)
+    most = Math.max(most, box.querySelectorAll(".item-place").length)
+  }
+  return most
+}"""
 
 pytestmark = [
     pytest.mark.skipif(which("node") is None, reason="there is no Node.js on this machine"),
@@ -135,6 +147,26 @@ def test_sending_again(stack: Stack, page: Page) -> None:
 
     expect(page.get_by_text("Sent again to cch-dev-local-capability-import-request-queue")).to_be_visible()
     eventually("the second copy", lambda: [request["times"] for request in stack.requests(instance)] == [2])
+
+
+def test_ten_thousand_items(stack: Stack, page: Page) -> None:
+    """A map's list is dragged to its end: the rows in sight are all that is drawn, and all that is asked for."""
+    instance = put_flight(stack.client("dynamodb"), parcels=10_000, with_journal=100)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/items?" in request.url else None)
+    page.goto(f"{stack.local.layout.ui_url}/cch/ui/#/instances/{instance}?node=Screen_All")
+    box = page.get_by_role("region", name="Items of Screen_All")
+    expect(box.get_by_role("button", name="P-00001")).to_be_visible()
+
+    most = box.evaluate(DRAG)
+
+    last = box.get_by_role("button", name="P-10000")
+    expect(last).to_contain_text("succeeded")
+    expect(page.get_by_role("heading", name="10,000 items")).to_be_visible()
+    assert 0 < most < 50
+    assert len(asked) < 20
+    last.click()
+    expect(page.get_by_text("Item P-10000")).to_be_visible()
 
 
 def test_ledger_away(stack: Stack, page: Page) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
+import gc
 import logging
 import time
 import weakref
@@ -30,6 +32,15 @@ _PATIENCE = 6.0
 _OUTAGE = 3.0
 
 
+@functools.cache
+def _leave_heap_alone() -> None:
+    """Take what Airflow has loaded out of garbage collections, once a process, as its executors do for theirs.
+
+    A full collection walks all of it, and stops every request of the server meanwhile (0.4 to 0.7 s were measured).
+    """
+    gc.freeze()
+
+
 class Backend:
     """One for each event loop of an API server."""
 
@@ -51,11 +62,13 @@ class Backend:
     async def _open(self) -> Platform:
         self._manager = open_platform()
         try:
-            return await self._manager.__aenter__()
+            platform = await self._manager.__aenter__()
         except ServiceUnavailableError:
             raise
         except Exception as error:
             raise ServiceUnavailableError(f"AWS cannot be used: {type(error).__name__}: {error}") from error
+        _leave_heap_alone()
+        return platform
 
     async def inspector(self) -> Inspector:
         if self._inspector is None:

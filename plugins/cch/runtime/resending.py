@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -11,13 +12,18 @@ from cch.graph.plan import Plan
 from cch.graph.scopes import map_body
 from cch.interpreter.context import selected
 from cch.interpreter.flow import TokenFlow
-from cch.interpreter.mapping import item_flow, map_items
+from cch.interpreter.mapping import Item, item_flow, map_items
+from cch.interpreter.region import RegionRun
 from cch.ledger.payloads import sha256
-from cch.ledger.records import Instance, RegionKey, RequestRecord
+from cch.ledger.records import ROOT, Instance, RegionKey, RequestRecord
 from cch.replies.outgoing import request_body
+from cch.runtime.host import LedgerHost, Try
 from cch.runtime.inspection import Inspector
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
+
+#: One step on the path of a scope, without the branch key: ``/<map>#<visit>@<generation>[<branch key>]``.
+_STEP = re.compile(r"/(.+?)#(\d+)@\w+\[", re.DOTALL)
 
 
 class BodyLostError(CchError):
@@ -45,7 +51,8 @@ class Rebuilder:
         flow = TokenFlow(plan.graph, plan.domains, progress.instance.context)
         flow.apply_all(progress.outcomes)
         if record.scope:
-            flow = await self._item(plan, flow, record)
+            self._come_to_map(plan, flow, progress.instance, record)
+            flow = await self._enter_item(flow, record)
         node = plan.graph.nodes.get(record.node)
         context = _context(flow, record.node, record.visit)
         if context is None or not isinstance(node, get_args(Requesting)):
@@ -72,19 +79,39 @@ class Rebuilder:
             context=selected(context, node.input_keys),
         )
 
-    async def _item(self, plan: Plan, root: TokenFlow, record: RequestRecord) -> TokenFlow:
-        """The flow of a map's item, as it is now."""
-        name, _, visit = record.scope.removesuffix(f"[{record.branch}]").removeprefix("/").rpartition("#")
-        node = plan.graph.nodes.get(name)
-        context = _context(root, name, int(visit.partition("@")[0])) if isinstance(node, MapFork) else None
-        if context is None or not isinstance(node, MapFork):
-            raise BodyLostError("it belongs to an item of a map inside a map")
-        item = next((item for item in map_items(node, context) if item.key == record.branch), None)
-        if item is None:
-            raise BodyLostError(f"the list of {name!r} has no item {record.branch!r} any more")
-        key = RegionKey(instance=record.instance, region=record.region, scope=record.scope)
-        state = await read(self._platform.ledger, key)
-        return item_flow(map_body(plan.graph, name), state.outcomes.values(), {**context, node.item_key: item.value})
+    def _come_to_map(self, plan: Plan, flow: TokenFlow, instance: Instance, record: RequestRecord) -> None:
+        """Go the instant way to a map whose items have tasks of their own, as they do: nobody commits it before."""
+        if (region := plan.regions.get(record.region)) and region.mapped:
+            key = RegionKey(instance=instance.id, region=record.region)
+            attempt = Try(key=key, task_instance="", generation=0, dropped={})
+            RegionRun(region, flow, LedgerHost(self._platform, instance, attempt)).approach(region.head)
+
+    async def _enter_item(self, root: TokenFlow, record: RequestRecord) -> TokenFlow:
+        """The flow of the item that asked, as it is now: from the root on, through each map that it is inside of."""
+        flow, path = root, ROOT
+        while path != record.scope:
+            step = _STEP.match(record.scope, len(path))
+            name, visit = step.groups() if step else ("", "0")
+            node, context = flow.graph.nodes.get(name), _context(flow, name, int(visit))
+            if step is None or context is None or not isinstance(node, MapFork):
+                raise BodyLostError(f"nothing is recorded any more that leads to {record.scope[len(path) :]!r}")
+            item = _item_at(node, context, record.scope[step.end() :])
+            path = f"{record.scope[: step.end()]}{item.key}]"
+            key = RegionKey(instance=record.instance, region=record.region, scope=path)
+            state = await read(self._platform.ledger, key)
+            flow = item_flow(
+                map_body(flow.graph, name), state.outcomes.values(), {**context, node.item_key: item.value}
+            )
+        return flow
+
+
+def _item_at(node: MapFork, context: Mapping[str, Any], rest: str) -> Item:
+    """The item whose branch key the rest of a path begins with; keys are data, and may look like steps of a path."""
+    try:
+        found = [item for item in map_items(node, context) if f"{rest}/".startswith(f"{item.key}]/")]
+        return max(found, key=lambda item: len(item.key))
+    except ValueError:
+        raise BodyLostError(f"the list of {node.name!r} has no item {rest.removesuffix(']')!r} any more") from None
 
 
 def _context(flow: TokenFlow, node: str, visit: int) -> Mapping[str, Any] | None:

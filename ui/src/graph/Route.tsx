@@ -54,8 +54,10 @@ export function Route({ data, markerEnd }: EdgeProps<RouteEdge>) {
             data-dim={dim}
             style={{ transform: `translate(${label.x}px, ${label.y}px)`, width: label.width, height: label.height }}
           >
-            {edge.label}
-            {times > 1 && <b> ×{times}</b>}
+            <span>
+              {edge.label}
+              {times > 1 && <b> ×{times}</b>}
+            </span>
           </div>
         </EdgeLabelRenderer>
       )}

@@ -66,7 +66,7 @@ function elkGraph(graph: GraphView): ElkNode {
     id: edgeId(edge),
     sources: [edge.source],
     targets: [edge.target],
-    labels: edge.label ? [{ text: edge.label, width: edge.label.length * 6.4 + 28, height: 18 }] : [],
+    labels: edge.label ? [{ text: edge.label, width: edge.label.length * 6.4 + 40, height: 18 }] : [],
   }));
   return { id: "root", layoutOptions: OPTIONS, children: children(null), edges };
 }

@@ -24,7 +24,7 @@ export default function Health() {
                 looked at <Time at={health.at} />
               </span>
             </p>
-            <table className="rows">
+            <table className="rows checks">
               <thead>
                 <tr>
                   <th scope="col">Check</th>

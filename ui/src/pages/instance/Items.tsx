@@ -1,6 +1,6 @@
 import { useQueries } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import { get, type Schemas } from "../../api/client";
 import { ITEMS_AT_ONCE, itemsPath } from "../../api/queries";
@@ -12,6 +12,18 @@ type Item = Schemas["MapItemView"];
 
 /** Height of a row (px). */
 const ROW = 38;
+/** Milliseconds that pages are in sight before they are asked for: whoever drags the scroll bar passes a hundred of them. */
+const REST = 120;
+
+/** The value, once it has not changed for a while. */
+function useRested(value: string): string {
+  const [rested, setRested] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setRested(value), REST);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return rested;
+}
 
 function Row({ item, select, selected }: { item: Item; select: () => void; selected: boolean }) {
   return (
@@ -48,12 +60,14 @@ export function Items({ instance, map, growing, index, select }: ItemsProps) {
   });
   const shown = rows.getVirtualItems();
   const pages = [...new Set(shown.map((row) => Math.floor(row.index / ITEMS_AT_ONCE)))];
+  const rested = useRested(pages.join()).split(",");
   const answers = useQueries({
     queries: pages.map((page) => {
       const path = itemsPath(instance, map.node, map.visit, page * ITEMS_AT_ONCE);
       return {
         queryKey: [path],
         queryFn: ({ signal }: { signal: AbortSignal }) => get<Schemas["MapItemPage"]>(path, signal),
+        enabled: rested.includes(String(page)),
         refetchInterval: 5_000,
       };
     }),

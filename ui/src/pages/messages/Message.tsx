@@ -7,6 +7,7 @@ import { Dialog } from "../../parts/dialog";
 import { JsonTree } from "../../parts/json";
 import { Answer, ErrorNotice } from "../../parts/notices";
 import { Span, Time } from "../../parts/time";
+import { words } from "../../parts/words";
 
 type Detail = Schemas["MessageDetail"];
 type Candidate = Schemas["Candidate"];
@@ -32,7 +33,7 @@ function Open({ candidate, choose, chosen }: { candidate: Candidate; choose: () 
       <label className="candidate">
         <input type="radio" name="candidate" checked={chosen} onChange={choose} />
         <span>
-          <strong>{candidate.node}</strong> <code>{candidate.capability}</code>{" "}
+          <strong>{words(candidate.node)}</strong> <code>{candidate.capability}</code>{" "}
           {candidate.branch && `· ${candidate.branch} `}
           <br />
           <Link to={`/instances/${candidate.instance_id}?node=${encodeURIComponent(candidate.node)}`}>
@@ -70,7 +71,7 @@ function Attach({ message, close }: { message: Detail; close: () => void }) {
       {chosen && (
         <div className="actions">
           <p className="muted">
-            {chosen.node} goes on with this message as its answer. This cannot be undone.
+            {words(chosen.node)} goes on with this message as its answer. This cannot be undone.
             {!chosen.exact && " The message is from another capability, branch or instance: be sure."}
           </p>
           <button
