@@ -112,15 +112,16 @@ def main() -> int:
     )
     parser.add_argument("--count", type=int, default=60, help="instances of a round")
     parser.add_argument("--hold", type=float, default=60.0, help="seconds that a fault lasts")
-    parser.add_argument("--patience", type=float, default=600.0, help="seconds until all must have ended")
+    parser.add_argument(
+        "--patience", type=float, help="seconds until all must have ended after the last fault (600, or 2 an instance)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--topology", default="cluster", choices=sorted(TOPOLOGIES))
     parser.add_argument("--output", type=Path, default=Path("build/chaos.json"))
     parser.add_argument("--keep", action="store_true", help="leave the stack running, to look at it")
     arguments = parser.parse_args()
-    options = Options(
-        count=arguments.count, patience=arguments.patience, seed=arguments.seed, output=arguments.output
-    )  # fmt: skip
+    patience = arguments.patience or max(600.0, 2.0 * arguments.count)
+    options = Options(count=arguments.count, patience=patience, seed=arguments.seed, output=arguments.output)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the stack is stopped then, too
     console = Console(width=max(Console().width, 120), soft_wrap=True)
     if "CCH_HOME" not in os.environ:
