@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,9 +37,10 @@ pytestmark = pytest.mark.skipif(bool(postgresql.missing() or redis.missing()), r
 
 
 @pytest.fixture
-def world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The cluster, with the workflow published and a mock whose loop ends after three turns."""
-    home = Path(os.environ.get("CCH_HOME") or tmp_path_factory.mktemp("cluster"))
+    # Not in pytest's folder: PostgreSQL, which root starts as somebody else, may not pass that one.
+    home = Path(os.environ.get("CCH_HOME") or tempfile.mkdtemp(prefix="cch-cluster-"))
     monkeypatch.setenv("CCH_HOME", str(home))
     monkeypatch.setenv("CCH_MOCK_EFFECTS", str(home / EFFECTS))
     stack = ChaosStack.open(TOPOLOGIES["cluster"])
