@@ -35,6 +35,8 @@ class Fleet:
     workflows: Sequence[str] = WORKFLOWS
     instances: dict[str, str] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
+    #: Calls of DynamoDB that are our own.
+    looks: int = 0
     #: What lay in the queues before.
     _left: dict[str, int] = field(default_factory=dict)
 
@@ -61,6 +63,7 @@ class Fleet:
     async def look(self, platform: Platform) -> Counter[str]:
         """How many instances have which status."""
         open_ones = [instance for instance in self.instances if instance not in self.ended]
+        self.looks += len(open_ones)
         for instance, status in await _each(open_ones, platform.ledger.instances.status):
             if status in ENDED:
                 self.ended[instance] = str(status)
