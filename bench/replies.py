@@ -80,7 +80,7 @@ class _Capability:
 
     def __init__(self) -> None:
         self._sqs = boto3.client("sqs")
-        queue = NAMES.capability_queue(CAPABILITY)
+        queue = NAMES.fallback_queue  # the capability has none of its own
         self._requests = self._sqs.get_queue_url(QueueName=queue)["QueueUrl"]
 
     def take(self) -> Iterator[dict[str, Any]]:
