@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONCE ?=
 QUICK ?=
+# Matplotlib and Pillow, which nothing else needs.
+PLOTS_PYTHON = $(BIN)/uv run --quiet --system-certs --no-project --isolated --python $(BIN)/python \
+	--with-requirements requirements/plots.txt python
 UI_READY := ui/node_modules/.ready
 DASHBOARD := plugins/cch/api/dashboard/index.html
 INFRA := infra/.venv
@@ -67,13 +70,11 @@ bench: $(READY)  ## Measure speed and memory (ARGS="--only router"): a table, an
 	$(BIN)/python -m bench $(ARGS)
 
 plots: $(READY)  ## Draw what bench/measured has for the README (a run's figures are copied there by hand)
-	@$(BIN)/uv run --quiet --system-certs --no-project --isolated --python $(BIN)/python \
-		--with-requirements requirements/plots.txt python -m bench.plots
+	@$(PLOTS_PYTHON) -m bench.plots
 
 pictures: $(READY) ui  ## Photograph every page of the dashboard, light and dark, for docs/images (Chromium; a stack of its own)
 	$(BIN)/python -m tests.pictures
-	@$(BIN)/uv run --quiet --system-certs --no-project --isolated --python $(BIN)/python \
-		--with-requirements requirements/plots.txt python tests/pictures/smaller.py build/pictures/images docs/images
+	@$(PLOTS_PYTHON) tests/pictures/smaller.py build/pictures/images docs/images
 
 $(UI_READY): ui/package.json
 	@command -v npm >/dev/null || { echo "Node.js 18 or newer and npm are needed: on Debian apt-get install nodejs npm"; exit 1; }

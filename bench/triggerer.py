@@ -8,11 +8,13 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from bench.copies import copy_run
 from bench.figures import Figures
-from bench.waiters import CAPABILITY, RUN, SENDS, WORKFLOW, WaitersBench, number_of, one_waiting, since
+from bench.waiters import CAPABILITY, RUN, SENDS, WORKFLOW, WaitersBench, calls_between, number_of, one_waiting
 from cch.stack.topology import Topology
 
 #: Waiting requests, for one triggerer and for two.
@@ -49,14 +51,21 @@ def measure_triggerer() -> Figures:
     )
 
 
-def _measured(triggerers: int, count: int) -> tuple[str, dict[str, Any]]:
-    with one_waiting(Topology(database="postgresql", triggerers=triggerers), definition()) as bench:
+@contextmanager
+def _copied(topology: Topology, count: int, triggers: Literal["ours", "airflow"]) -> Iterator[tuple[WaitersBench, int]]:
+    """``count`` instances of which one waits already, and the KB of the triggerers with that one."""
+    with one_waiting(topology, definition(), lean=triggers == "ours") as bench:
         bench.begin(1)
         empty = bench.memory()
         bench.stop()
-        copy_run(bench.stack, RUN, count - 1, 1, "ours")
-        label = f"{count:,} waiting" + (f" in {triggerers} triggerers" if triggerers > 1 else "")
+        copy_run(bench.stack, RUN, count - 1, 1, triggers)
+        yield bench, empty
+
+
+def _measured(triggerers: int, count: int) -> tuple[str, dict[str, Any]]:
+    with _copied(Topology(database="postgresql", triggerers=triggerers), count, "ours") as (bench, empty):
         figures = _measure(bench, count, empty)
+    label = f"{count:,} waiting" + (f" in {triggerers} triggerers" if triggerers > 1 else "")
     shown = ", ".join(f"{name} {value:,.4g}" for name, value in figures.items())
     print(f"  {label}: {shown}", file=sys.stderr, flush=True)  # it takes an hour
     return label, figures
@@ -64,11 +73,7 @@ def _measured(triggerers: int, count: int) -> tuple[str, dict[str, Any]]:
 
 def _floor(count: int) -> tuple[str, dict[str, Any]]:
     """What Airflow's triggerer needs for triggers of its own that only sleep, on the same DAG."""
-    with one_waiting(Topology(database="postgresql"), definition(), lean=False) as bench:
-        bench.begin(1)
-        empty = bench.memory()
-        bench.stop()
-        copy_run(bench.stack, RUN, count - 1, 1, "airflow")
+    with _copied(Topology(database="postgresql"), count, "airflow") as (bench, empty):
         bench.stack.start(lambda _line: None, bench.names)
         log, until = bench.stack.processes.log("triggerer"), time.monotonic() + _PATIENCE
         while f"{count} triggers currently running" not in log.read_text():
@@ -103,7 +108,7 @@ def _measure(bench: WaitersBench, count: int, empty: int) -> dict[str, Any]:
         "KB a waiter then": (settled - empty) / count,
         "went on after kill -9 s": going_on.seconds,
         "AWS's share again s": going_on.by_aws,
-        "DynamoDB calls to go on": number_of(since(before, bench.calls()), "DynamoDB") / count,
+        "DynamoDB calls to go on": number_of(calls_between(before, bench.calls()), "DynamoDB") / count,
         "sent again": number_of(bench.calls(), SENDS) - count,
     }
 
@@ -114,4 +119,4 @@ def _idle(bench: WaitersBench, count: int, empty: int) -> tuple[dict[str, float]
     time.sleep(IDLE)
     cpu = (bench.cpu() - worked) / IDLE / len(bench.names) * 100
     figures = {"MB": memory / 1024, "KB a waiter": (memory - empty) / count, "idle CPU %": cpu}
-    return figures, since(calls, bench.calls())
+    return figures, calls_between(calls, bench.calls())

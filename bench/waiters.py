@@ -46,7 +46,7 @@ def one_waiting(topology: Topology, definition: str, *, lean: bool = True) -> It
         urllib.request.urlopen(scenario, timeout=30).close()
         airflow.wait_for_dag(WORKFLOW)
         bench = WaitersBench(stack, [name for name in topology.airflow if name.startswith("triggerer")])
-        bench.one_waits(airflow)
+        _one_waits(bench, airflow)
         stack.stop(keep=("postgresql", "aws", "mock"))
         yield bench
 
@@ -67,15 +67,6 @@ class WaitersBench:
 
     stack: LocalStack
     names: list[str]
-
-    def one_waits(self, airflow: Airflow) -> None:
-        """Start the instance that is copied, and return when its request has been sent."""
-        airflow.call("POST", f"/dags/{WORKFLOW}/dagRuns", {"dag_run_id": RUN, "conf": {}, "logical_date": None})
-        until = time.monotonic() + 120
-        while number_of(self.calls(), SENDS) < 1:
-            if time.monotonic() > until:
-                raise TimeoutError(f"the instance sends nothing: see {self.stack.layout.logs}")
-            time.sleep(0.5)
 
     def stop(self) -> None:
         self.stack.processes.stop(self.names)
@@ -129,11 +120,21 @@ class WaitersBench:
         return sum(int(item["waiters"]) for item in items if int(item["seen"]) > since)
 
 
+def _one_waits(bench: WaitersBench, airflow: Airflow) -> None:
+    """Start the instance that is copied, and return when its request has been sent."""
+    airflow.call("POST", f"/dags/{WORKFLOW}/dagRuns", {"dag_run_id": RUN, "conf": {}, "logical_date": None})
+    until = time.monotonic() + 120
+    while number_of(bench.calls(), SENDS) < 1:
+        if time.monotonic() > until:
+            raise TimeoutError(f"the instance sends nothing: see {bench.stack.layout.logs}")
+        time.sleep(0.5)
+
+
 def number_of(calls: dict[str, int], service: str) -> int:
     """Calls whose operation begins so."""
     return sum(number for name, number in calls.items() if name.startswith(service))
 
 
-def since(earlier: dict[str, int], later: dict[str, int]) -> dict[str, int]:
+def calls_between(earlier: dict[str, int], later: dict[str, int]) -> dict[str, int]:
     """Calls that came in between."""
     return {name: number - earlier.get(name, 0) for name, number in later.items()}

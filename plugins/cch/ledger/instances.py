@@ -102,15 +102,14 @@ class Instances:
         )
 
     async def begin(
-        self, view: InstanceView, run_id: str, definition_digest: str, structure_digest: str
+        self, instance: Instance, run_id: str, definition_digest: str, structure_digest: str
     ) -> InstanceView:
         """The run has begun: bind the instance to it and to the definition it runs; the instance as it is then.
 
-        ``view``: the instance as it was just now, bound to no definition: no region can have left anything.
+        ``instance``: as it was just now. If it is bound to no definition no region can have left anything.
 
         :raises LedgerError: the instance is bound to another run, or gone.
         """
-        instance = view.instance
         change = Change(
             set={
                 "run_id": run_id,
@@ -126,7 +125,7 @@ class Instances:
         except ConditionFailedError:  # another region of the same run was faster, or it was dispatched or cancelled
             found = await self.view(instance.id)
         if found is not None and not found.instance.structure_digest:
-            return await self.begin(found, run_id, definition_digest, structure_digest)
+            return await self.begin(found.instance, run_id, definition_digest, structure_digest)
         if found is None or found.instance.run_id != run_id:
             other = found.instance.run_id if found else "none"
             raise LedgerError(f"instance {instance.id} belongs to run {other!r}, not {run_id!r}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from cch.definition.catalogue import Catalogue
+from cch.definition.model import Definition
 from cch.errors import CchError, LedgerError, ServiceUnavailableError, StructureChangedError
 from cch.graph.build import build_graph
 from cch.graph.plan import Plan, plan_tasks
@@ -126,43 +127,39 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
     instance_id = str(given) if given else instance_id_of_run(task.workflow_id, task.run_id)
     instances = platform.ledger.instances
     view = await instances.view(instance_id)
-    if view is None:
-        if given:
-            raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
+    if view is None and given:
+        raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
+    if view is None or not view.instance.structure_digest:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
-        context = initial_context(task.conf)
-        _, created = await instances.create(
-            Instance(
-                id=instance_id,
-                workflow_id=task.workflow_id,
-                run_id=task.run_id,
-                correlation_id=str(task.conf.get(CONF_CORRELATION) or instance_id),
-                status="running",
-                started=platform.clock(),
-                context=context,
-                definition_uri=platform.catalogue.uri(definition.workflow_id),
-            )
-        )
-        # Who has not begun has left nothing.
-        view = (
-            InstanceView(instance=created, exits=())
-            if not created.structure_digest
-            else await instances.view(instance_id)
-        )
-        assert view is not None
-        problems = context_problems(definition, context)
-        if problems:
-            reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
-            await instances.end(instance_id, "failed", platform.clock(), reason)
-            raise LedgerError(reason)
-    if not view.instance.structure_digest:
-        definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
-        await asyncio.to_thread(platform.catalogue.keep, definition)
-        view = await instances.begin(view, task.run_id, task.definition_digest, task.structure_digest)
+        instance = view.instance if view else await _create(task, platform, instance_id, definition)
+        view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest)
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view
+
+
+async def _create(task: RegionTask, platform: Platform, instance_id: str, definition: Definition) -> Instance:
+    """The instance of a run that Airflow started by itself."""
+    context = initial_context(task.conf)
+    _, instance = await platform.ledger.instances.create(
+        Instance(
+            id=instance_id,
+            workflow_id=task.workflow_id,
+            run_id=task.run_id,
+            correlation_id=str(task.conf.get(CONF_CORRELATION) or instance_id),
+            status="running",
+            started=platform.clock(),
+            context=context,
+            definition_uri=platform.catalogue.uri(definition.workflow_id),
+        )
+    )
+    problems = context_problems(definition, context)
+    if problems:
+        reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
+        await platform.ledger.instances.end(instance_id, "failed", platform.clock(), reason)
+        raise LedgerError(reason)
+    return instance
 
 
 def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:

@@ -26,7 +26,7 @@ class QuickQueries:
 
     def __init__(self, app: WsgiApp) -> None:
         self._app = app
-        self._indexes: dict[tuple[int, str], dict[Any, list[tuple[Any, Any]]]] = {}
+        self._indexes: dict[tuple[int, str, str], dict[Any, list[tuple[Any, Any]]]] = {}
         self._install()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -73,7 +73,7 @@ class QuickQueries:
 
     def _index(self, table: Any, key: str, sort: str) -> dict[Any, list[tuple[Any, Any]]]:
         """Value of ``key`` → (what it is sorted by, item), in moto's order."""
-        known = self._indexes.get((id(table), key))
+        known = self._indexes.get((id(table), key, sort))
         if known is None:
             known = defaultdict(list)
             for partition in table.items.values():
@@ -83,7 +83,7 @@ class QuickQueries:
                         known[item.attrs[key].value].append((place, item))
             for entries in known.values():
                 entries.sort(key=itemgetter(0))
-            self._indexes[id(table), key] = known
+            self._indexes[id(table), key, sort] = known
         return known
 
 

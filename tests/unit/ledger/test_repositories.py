@@ -19,7 +19,6 @@ from cch.ledger.records import (
     Exit,
     Instance,
     InstanceStatus,
-    InstanceView,
     JournalEntry,
     MessageRecord,
     RegionKey,
@@ -146,7 +145,7 @@ async def test_a_start_that_died_half_way_is_finished_by_its_redelivery(ledger: 
 
 async def test_an_instance_is_bound_to_one_run_and_structure(ledger: Ledger) -> None:
     """The first region binds it; the others read what it wrote; another run is refused."""
-    new = InstanceView(instance=(await ledger.instances.create(instance()))[1], exits=())
+    _, new = await ledger.instances.create(instance())
 
     first = (await ledger.instances.begin(new, "run", "d1", "s1")).instance
     await ledger.instances.put_exit("i", Exit(region="r", generation=1, task_instance="t", outcomes=()))
@@ -167,7 +166,7 @@ async def test_an_instance_is_bound_to_one_run_and_structure(ledger: Ledger) -> 
 @pytest.mark.parametrize("status", ["running", "cancelled"])
 async def test_what_happens_while_an_instance_begins_is_not_undone(ledger: Ledger, status: InstanceStatus) -> None:
     """Between the look and the binding it was dispatched, or cancelled: it is bound, and stays so."""
-    new = InstanceView(instance=(await ledger.instances.create(instance()))[1], exits=())
+    _, new = await ledger.instances.create(instance())
     if status == "running":
         await ledger.instances.dispatched("i", "run")
     else:

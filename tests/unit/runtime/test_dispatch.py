@@ -209,9 +209,9 @@ async def test_a_death_after_the_run_was_made_starts_it_no_second_time(desk: Des
 async def running(desk: Desk, *, minutes: int = 5) -> None:
     """An instance whose region waits for a reply, some time after its start."""
     await desk.workshop.create()
-    view = await desk.workshop.view()
+    instance = (await desk.workshop.view()).instance
     await desk.workshop.ledger.instances.begin(
-        view, view.instance.id, desk.workshop.definition.digest, desk.workshop.plan.structure_digest
+        instance, instance.id, desk.workshop.definition.digest, desk.workshop.plan.structure_digest
     )
     desk.workshop.catalogue.keep(desk.workshop.definition)
     desk.workshop.clock.advance(60 * minutes)
