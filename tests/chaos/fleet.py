@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 
 from cch.ledger.audit import audit
+from cch.ledger.ledger import Ledger
 from cch.ledger.records import ENDED, ROOT, JournalEntry, RegionKey, RequestRecord
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
@@ -77,11 +78,11 @@ class Fleet:
     # --- what must be true in the end ---
 
     async def problems(self, platform: Platform) -> list[str]:
-        """Everything that is not as it should be; the instances have ended."""
+        """Everything that is not as it should be."""
         taken = _effects_by_instance(self.world.effects)
 
         async def one(instance: str) -> list[str]:
-            found = await _instance_problems(platform, instance, taken.get(instance, []))
+            found = await instance_problems(platform.ledger, instance, taken.get(instance, []))
             return [f"{self.instances[instance]} {instance}: {problem}" for problem in found]
 
         found = [problem for _, problems in await _each(self.instances, one) for problem in problems]
@@ -135,11 +136,13 @@ def _effects_by_instance(path: Path) -> dict[str, list[str]]:
     return found
 
 
-async def _instance_problems(platform: Platform, instance: str, effects: Sequence[str]) -> list[str]:
-    ledger = platform.ledger
+async def instance_problems(ledger: Ledger, instance: str, effects: Sequence[str]) -> list[str]:
+    """What is wrong with one instance. ``effects``: command ids, read before."""
     view = await ledger.instances.view(instance)
     if view is None:
         return ["it is not in the ledger"]
+    if view.instance.status not in ENDED:  # its requests have changed since the effects were read
+        return ["it has not ended"]
     found = [] if view.instance.status == "completed" else [f"{view.instance.status}: {view.instance.reason}"]
     keys = [RegionKey(instance=instance, region=exit_.region, scope=ROOT) for exit_ in view.exits]
     keys += await ledger.instances.scopes(instance)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cch.interpreter.outcome import Outcome
-from cch.ledger.records import JournalEntry, RequestRecord
-from tests.chaos.fleet import effect_problems, twice
+from cch.ledger.ledger import Ledger
+from cch.ledger.records import Instance, JournalEntry, RequestRecord
+from cch.testing.memory_store import MemoryBlobs, MemoryStore
+from tests.chaos.fleet import effect_problems, instance_problems, twice
 
 ASKED = RequestRecord(
     command_id="c-1", instance="i", region="R", node="R", visit=1, attempt=1, source="import#late", branch="",
@@ -39,3 +41,18 @@ def test_effects_and_requests_that_do_not_fit_are_found() -> None:
     assert effect_problems([ASKED], ["c-1", "c-1"]) == ["effect c-1 happened 2 times"]
     assert effect_problems([ASKED], []) == ["request c-1 of R was answered without an effect"]
     assert effect_problems([ASKED, again], ["c-1", "c-2"]) == ["R#1 was answered 2 times"]
+
+
+async def test_of_an_instance_that_still_runs_only_that_is_said() -> None:
+    """Its requests go on changing: what it has done does not fit what was read before."""
+    ledger = Ledger(MemoryStore(), MemoryBlobs())
+    await ledger.instances.create(
+        Instance(id="i", workflow_id="w", run_id="r", correlation_id="k", status="running", started=1, context={})
+    )
+
+    running = await instance_problems(ledger, "i", ["c-1"])
+    await ledger.instances.end("i", "completed", 2)
+
+    assert running == ["it has not ended"]
+    assert await instance_problems(ledger, "i", ["c-1"]) == ["effect c-1 was never asked for"]
+    assert await instance_problems(ledger, "j", []) == ["it is not in the ledger"]

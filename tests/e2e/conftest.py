@@ -16,29 +16,23 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import boto3
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from cch.stack.layout import USER, environment
 from cch.stack.local import LocalStack
+from tests.e2e.browser import chromium, logged_in
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds that an instance may take on a busy machine with two cores.
 PATIENCE = 120.0
 #: The local stack's topic; moto's account has this number.
 TOPIC = "arn:aws:sns:us-east-1:123456789012:cch-dev-local-workflow-lifecycle-topic"
-
-
-#: Without these, Chromium looks for hosts outside, of which a closed network has none.
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 def eventually(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
@@ -173,17 +167,23 @@ class Stack:
 
     def api(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Call Airflow's REST API; status and JSON."""
+        return self.call(method, f"/api/v2{path}", body)[:2]
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: str = "", **headers: str
+    ) -> tuple[int, Any, Message]:
+        """Call Airflow's API server; status, JSON and headers. ``token``: a new one if none is given."""
         request = urllib.request.Request(
-            f"{self.local.layout.ui_url}/api/v2{path}",
+            f"{self.local.layout.ui_url}{path}",
             data=None if body is None else json.dumps(body).encode(),
             method=method,
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.token()}"},
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {token or self.token()}", **headers},
         )
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"null"), answer.headers
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+            return error.code, json.loads(error.read() or b"null"), error.headers
 
     def run_state(self, workflow: str, run_id: str) -> str:
         status, run = self.api("GET", f"/dags/{workflow}/dagRuns/{urllib.parse.quote(run_id)}")
@@ -279,19 +279,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterato
 @pytest.fixture
 def page(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A browser that is logged in; what it showed last is left in build/e2e."""
-    browser_path = which("chromium") or which("chromium-browser") or which("google-chrome")
-    if not browser_path:
+    program = chromium()
+    if not program:
         assert not os.environ.get("CI"), "CI must have a browser: .ci/run installs Chromium"
         pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=list(QUIET))
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(45_000)
-        page.goto(f"{stack.local.layout.ui_url}/")
-        page.fill("input[name=username]", USER)
-        page.fill("input[name=password]", stack.local.password)
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: "/auth/login" not in url)
+    size = {"width": 1400, "height": 900}
+    with logged_in(program, stack.local.layout.ui_url, stack.local.password, viewport=size) as page:
         yield page
         page.screenshot(path=ROOT / "build" / "e2e" / f"{request.node.name}.png")
-        browser.close()

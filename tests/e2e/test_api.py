@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -25,17 +22,7 @@ class Api:
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, Any]:
         """Status, JSON and headers."""
-        request = urllib.request.Request(
-            f"{self.stack.local.layout.ui_url}/cch/api/v1{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            method=method,
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.token}", **headers},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, json.loads(answer.read() or b"null"), answer.headers
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null"), error.headers
+        return self.stack.call(method, f"/cch/api/v1{path}", body, token=self.token, **headers)
 
     def get(self, path: str) -> Any:
         status, body, _ = self.call("GET", path)

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from cch.stack.layout import USER, environment
+from cch.stack.layout import environment
 from cch.stack.local import LocalStack
-from tests.e2e.conftest import QUIET, ROOT, Stack, eventually
+from tests.e2e.browser import chromium, logged_in
+from tests.e2e.conftest import ROOT, Stack, eventually
 from tests.pictures.scenes import Scenes
 
 HOME = ROOT / "build" / "pictures"
@@ -96,22 +97,12 @@ def _take(page: Page, picture: Picture, theme: str, url: str, folder: Path) -> N
 
 def photograph(url: str, password: str, wanted: list[Picture], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        sys.exit("Chromium is needed: on Debian apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
-        page = browser.new_page(viewport=SCREEN, locale="en-GB", timezone_id="UTC")  # type: ignore[arg-type]
-        page.goto(f"{url}/")
-        page.fill("input[name=username]", USER)
-        page.fill("input[name=password]", password)
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda at: "/auth/login" not in at)
+    program = chromium() or sys.exit("Chromium is needed: on Debian apt-get install chromium")
+    with logged_in(program, url, password, viewport=SCREEN, locale="en-GB", timezone_id="UTC") as page:
         for picture in wanted:
             for theme in THEMES:
                 _take(page, picture, theme, url, folder)
                 print(f"{picture.name} {theme}", flush=True)
-        browser.close()
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 import uuid
 from pathlib import Path
 from typing import Any
@@ -113,12 +111,9 @@ class Scenes:
         self._reached("MAEU5530177", "WAITING", "Create_Declaration")
 
     def _cancel(self, instance: str, reason: str) -> None:
-        request = urllib.request.Request(
-            f"{self._stack.local.layout.ui_url}/cch/api/v1/instances/{instance}/cancel",
-            data=json.dumps({"reason": reason}).encode(),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._stack.token()}"},
-        )
-        urllib.request.urlopen(request, timeout=20).close()
+        path = f"/cch/api/v1/instances/{instance}/cancel"
+        status, answer, _ = self._stack.call("POST", path, {"reason": reason})
+        assert status == 200, answer
 
     def _orphan(self) -> None:
         """A reply that names a request which nobody sent, and two that name nobody at all."""
