@@ -60,6 +60,12 @@ class ServiceUnavailableError(CchError):
     transient = True
 
 
+class MessageRefusedError(CchError):
+    """SQS does not take this message, now or ever: too large for its queue, or with what no message may have."""
+
+    code = "CCH-X004"
+
+
 class DefinitionError(CchError):
     """A definition cannot be used; ``problems`` has every reason at once."""
 

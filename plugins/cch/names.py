@@ -8,6 +8,9 @@ from dataclasses import dataclass
 _PART = re.compile(r"[a-z0-9][a-z0-9-]{0,19}")
 #: Characters in the name of a bucket (S3, bucket naming rules).
 _LONGEST_BUCKET = 63
+#: Longest text from outside that becomes part of a key (characters): DynamoDB's sort keys hold 1,024 bytes, a
+#: character up to 4.
+LONGEST_IN_KEY = 200
 
 
 def capability_service(capability_id: str) -> str:

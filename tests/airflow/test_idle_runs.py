@@ -124,6 +124,12 @@ def test_every_run_is_examined_within_the_period_of_the_full_look() -> None:
     assert made("deferred", looked=NOW - timedelta(minutes=11), updated=BEFORE - timedelta(hours=1)) in examined()
 
 
+def test_a_look_in_the_future_does_not_count() -> None:
+    """A scheduler's clock was wrong for a while; a few seconds are nothing."""
+    assert made("deferred", looked=NOW + timedelta(hours=1)) in examined()
+    assert made("deferred", looked=NOW + timedelta(seconds=5)) not in examined()
+
+
 def test_dags_of_others_are_none_of_our_business() -> None:
     """Also if they wait in the triggerer."""
     assert {made("deferred", tag=""), made("deferred", tag="finance")} <= examined()

@@ -134,8 +134,8 @@ class Workshop:
         """Take what is on the reply queue; wake this process's waiters through its mailbox."""
         await self.postman._take(self.queues.make(self.settings.names.reply_queue), 0)
         wakes = await self.ledger.mailboxes.wakes("router")
-        await self.ledger.mailboxes.forget("router", wakes)
         for command_id in wakes:
+            await self.ledger.mailboxes.forget("router", command_id)
             self.platform.router.waiters.wake(command_id)
 
     # --- the instance ----------------------------------------------------------------------------------------

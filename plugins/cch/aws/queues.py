@@ -10,17 +10,21 @@ from typing import Any
 import botocore.exceptions
 
 from cch.aws.session import error_code, explained, typed
+from cch.errors import MessageRefusedError
 from cch.ledger.messages import Stored
 from cch.replies.queue import BATCH, Depth, Received
 
 #: Seconds for which "no such queue" is believed: a queue may be created while requests for it fail.
 _ABSENCE_SECONDS = 10.0
+#: What SQS says of a message that has characters that no message may have, or is larger than its queue allows.
+_NEVER = ("InvalidMessageContents", "InvalidParameterValue")
 
 
 class SqsQueue:
     """:class:`~cch.replies.queue.MessageQueue` on an aiobotocore client.
 
     :raises ServiceUnavailableError: from every method, when SQS does not answer.
+    :raises MessageRefusedError: from :meth:`send`.
     """
 
     def __init__(self, client: Any, name: str, url: str, gone: Callable[[], None] = lambda: None) -> None:
@@ -67,6 +71,9 @@ class SqsQueue:
             except botocore.exceptions.ClientError as error:
                 if _does_not_exist(error):
                     self._gone()
+                if error_code(error) in _NEVER:
+                    said = error.response["Error"].get("Message", "")
+                    raise MessageRefusedError(f"{self.name} does not take the message: {said}") from None
                 raise
 
 

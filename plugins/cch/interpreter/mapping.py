@@ -19,6 +19,7 @@ from cch.interpreter.host import Host, OvertakenError
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import RegionRun
 from cch.interpreter.visit import Result, Visit, failure
+from cch.names import LONGEST_IN_KEY
 
 #: Items under way at the same time when the definition does not say: bounds memory, not speed.
 _AT_ONCE = 1000
@@ -46,13 +47,13 @@ class ItemEnd:
 def map_items(node: MapFork, context: Mapping[str, Any]) -> list[Item]:
     """The items of a map.
 
-    :raises ValueError: there is no list, or a branch key is missing or used twice; says which.
+    :raises ValueError: there is no list, or a branch key is missing, empty, too long or used twice; says which.
     """
     values = lookup(context, node.input_list_key)
     if not isinstance(values, list):
         raise ValueError(f"{node.input_list_key} is {as_text(values)[:80]}, not a list")  # noqa: TRY004 - bad data
     found = [lookup(value, node.branch_key) if isinstance(value, Mapping) else MISSING for value in values]
-    missing = [str(index) for index, key in enumerate(found) if key is MISSING or key is None]
+    missing = [str(index) for index, key in enumerate(found) if key is MISSING or key is None or key == ""]
     if missing:
         raise ValueError(f"items {', '.join(missing[:_NAMED])} of {node.input_list_key} have no {node.branch_key!r}")
     keys = [as_text(key) for key in found]
@@ -60,6 +61,12 @@ def map_items(node: MapFork, context: Mapping[str, Any]) -> list[Item]:
     if twice:
         raise ValueError(
             f"{node.branch_key} {', '.join(twice[:_NAMED])} appears more than once in {node.input_list_key}"
+        )
+    long = [str(index) for index, key in enumerate(keys) if len(key) > LONGEST_IN_KEY]
+    if long:
+        raise ValueError(
+            f"the {node.branch_key!r} of items {', '.join(long[:_NAMED])} of {node.input_list_key} has more than"
+            f" {LONGEST_IN_KEY} characters: use a short key, it goes out with every request"
         )
     return [Item(index=i, key=key, value=value) for i, (key, value) in enumerate(zip(keys, values, strict=True))]
 

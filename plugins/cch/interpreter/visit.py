@@ -205,8 +205,9 @@ def _schedule(node: ScheduledRequest, visit: Visit) -> Result:
 
 async def _scheduled(node: ScheduledRequest, visit: Visit, host: Host) -> Result:
     date = _date(node, visit.context)
-    if date is not None and date > host.now():
-        host.note("waiting for the date", node=node.name, at=_iso(date))
+    if date is not None:
+        if date > host.now():
+            host.note("waiting for the date", node=node.name, at=_iso(date))
         await host.sleep_until(date)
     return await _request(node, visit, host)
 

@@ -52,10 +52,9 @@ class Mailboxes:
         """What is in this router's mailbox, and stays there."""
         return [item["SK"] for item in await self._store.query(f"WAKE#{router}")]
 
-    async def forget(self, router: str, command_ids: Iterable[str]) -> None:
-        """Take wakes out. Who waits is to be woken afterwards: the same wake may have come again meanwhile."""
-        for command_id in command_ids:
-            await self._store.delete((f"WAKE#{router}", command_id))
+    async def forget(self, router: str, command_id: str) -> None:
+        """Take a wake out. Who waits is to be woken afterwards: the same wake may have come again meanwhile."""
+        await self._store.delete((f"WAKE#{router}", command_id))
 
     async def count(self, router: str, counters: dict[str, int], now: int) -> None:
         """Overwrite the router's counters; shows too that it lives."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from cch.ledger.payloads import Payloads, dump
 from cch.ledger.records import RequestRecord, RequestState
-from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.ledger.waiting import OPEN_ATTRIBUTES, open_attributes
 
 #: Closed pointers kept for each source of a box, to tell a duplicate from a late reply.
@@ -138,18 +138,20 @@ class Requests:
         return True, await self._record(item)
 
     async def point(self, record: RequestRecord) -> None:
-        """Let the box know of an open request."""
-        await self._store.update(
-            (box_of(record.instance, record.branch), f"REQ#{record.source}#{record.command_id}"),
-            Change(
-                set={
-                    "state": record.state,
-                    "node": record.node,
-                    "deadline": record.deadline,
-                    **open_attributes(record.instance, record.source, record.created),
-                },
-            ),
+        """Let the box know of an open request, unless it knows already that the request has been closed."""
+        change = Change(
+            set={
+                "state": record.state,
+                "node": record.node,
+                "deadline": record.deadline,
+                **open_attributes(record.instance, record.source, record.created),
+            },
         )
+        pointer = box_of(record.instance, record.branch), f"REQ#{record.source}#{record.command_id}"
+        try:
+            await self._store.update(pointer, change, When.any(Absent("PK"), Equals("state", "open")))
+        except ConditionFailedError:
+            pass
 
     async def point_closed(self, record: RequestRecord, reply_command: str = "") -> None:
         """Let the box know how the request ended; the oldest closed pointers of its source go."""

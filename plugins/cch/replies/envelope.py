@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cch.errors import MalformedMessageError
+from cch.names import LONGEST_IN_KEY
 from cch.replies.queue import MAX_BODY
 
 Kind = Literal["START_WORKFLOW", "ASYNC_RESP", "EVENT_WAIT_RESP"]
@@ -19,8 +20,6 @@ _ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
 #: Deepest payload: DynamoDB and msgpack users down the line give up soon after.
 MAX_DEPTH = 100
 _PREFIX = "Capability:"
-#: Longest text that becomes part of a key (characters): DynamoDB's sort keys hold 1,024 bytes, a character up to 4.
-_MOST_IN_KEY = 200
 #: Longest other text (characters).
 _MOST = 2000
 
@@ -136,20 +135,22 @@ def parse_command(body: str) -> Command:
         raise MalformedMessageError(f"command.status is {status[:60]!r}: use SUCCESS or ERROR")
     hint = _object(command, "routingHint", "command.", required=False)
     branch = hint.get("branchKey")
-    if branch is not None and not (isinstance(branch, str | int | float) and len(str(branch)) <= _MOST_IN_KEY):
-        raise MalformedMessageError(f"command.routingHint.branchKey must be text of at most {_MOST_IN_KEY} characters")
+    if branch is not None and not (isinstance(branch, str | int | float) and len(str(branch)) <= LONGEST_IN_KEY):
+        raise MalformedMessageError(
+            f"command.routingHint.branchKey must be text of at most {LONGEST_IN_KEY} characters"
+        )
     replied = "inReplyTo" if command.get("inReplyTo") else "in_reply_to"
     return Command(
         kind=kind,  # type: ignore[arg-type]  # checked above
         instance=instance,
         id=_text(command, "id", "command."),
-        source=_text(command, "source", "command.", most=_MOST_IN_KEY).removeprefix(_PREFIX),
+        source=_text(command, "source", "command.", most=LONGEST_IN_KEY).removeprefix(_PREFIX),
         timestamp=timestamp,
         payload=_object(command, "payload", "command."),
-        correlation_id=_text(raw, "correlationId", "", required=False, most=_MOST_IN_KEY) or instance,
+        correlation_id=_text(raw, "correlationId", "", required=False, most=LONGEST_IN_KEY) or instance,
         definition_uri=_text(raw, "workflowDefinitionURI", "", required=kind == "START_WORKFLOW"),
         status=status,
-        in_reply_to=_text(command, replied, "command.", required=False, most=_MOST_IN_KEY),
+        in_reply_to=_text(command, replied, "command.", required=False, most=LONGEST_IN_KEY),
         branch="" if branch is None else str(branch),
         source_event=_object(raw, "sourceEvent", "", required=False),
     )

@@ -8,7 +8,7 @@ from typing import Any
 from cch.ledger.payloads import dump
 from cch.names import Names
 from cch.replies.envelope import iso
-from cch.replies.queue import MAX_BODY, MessageQueue, Queues
+from cch.replies.queue import ILLEGAL, MAX_BODY, MessageQueue, Queues
 from cch.tracing import traceparent
 
 #: Bytes of the largest request body: SQS counts a message's attributes too, and 1 KiB is kept for them.
@@ -48,7 +48,8 @@ def request_body(
         "request_output_keys": list(output_keys),
         "context": {**context, "workflowInstanceId": instance, "workflow_id": workflow_id},
     }
-    return dump({"header": header, "body": body})
+    # Only texts can have such characters, and there JSON has another way to write them.
+    return ILLEGAL.sub(lambda found: f"\\u{ord(found[0]):04x}", dump({"header": header, "body": body}))
 
 
 async def send_request(queue: MessageQueue, body: str, instance: str, command_id: str) -> None:

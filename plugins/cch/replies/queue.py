@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,8 @@ BATCH = 10
 LONGEST_WAIT = 20
 #: Largest body, in bytes, that our queues take (their ``MaximumMessageSize``).
 MAX_BODY = 262_144
+#: What no message may have (SQS, SendMessage): all that XML does not allow.
+ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,9 @@ class MessageQueue(Protocol):
         """Delete messages whose fate is stored."""
         ...
 
-    async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None: ...
+    async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
+        """:raises MessageRefusedError: the queue will never take it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

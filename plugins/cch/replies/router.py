@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +23,7 @@ from cch.names import Names
 from cch.replies.correlation import Correlator, Settled
 from cch.replies.envelope import Command, parse_command
 from cch.replies.events import Events
-from cch.replies.queue import BATCH, LONGEST_WAIT, MessageQueue, Queues, Received
+from cch.replies.queue import BATCH, ILLEGAL, LONGEST_WAIT, MessageQueue, Queues, Received
 from cch.replies.starts import Admission, Starter
 from cch.replies.waiters import Waiters
 
@@ -40,12 +39,10 @@ _SWEEP_PAUSE = 0.25
 _FORWARD_BYTES = 200_000
 #: Longest reason that is stored (characters): it may quote what the sender wrote.
 _LONGEST_REASON = 600
-#: What SQS takes in no message: all that XML does not allow.
-_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _legal(text: str) -> str:
-    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Router:
@@ -85,6 +82,8 @@ class Router:
         self._stopping = False
         #: Set while batches come full: more than one consumer is worth its calls only then.
         self._busy = asyncio.Event()
+        #: Set while the ledger answers, as the mailbox finds: nobody is sent to look while it does not.
+        self._answers = asyncio.Event()
 
     # --- one batch -------------------------------------------------------------------------------------------
 
@@ -300,11 +299,13 @@ class Router:
 
     async def _read_mailbox(self) -> None:
         if len(self.waiters):
+            self._answers.clear()
             found = await self._ledger.mailboxes.wakes(self.id)
-            try:
-                await self._ledger.mailboxes.forget(self.id, found)
-            finally:  # also after a failure: what was taken out is not there the next time
-                for command_id in found:
+            self._answers.set()
+            for command_id in found:
+                try:
+                    await self._ledger.mailboxes.forget(self.id, command_id)
+                finally:  # also after a failure: it may have been taken out all the same
                     self.waiters.wake(command_id)
 
     async def _write_counters(self) -> None:
@@ -315,5 +316,6 @@ class Router:
 
     async def _sweep(self) -> None:
         for command_id in self.waiters.all():
+            await self._answers.wait()
             self.waiters.wake(command_id)
             await asyncio.sleep(_SWEEP_PAUSE)

@@ -6,10 +6,8 @@ import asyncio
 
 import uuid6
 
-from cch.errors import DefinitionError, DefinitionNotFoundError
-from cch.graph.build import build_graph
-from cch.graph.plan import Plan, plan_tasks
 from cch.ledger.records import Instance, JournalEntry, RegionKey
+from cch.runtime.execution import plan_of
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
 
@@ -39,20 +37,8 @@ async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
     return True
 
 
-async def _plan(platform: Platform, instance: Instance) -> Plan | None:
-    if not instance.definition_digest:
-        return None  # no region has begun
-    try:
-        definition = await asyncio.to_thread(
-            platform.catalogue.by_digest, instance.definition_digest, instance.workflow_id
-        )
-    except (DefinitionNotFoundError, DefinitionError):
-        return None
-    return plan_tasks(build_graph(definition))
-
-
 async def _fence(platform: Platform, instance: Instance) -> None:
-    plan = await _plan(platform, instance)
+    plan = await plan_of(platform.catalogue, instance)
     if plan is None:
         return
     task_instance = str(uuid6.uuid7())

@@ -13,7 +13,7 @@ from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
-from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, finish_if_complete
+from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, finish_if_complete, plan_of
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -147,8 +147,10 @@ class Dispatcher:
         """Compare live instances with their runs, the least recently compared first. Number mended."""
         now, mended = self._platform.clock(), 0
         for instance in await self._platform.ledger.instances.least_checked(_COMPARED):
-            if instance.run_id and now - instance.started > _TOO_YOUNG:
-                mended += await self._compare(instance)
+            if now - instance.started > _TOO_YOUNG:
+                if instance.run_id:
+                    mended += await self._compare(instance)
+                # Also one that has no run yet: it would come first again and again.
                 await self._platform.ledger.instances.checked(instance.id, now)
         return mended
 
@@ -165,11 +167,8 @@ class Dispatcher:
         state = await asyncio.to_thread(self._runs.state, instance.workflow_id, instance.run_id)
         if state in ("running", "unknown"):
             return False
-        if instance.definition_digest:
-            definition = await asyncio.to_thread(
-                self._platform.catalogue.by_digest, instance.definition_digest, instance.workflow_id
-            )
-            await finish_if_complete(instance.id, plan_tasks(build_graph(definition)), self._platform)
+        if (plan := await plan_of(self._platform.catalogue, instance)) is not None:
+            await finish_if_complete(instance.id, plan, self._platform)
         what = "is gone" if state == "missing" else f"ended as {state}"
         reason = f"Airflow's run {instance.run_id} {what} before every node was done"
         if await asyncio.to_thread(self._is_restructured, instance):

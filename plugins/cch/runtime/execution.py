@@ -11,7 +11,14 @@ from typing import Any, Literal, TypeVar
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
-from cch.errors import CchError, LedgerError, ServiceUnavailableError, StructureChangedError
+from cch.errors import (
+    CchError,
+    DefinitionError,
+    DefinitionNotFoundError,
+    LedgerError,
+    ServiceUnavailableError,
+    StructureChangedError,
+)
 from cch.graph.build import build_graph
 from cch.graph.plan import Plan, plan_tasks
 from cch.graph.regions import Region
@@ -65,6 +72,16 @@ class RegionEnd:
 
 
 _Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
+
+
+async def plan_of(catalogue: Catalogue, instance: Instance) -> Plan | None:
+    """The plan that the instance runs by; None if it has not begun, or nobody has its definition any more."""
+    if not instance.definition_digest:
+        return None
+    try:
+        return await asyncio.to_thread(_plan, instance.definition_digest, catalogue, instance.workflow_id)
+    except (DefinitionNotFoundError, DefinitionError):
+        return None
 
 
 @functools.lru_cache(maxsize=256)

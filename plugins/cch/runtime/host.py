@@ -11,7 +11,7 @@ from typing import Any
 from cch import metrics
 from cch.capabilities.calls import run_call
 from cch.capabilities.registry import find_library
-from cch.errors import CapabilityError, CchError, LedgerError, ServiceUnavailableError
+from cch.errors import CapabilityError, CchError, LedgerError, MessageRefusedError, ServiceUnavailableError
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, OvertakenError, Request
 from cch.interpreter.outcome import Outcome
@@ -32,8 +32,10 @@ log = logging.getLogger(__name__)
 _CLOCK_TOLERANCE = 30_000
 #: Seconds of a long poll where the router runs only for this region (a shared one has been started before).
 _SHORT_POLL = 1.0
-#: Longest pause between two tries to send while SQS does not answer, in seconds.
-_LONGEST_PAUSE = 30.0
+#: Pauses between two tries while SQS or DynamoDB does not answer, in seconds.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+#: Longest sleep (s) without a look at the clock, and for how long a date is past (s) that no clock gets wrong.
+_LONGEST_SLEEP, _LONG_PAST = 600.0, 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +81,11 @@ class LedgerHost:
 
     async def sleep_until(self, when: int) -> None:
         self._platform.turnstile.leave()
-        while (left := when - self.now()) > 0:  # noqa: ASYNC110 - the clock may be another one than the loop's
-            await asyncio.sleep(left / 1000)
+        while True:
+            left = (when - self.now()) / 1000
+            if left <= 0 and (left < -_LONG_PAST or await self._time_is_up(when)):
+                return
+            await asyncio.sleep(min(max(left, 0.0), _LONGEST_SLEEP))  # the clock may be set right meanwhile
 
     def first_attempt(self, node: str, visit: int) -> int:
         return self._try.dropped.get(f"{node}#{visit}", 0) + 1
@@ -175,8 +180,15 @@ class LedgerHost:
             )
             wait = await platform.ledger.waits.open(wait, platform.router.id)
             self.note("waiting for an event", node=query.node, event_key=query.event_key)
+            pause = _FIRST_PAUSE
             while wait.state == "open":
-                wait = await self._next_event(wait, woken)
+                try:
+                    wait = await self._next_event(wait, woken)
+                    pause = _FIRST_PAUSE
+                except ServiceUnavailableError as error:
+                    self.note("cannot read the ledger yet", error=str(error))
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
         if wait.state != "event":
             return EventAnswer(kind="timeout")
         record = await platform.ledger.messages.get(wait.message)
@@ -187,16 +199,12 @@ class LedgerHost:
     async def _next_event(self, wait: WaitRecord, woken: asyncio.Event) -> WaitRecord:
         """Take an event that is there, else wait to be woken, or for the time to be up."""
         woken.clear()
-        try:
-            wait = await self._platform.router.events.take(wait, self.now())
-            if wait.state != "open":
-                return wait
-            self._platform.turnstile.leave()
-            if await self._expires(woken, wait.deadline):
-                return await self._platform.ledger.waits.close(wait, "timed_out", self.now())
-        except ServiceUnavailableError as error:
-            self.note("cannot read the ledger yet", error=str(error))
-            await asyncio.sleep(1.0)
+        wait = await self._platform.router.events.take(wait, self.now())
+        if wait.state != "open":
+            return wait
+        self._platform.turnstile.leave()
+        if await self._expires(woken, wait.deadline):
+            return await self._platform.ledger.waits.close(wait, "timed_out", self.now())
         return wait
 
     # --- requests --------------------------------------------------------------------------------------------
@@ -212,7 +220,9 @@ class LedgerHost:
             wanted = self._record(request, command_id, created, body)
             again, self._resumed = self._resumed, False
             new, record = await platform.ledger.requests.open(wanted, platform.router.id, again=again)
-            if record.state == "open" and record.task_instance != self._try.task_instance:
+            if record.state == "open" and record.task_instance > self._try.task_instance:
+                raise OvertakenError
+            if record.state == "open" and record.task_instance < self._try.task_instance:
                 record = await self._close(record, "superseded")
             elif record.state == "open":
                 if not record.sent_at:  # else all this has been done: it comes before sending
@@ -287,7 +297,7 @@ class LedgerHost:
 
     async def _send(self, record: RequestRecord, body: str) -> RequestRecord:
         """Send until SQS takes it, or it is certain that it cannot be sent."""
-        platform, pause = self._platform, 1.0
+        platform, pause = self._platform, _FIRST_PAUSE
         if sha256(body) != record.body_hash:
             reason = "the request's body differs from the one sent before under this command id"
             return await self._close(record, "failed", reason)
@@ -306,6 +316,8 @@ class LedgerHost:
                     )
                     return await self._close(record, "failed", reason)
                 await send_request(queue, body, record.instance, record.command_id)
+            except MessageRefusedError as error:
+                return await self._close(record, "failed", str(error))
             except ServiceUnavailableError as error:
                 self.note("cannot send yet", node=record.node, error=str(error))
                 platform.turnstile.leave()
@@ -326,6 +338,7 @@ class LedgerHost:
 
     async def _wait(self, record: RequestRecord, woken: Wake) -> RequestRecord:
         """Wait until the request is closed: by a reply, or by us when its time is up."""
+        pause = _FIRST_PAUSE
         while record.state == "open":
             if await self._expires(woken, record.deadline):
                 return await self._close(record, "timed_out")
@@ -336,9 +349,11 @@ class LedgerHost:
                 found = await self._platform.ledger.requests.get(record.command_id)
             except CchError as error:
                 self.note("cannot read the ledger yet", error=str(error))
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
                 woken.set()
                 continue
+            pause = _FIRST_PAUSE
             record = _still_there(found, record.command_id)
         return record
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +22,11 @@ from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.lifecycle import Topic
 from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+#: Pauses (s) between two tries to open the platform.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 def now_ms() -> int:
@@ -120,19 +126,28 @@ _shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[Platf
 async def shared_platform() -> Platform:
     """The platform of this event loop, with its router running; stays open as long as the loop.
 
-    For the triggerer: its loop lives as long as its process, so nobody closes this.
+    For the triggerer: its loop lives as long as its process, so nobody closes this. While it cannot be opened
+    everybody waits: thousands of tasks would fail for a setting that is mended in a minute.
     """
     loop = asyncio.get_running_loop()
     opening = _shared.get(loop)
-    if opening is None or (opening.done() and opening.exception() is not None):
+    if opening is None:
         # An empty context: what the router logs must not end up in the log of whichever trigger came first.
         opening = _shared[loop] = loop.create_task(_open_shared(), name="cch platform", context=contextvars.Context())
     return await asyncio.shield(opening)
 
 
 async def _open_shared() -> Platform:
-    manager = _opener()
-    platform = await manager.__aenter__()
-    _held.append(manager)
-    platform.router.start()
-    return platform
+    pause = _FIRST_PAUSE
+    while True:
+        manager = _opener()
+        try:
+            platform = await manager.__aenter__()
+        except Exception as error:  # noqa: BLE001 - settings, credentials or AWS: all can be mended while we wait
+            log.warning("cannot begin yet: %s: %s", type(error).__name__, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            continue
+        _held.append(manager)
+        platform.router.start()
+        return platform

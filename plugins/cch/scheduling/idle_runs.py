@@ -64,7 +64,9 @@ def may_have_changed(now: datetime, full_look: timedelta, dialect: str) -> Colum
     )
     waits = select(TaskInstance.id).where(*of_run, state.in_(parked))
     ours = select(DagTag.dag_id).where(DagTag.dag_id == DagRun.dag_id, DagTag.name == _TAG)
-    return or_(looked.is_(None), looked < now - full_look, ~ours.exists(), busy.exists(), ~waits.exists())
+    # It was a wrong clock that looked in the future: a change would not be seen until then.
+    ahead = looked > now + timedelta(seconds=max(_LOOK_AGAIN))
+    return or_(looked.is_(None), looked < now - full_look, ahead, ~ours.exists(), busy.exists(), ~waits.exists())
 
 
 @contextmanager

@@ -414,6 +414,18 @@ async def test_pointers_tell_open_from_closed(ledger: Ledger) -> None:
     assert [pointer.command_id for pointer in await ledger.requests.pointers("i", "b", "cap#it")] == ["c2"]
 
 
+async def test_a_pointer_that_is_closed_stays_closed(ledger: Ledger) -> None:
+    """The reply came between the sending and the note of it, and its process was killed in between."""
+    await ledger.requests.open(request(), "r")
+    _, closed = await ledger.requests.close("c1", "answered", 200, message="m")
+    assert closed is not None
+    await ledger.requests.point_closed(closed, "reply-1")
+    await ledger.requests.point(request())
+
+    (pointer,) = await ledger.requests.pointers("i", "", "cap#it")
+    assert (pointer.state, pointer.reply_command) == ("answered", "reply-1")
+
+
 async def test_only_the_last_closed_pointers_are_kept(ledger: Ledger) -> None:
     """Enough to tell a duplicate from a late reply; open ones always stay."""
     await ledger.requests.point(request("open", created=0))
@@ -532,7 +544,7 @@ async def test_wakes_stay_until_they_are_forgotten(ledger: Ledger) -> None:
     await ledger.mailboxes.wake("r2", ["c3"], 1000)
 
     assert sorted(await ledger.mailboxes.wakes("r1")) == ["c1", "c2"]
-    await ledger.mailboxes.forget("r1", ["c1"])
+    await ledger.mailboxes.forget("r1", "c1")
     assert await ledger.mailboxes.wakes("r1") == ["c2"]
     assert await ledger.mailboxes.wakes("r2") == ["c3"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cch.aws.queues import SqsQueues
-from cch.errors import ServiceUnavailableError
+from cch.errors import MessageRefusedError, ServiceUnavailableError
 from cch.ledger.messages import Stored
 from cch.replies.queue import BATCH, MessageQueue, Queues, Received
 from cch.testing.memory_queue import MemoryQueues
@@ -71,6 +71,18 @@ async def test_a_message_arrives_as_it_was_sent(desk: Desk) -> None:
     assert (message.queue, message.body) == (queue.name, '{"ä": "\U0001f6a2"}')
     assert message.key == f"MSG#{queue.name}#{message.message_id}"
     assert message.sent > 1_600_000_000_000
+
+
+async def test_a_message_that_sqs_never_takes_is_told_from_an_outage(aws_client: Any) -> None:
+    """Larger than its queue allows: trying again would not help."""
+    sqs = await aws_client("sqs")
+    name = f"queue-{next(_numbers)}"
+    await sqs.create_queue(QueueName=name, Attributes={"MaximumMessageSize": "1024"})
+    queue = await SqsQueues(sqs).find(name)
+    assert queue is not None
+
+    with pytest.raises(MessageRefusedError, match=name):
+        await queue.send("x" * 2000)
 
 
 async def test_what_is_not_deleted_comes_again_as_the_same_message(desk: Desk) -> None:

@@ -610,7 +610,7 @@ async def test_all_owners_are_woken(office: Office) -> None:
 
 
 async def test_no_wake_is_lost_with_the_table(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table fails after one of two wakes was taken out: both are delivered, the other one once more."""
+    """The table fails after one of two wakes was taken out: that one is delivered, the other one with the next look."""
     other = office.new_router()
     await office.ledger.mailboxes.wake(other.id, ["c1", "c2"], 1000)
     delete, deleted = office.store.delete, []
@@ -625,9 +625,34 @@ async def test_no_wake_is_lost_with_the_table(office: Office, monkeypatch: pytes
         monkeypatch.setattr(office.store, "delete", once)
         with pytest.raises(ServiceUnavailableError):
             await other._read_mailbox()
+        (left,) = await office.ledger.mailboxes.wakes(other.id)
+        monkeypatch.setattr(office.store, "delete", delete)
+        await other._read_mailbox()
 
-        assert (first.is_set(), second.is_set()) == (True, True)
-    assert len(await office.ledger.mailboxes.wakes(other.id)) == 1
+        assert first.is_set()
+        assert second.is_set()
+    assert deleted != [(f"WAKE#{other.id}", left)]
+    assert await office.ledger.mailboxes.wakes(other.id) == []
+
+
+async def test_who_was_woken_first_does_not_wait_for_the_others(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full mailbox: each is woken as soon as its own wake was taken out, not all in the same moment."""
+    other = office.new_router()
+    await office.ledger.mailboxes.wake(other.id, ["c1", "c2", "c3"], 1000)
+    delete, woken = office.store.delete, []
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(other.waiters.registered(each)) for each in ("c1", "c2", "c3")]
+
+        async def watched(key: tuple[str, str]) -> None:
+            woken.append(sum(each.is_set() for each in waiting))
+            await delete(key)
+
+        monkeypatch.setattr(office.store, "delete", watched)
+        await other._read_mailbox()
+
+    assert woken == [0, 1, 2]
 
 
 async def test_who_waits_looks_for_himself_one_by_one(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -641,9 +666,35 @@ async def test_who_waits_looks_for_himself_one_by_one(office: Office, monkeypatc
             woken.append(sum(each.is_set() for each in waiting))
 
         monkeypatch.setattr("cch.replies.router.asyncio.sleep", pause)
+        await office.router._read_mailbox()
         await office.router._sweep()
 
     assert woken == [1, 2, 3, 4, 5]
+
+
+async def test_nobody_is_sent_to_look_while_the_table_does_not_answer(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else thousands would go on trying until the outage is over, and all come back with it."""
+
+    async def refused(*_: Any, **__: Any) -> Any:
+        raise ServiceUnavailableError("throttled")
+
+    query = office.store.query
+    with office.router.waiters.registered("c1") as waiting:
+        await office.router._read_mailbox()
+        monkeypatch.setattr(office.store, "query", refused)
+        with pytest.raises(ServiceUnavailableError):
+            await office.router._read_mailbox()
+        sweep = asyncio.create_task(office.router._sweep())
+        await asyncio.sleep(0)
+        during = waiting.is_set()
+        monkeypatch.setattr(office.store, "query", query)
+        await office.router._read_mailbox()
+        await sweep
+
+    assert not during
+    assert waiting.is_set()
 
 
 async def test_a_mailbox_is_read_only_while_somebody_waits(office: Office) -> None:

@@ -273,6 +273,32 @@ async def test_an_instance_that_has_not_begun_has_no_structure_yet(desk: Desk) -
     assert (found.status, found.reason) == ("failed", "Airflow's run i1 is gone before every node was done")
 
 
+async def test_an_instance_whose_definition_is_gone_holds_up_no_other(desk: Desk) -> None:
+    """It cannot be seen whether it was complete: its run is gone, so it has failed; the next one is compared too."""
+    for name in ("i1", "i2"):
+        await desk.pending(name)
+        await desk.workshop.ledger.instances.begin(await desk.find(name), name, "lost", "lost")
+    desk.workshop.clock.advance(300)
+    desk.runs.states = {"i1": "missing", "i2": "missing"}
+
+    assert await desk.dispatcher.reconcile() == 2
+    assert [(await desk.find(name)).status for name in ("i1", "i2")] == ["failed", "failed"]
+
+
+async def test_starts_that_wait_do_not_keep_others_from_being_compared(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A DAG that does not import may hold a hundred of them back for a day."""
+    monkeypatch.setattr("cch.runtime.dispatch._COMPARED", 2)
+    for name in ("i1", "i2"):
+        await desk.pending(name)
+    await desk.pending("i3", status="running", run_id="i3", started=NOW + 1)
+    desk.workshop.clock.advance(300)
+    desk.runs.states = {"i3": "missing"}
+
+    assert [await desk.dispatcher.reconcile() for _ in range(2)] == [0, 1]
+
+
 async def test_open_requests_of_a_lost_run_are_superseded(desk: Desk) -> None:
     """Nobody waits for them; a late reply then is late, not an orphan."""
     workshop = desk.workshop

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +15,11 @@ from workflows import definition_text
 from workshop import INSTANCE, NOW, Answer, Workshop
 
 from cch.capabilities import sync_capability
+from cch.errors import MessageRefusedError
 from cch.interpreter.host import Call
-from cch.ledger.records import instance_id_of_run
-from cch.runtime.execution import execute_region, initial_context
+from cch.ledger.records import RequestRecord, instance_id_of_run
+from cch.replies.queue import ILLEGAL
+from cch.runtime.execution import RegionEnd, execute_region, initial_context
 from cch.tracing import traceparent
 
 SAMPLES = Path(__file__).parents[3] / "workflow-definitions"
@@ -255,6 +259,32 @@ async def test_a_request_that_is_too_large_is_not_sent(make: Maker) -> None:
     assert "choose input_keys" in request.reason
 
 
+async def test_a_request_that_its_queue_refuses_takes_on_failure(make: Maker) -> None:
+    """Trying again would never help: the queue has a smaller limit than ours."""
+    workshop: Workshop = await make(ASK % "on_failure: X")
+    queue = workshop.queues.make(workshop.settings.names.capability_queue("a#b"))
+
+    async def refuses(*_: Any) -> None:
+        raise MessageRefusedError("a-queue does not take the message: longer than 1024 bytes")
+
+    queue.send = refuses  # type: ignore[method-assign]
+    await workshop.run("A")
+
+    (request,) = await workshop.all_requests()
+    assert (request.state, await ways(workshop)) == ("failed", ["on_failure", "on_success", ""])
+    assert "longer than 1024 bytes" in request.reason
+
+
+async def test_a_context_may_have_characters_that_no_message_may(make: Maker) -> None:
+    """They arrive, written as JSON can write them too."""
+    workshop: Workshop = await make(ASK % "on_failure: X", context={"text": "a\ufffe\uffff\x00b"})
+    await workshop.run("A")
+
+    ((sent, _),) = workshop.queues.make(workshop.settings.names.capability_queue("a#b")).messages
+    assert not ILLEGAL.search(sent)
+    assert json.loads(sent)["body"]["context"]["text"] == "a\ufffe\uffff\x00b"
+
+
 async def test_a_timeout_closes_the_request_and_a_later_reply_is_late(make: Maker) -> None:
     """The reply is kept; the instance went another way."""
     workshop: Workshop = await make(ASK % "timeout: 20ms, on_timeout: X, on_failure: X", answers=answering(a_b=None))
@@ -412,6 +442,31 @@ async def test_an_outage_ends_no_region_that_waits(make: Maker) -> None:
     assert end.state == "success"
 
 
+async def test_a_long_outage_is_asked_less_and_less_often(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands may have been woken when it began."""
+    workshop: Workshop = await make(ASK % "on_failure: X", answers=answering(a_b=None))
+    running = asyncio.create_task(workshop.run("A"))
+    while not workshop.requests or not (await workshop.all_requests())[0].sent_at:
+        await asyncio.sleep(0.001)
+    pauses: list[float] = []
+    sleep, over = asyncio.sleep, asyncio.Event()
+
+    async def paused(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 7:
+            over.set()
+        await sleep(0)
+
+    monkeypatch.setattr("cch.runtime.host.asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": paused}))
+    with workshop.store.outage():
+        workshop.platform.router.waiters.wake(workshop.requests[0]["header"]["commandId"])
+        await over.wait()
+    await workshop.reply(workshop.requests[0], "SUCCESS", {"k": 1})
+
+    assert (await running).state == "success"
+    assert pauses[:7] == [1, 2, 4, 8, 16, 30, 30]
+
+
 # --- tries ---------------------------------------------------------------------------------------------------
 
 
@@ -550,6 +605,34 @@ async def test_a_newer_try_supersedes_what_the_older_one_left_open(make: Maker) 
     assert [request.state for request in await silent.all_requests()] == ["superseded", "answered"]
     assert sorted(silent.postman.fates.elements()) == ["late", "matched"]
     assert (await silent.view()).exits[0].outcomes[0].patch == {"new": 1, "status": "SUCCESS"}
+
+
+async def test_a_stale_copy_leaves_the_request_of_the_newer_one_alone(make: Maker) -> None:
+    """Both were about to ask under the same id, and the older one comes second."""
+    silent: Workshop = await make(ASK % "on_failure: X", answers=answering(a_b=None))
+    opened = silent.platform.ledger.requests.open
+    newer: list[asyncio.Task[RegionEnd]] = []
+
+    async def late(record: RequestRecord, *arguments: Any, **more: Any) -> Any:
+        if record.task_instance == "t1":
+            newer.append(asyncio.create_task(silent.run("A", "t2")))
+            while not silent.requests:
+                await asyncio.sleep(0.001)
+        return await opened(record, *arguments, **more)
+
+    silent.platform.ledger.requests.open = late  # type: ignore[method-assign]
+    older = asyncio.create_task(silent.run("A", "t1"))
+    while not silent.requests:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    await silent.reply(silent.requests[0], "SUCCESS", {"k": 1})
+
+    end = await newer[0]
+    older.cancel()
+
+    assert end.state == "success"
+    assert [(r.state, r.task_instance) for r in await silent.all_requests()] == [("answered", "t2")]
+    assert len(silent.requests) == 1
 
 
 async def test_a_newer_try_uses_an_answer_that_was_there(make: Maker) -> None:

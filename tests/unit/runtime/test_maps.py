@@ -165,6 +165,8 @@ async def test_a_pack_that_fails_goes_its_own_error_route(platform: Platform) ->
     [
         ([{"id": "a"}, {"id": "a"}, {"id": "b"}], "id a appears more than once"),
         ([{"id": "a"}, {"no": 1}], "items 1 of consignment.packs have no 'id'"),
+        ([{"id": "a"}, {"id": ""}], "items 1 of consignment.packs have no 'id'"),
+        ([{"id": "a"}, {"id": "b" * 201}], "the 'id' of items 1 of consignment.packs has more than 200 characters"),
         (["text"], "items 0"),
         ({"id": "a"}, "not a list"),
         (None, "not a list"),

@@ -251,6 +251,28 @@ async def test_a_scheduled_request_goes_on_at_once_and_sends_at_its_date(platfor
     assert request.created >= 1_000_200
 
 
+async def test_a_wrong_clock_sends_nothing_before_its_date(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine says that the date has passed, the table that it has not."""
+    world = World(platform, SCHEDULED, context={"dates": {"file": "1970-01-01T00:16:40Z"}}, answers=[SUCCESS])
+    platform.clock = lambda: 1_060_000  # type: ignore[method-assign]
+    monkeypatch.setattr("cch.runtime.host._CLOCK_TOLERANCE", 20)
+    times = [999_000, 999_500, 1_000_000]
+    asked: list[int] = []
+
+    async def server_time() -> int:
+        assert await platform.ledger.requests.of_instance(world.instance) == []
+        asked.append(times[len(asked)])
+        return asked[-1]
+
+    platform.ledger.store.server_time = server_time  # type: ignore[method-assign]
+    await world.create()
+
+    end = await with_answers(world, world.execute("File"))
+
+    assert end.state == "success"
+    assert asked == times
+
+
 @pytest.mark.parametrize("date", ["tomorrow", 7, None])
 async def test_a_date_that_is_none_fails_the_node(platform: Platform, date: Any) -> None:
     """The reason names the key and what is there."""
