@@ -87,6 +87,7 @@ def _floor(count: int) -> tuple[str, dict[str, Any]]:
 def _measure(bench: WaitersBench, count: int, empty: int) -> dict[str, Any]:
     """Send, wait, restart, kill, go on. ``empty``: KB of the triggerers when they have next to nothing to do."""
     sending = bench.begin(count)
+    bench.stack.processes.stop(["mock"])  # took the requests, and would go on asking for more
     idle, calls = _idle(bench, count, empty)
     bench.stop()
     restarted = bench.begin(count)

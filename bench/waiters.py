@@ -28,7 +28,8 @@ NAMES = Names(env="dev", owner="local")
 CAPABILITY = "nobody#ask"
 #: Calls that send one request; nobody else sends one message a call.
 SENDS = "AmazonSQS.SendMessage."
-#: DynamoDB calls a second while everybody waits; a router tells every 30 s how many do.
+#: DynamoDB calls a second of a triggerer while everybody waits, each of whom looks for itself now and then; and for
+#: how long (s): a router tells every 30 s how many there are.
 _CALM, _CALM_FOR = 10, 40
 _PATIENCE = 3600.0
 
@@ -82,7 +83,7 @@ class WaitersBench:
             now, more = time.monotonic(), number_of(self.calls(), "DynamoDB")
             rate, calls, last = (more - calls) / (now - last), more, now
             peak = max(peak, rate)
-            if rate > _CALM:
+            if rate > _CALM * len(self.names):
                 busy = (now, self.aws_cpu())
             elif now - busy[0] > _CALM_FOR and self._waiters(since) >= count:
                 return Beginning(busy[0] - begun, busy[1] - aws, peak)
