@@ -11,6 +11,8 @@ _INBOX = "INBOX#START"
 _ROUTERS = "ROUTERS"
 #: A wake nobody fetched has lost its reader; it may go after a day (seconds).
 _WAKE_TTL = 86_400
+#: For how long a router that is no more is known as such (seconds): what waits longest may have been its own.
+_ROUTER_TTL = 92 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +60,17 @@ class Mailboxes:
 
     async def count(self, router: str, counters: dict[str, int], now: int) -> None:
         """Overwrite the router's counters; shows too that it lives."""
-        item = {"PK": _ROUTERS, "SK": router, "seen": now, "expires": now // 1000 + 7 * _WAKE_TTL}
+        item = {"PK": _ROUTERS, "SK": router, "seen": now, "expires": now // 1000 + _ROUTER_TTL}
         await self._store.put({**item, **counters})
 
     async def routers(self, since: int) -> list[RouterState]:
         """The routers that have shown since then (ms) that they live, the latest first."""
         states = [_state(item) for item in await self._store.query(_ROUTERS)]
         return sorted((state for state in states if state.seen >= since), key=lambda state: -state.seen)
+
+    async def gone(self, before: int) -> frozenset[str]:
+        """The routers that were last heard of before then (ms)."""
+        return frozenset(state.id for state in map(_state, await self._store.query(_ROUTERS)) if state.seen < before)
 
     async def enqueue_start(self, instance: str, workflow_id: str, now: int) -> None:
         """Put a start into the inbox, unless it is there."""

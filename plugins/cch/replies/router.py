@@ -35,6 +35,8 @@ _COUNTERS_EVERY = 30.0
 _SWEEP_EVERY = 600.0
 #: Seconds between two waiters of a round: all at once would throttle the table, and stop the event loop for seconds.
 _SWEEP_PAUSE = 0.25
+#: A router that has not been heard of for so long (ms) is no more, whatever its clock; and how often that is looked up.
+_GONE, _LOOK_FOR_GONE = 86_400_000, 300_000
 #: Bodies forwarded to the queue of rejected messages are cut there (bytes): SQS counts attributes into the same limit.
 _FORWARD_BYTES = 200_000
 #: Longest reason that is stored (characters): it may quote what the sender wrote.
@@ -82,6 +84,8 @@ class Router:
         self._stopping = False
         #: Set while batches come full: more than one consumer is worth its calls only then.
         self._busy = asyncio.Event()
+        self._known_gone: frozenset[str] = frozenset()
+        self._looked_for_gone = 0
         #: Set while the ledger answers, as the mailbox finds: nobody is sent to look while it does not.
         self._answers = asyncio.Event()
 
@@ -189,12 +193,19 @@ class Router:
         return Settled(stored=stored, fate=record.fate)
 
     async def _wake(self, wakes: dict[str, set[str]]) -> None:
+        for command_id in wakes.pop(self.id, ()):
+            self.waiters.wake(command_id)
+        gone = await self._gone() if wakes else ()
         for owner, command_ids in wakes.items():
-            if owner == self.id:
-                for command_id in command_ids:
-                    self.waiters.wake(command_id)
-            else:
+            if owner not in gone:
                 await self._ledger.mailboxes.wake(owner, sorted(command_ids), self._clock())
+
+    async def _gone(self) -> frozenset[str]:
+        """Routers that nobody has to wake: a request that waits for months has had many."""
+        now = self._clock()
+        if now - self._looked_for_gone > _LOOK_FOR_GONE:
+            self._looked_for_gone, self._known_gone = now, await self._ledger.mailboxes.gone(now - _GONE)
+        return self._known_gone
 
     # --- running ---------------------------------------------------------------------------------------------
 

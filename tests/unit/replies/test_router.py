@@ -609,6 +609,23 @@ async def test_all_owners_are_woken(office: Office) -> None:
     assert second.is_set()
 
 
+async def test_owners_that_are_long_gone_cost_nothing(office: Office) -> None:
+    """Every restart in the weeks of a wait has left one; who may only have been away for a while is woken."""
+    request = await office.ask("c1")
+    gone, away, unknown = (office.new_router() for _ in range(3))
+    for router in (gone, away, unknown):
+        await office.ledger.requests.open(request, router.id)
+    await gone._write_counters()
+    office.clock.advance(2 * 3600)
+    await away._write_counters()
+    office.clock.advance(23 * 3600)
+
+    await office.deliver(reply(to="c1"))
+
+    wakes = [len(await office.ledger.mailboxes.wakes(router.id)) for router in (gone, away, unknown)]
+    assert wakes == [0, 1, 1]
+
+
 async def test_no_wake_is_lost_with_the_table(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table fails after one of two wakes was taken out: that one is delivered, the other one with the next look."""
     other = office.new_router()
