@@ -32,6 +32,10 @@ def box_of(instance: str, branch: str) -> str:
     return f"BOX#{instance}#{branch or '-'}"
 
 
+def _pointer_key(record: RequestRecord) -> tuple[str, str]:
+    return box_of(record.instance, record.branch), f"REQ#{record.source}#{record.command_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pointer:
     """What a box knows of a request: where it is, and, once closed, what closed it."""
@@ -147,17 +151,15 @@ class Requests:
                 **open_attributes(record.instance, record.source, record.created),
             },
         )
-        pointer = box_of(record.instance, record.branch), f"REQ#{record.source}#{record.command_id}"
         try:
-            await self._store.update(pointer, change, When.any(Absent("PK"), Equals("state", "open")))
+            await self._store.update(_pointer_key(record), change, When.any(Absent("PK"), Equals("state", "open")))
         except ConditionFailedError:
             pass
 
     async def point_closed(self, record: RequestRecord, reply_command: str = "") -> None:
         """Let the box know how the request ended; the oldest closed pointers of its source go."""
-        box = box_of(record.instance, record.branch)
         await self._store.update(
-            (box, f"REQ#{record.source}#{record.command_id}"),
+            _pointer_key(record),
             Change(
                 set={"state": record.state, "asked": record.created, "reply_command": reply_command or "-"},
                 remove=OPEN_ATTRIBUTES,
