@@ -20,6 +20,7 @@ from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
 from cch.ledger.records import FINAL, MessageRecord
 from cch.names import Names
+from cch.pauses import Pauses
 from cch.replies.correlation import Correlator, Settled
 from cch.replies.envelope import Command, parse_command
 from cch.replies.events import Events
@@ -256,7 +257,7 @@ class Router:
 
     async def _consume(self, name: str, *, extra: bool = False) -> None:
         """Long-poll one queue for ever. Extra consumers only help while batches come full."""
-        pause = 1.0
+        pauses = Pauses()
         while not self._stopping:
             try:
                 queue = await self._queue(name)
@@ -267,15 +268,14 @@ class Router:
                     self._busy.set()
                 elif extra or size == 0:
                     self._busy.clear()
-                pause = 1.0
+                pauses.reset()
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the next round may work; nothing was deleted
                 log.warning(
                     "cannot consume", extra={"cch_queue": name, "cch_error": f"{type(error).__name__}: {error}"}
                 )
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 30.0)
+                await asyncio.sleep(pauses.next())
 
     async def _queue(self, name: str) -> MessageQueue:
         queue = await self._queues.find(name)

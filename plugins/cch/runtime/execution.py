@@ -26,6 +26,7 @@ from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
+from cch.pauses import Pauses
 from cch.runtime.admission import context_problems
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
@@ -118,7 +119,7 @@ async def list_items(task: RegionTask, platform: Platform) -> list[str] | None:
 
 
 async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) -> T:
-    pause = _FIRST_PAUSE
+    pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
     while True:
         await platform.turnstile.enter()
         begun = platform.clock()
@@ -133,9 +134,8 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
         finally:
             platform.turnstile.leave()
         if platform.clock() - begun > _LONGEST_PAUSE * 1000:
-            pause = _FIRST_PAUSE  # it went well for a while
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+            pauses.reset()  # it went well for a while
+        await asyncio.sleep(pauses.next())
 
 
 async def _view(task: RegionTask, platform: Platform) -> InstanceView:

@@ -18,6 +18,7 @@ from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
 from cch.ledger.waits import WaitRecord
+from cch.pauses import Pauses
 from cch.replies.envelope import parse_command
 from cch.replies.outgoing import LARGEST_REQUEST, capability_queue, request_body, send_request
 from cch.replies.waiters import Wake
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 _CLOCK_TOLERANCE = 30_000
 #: Seconds of a long poll where the router runs only for this region (a shared one has been started before).
 _SHORT_POLL = 1.0
-#: Pauses between two tries while SQS or DynamoDB does not answer, in seconds.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 #: Longest sleep (s) without a look at the clock, and for how long a date is past (s) that no clock gets wrong.
 _LONGEST_SLEEP, _LONG_PAST = 600.0, 86_400.0
 
@@ -180,15 +179,14 @@ class LedgerHost:
             )
             wait = await platform.ledger.waits.open(wait, platform.router.id)
             self.note("waiting for an event", node=query.node, event_key=query.event_key)
-            pause = _FIRST_PAUSE
+            pauses = Pauses()
             while wait.state == "open":
                 try:
                     wait = await self._next_event(wait, woken)
-                    pause = _FIRST_PAUSE
+                    pauses.reset()
                 except ServiceUnavailableError as error:
                     self.note("cannot read the ledger yet", error=str(error))
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+                    await asyncio.sleep(pauses.next())
         if wait.state != "event":
             return EventAnswer(kind="timeout")
         record = await platform.ledger.messages.get(wait.message)
@@ -297,7 +295,7 @@ class LedgerHost:
 
     async def _send(self, record: RequestRecord, body: str) -> RequestRecord:
         """Send until SQS takes it, or it is certain that it cannot be sent."""
-        platform, pause = self._platform, _FIRST_PAUSE
+        platform, pauses = self._platform, Pauses()
         if sha256(body) != record.body_hash:
             reason = "the request's body differs from the one sent before under this command id"
             return await self._close(record, "failed", reason)
@@ -321,8 +319,7 @@ class LedgerHost:
             except ServiceUnavailableError as error:
                 self.note("cannot send yet", node=record.node, error=str(error))
                 platform.turnstile.leave()
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(pauses.next())
             else:
                 await platform.ledger.requests.sent(record.command_id, self.now())
                 metrics.count("cch.requests", capability=record.source)
@@ -338,7 +335,7 @@ class LedgerHost:
 
     async def _wait(self, record: RequestRecord, woken: Wake) -> RequestRecord:
         """Wait until the request is closed: by a reply, or by us when its time is up."""
-        pause = _FIRST_PAUSE
+        pauses = Pauses()
         while record.state == "open":
             if await self._expires(woken, record.deadline):
                 return await self._close(record, "timed_out")
@@ -349,11 +346,10 @@ class LedgerHost:
                 found = await self._platform.ledger.requests.get(record.command_id)
             except CchError as error:
                 self.note("cannot read the ledger yet", error=str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(pauses.next())
                 woken.set()
                 continue
-            pause = _FIRST_PAUSE
+            pauses.reset()
             record = _still_there(found, record.command_id)
         return record
 

@@ -16,6 +16,7 @@ from cch.definition.catalogue import Catalogue
 from cch.definition.source import DefinitionSource, FolderSource
 from cch.graph.checks import check
 from cch.ledger.ledger import Ledger
+from cch.pauses import Pauses
 from cch.replies.queue import Queues
 from cch.replies.router import Router
 from cch.runtime.admission import CatalogueAdmission
@@ -25,8 +26,8 @@ from cch.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
-#: Pauses (s) between two tries to open the platform.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+#: Pause (s) before the second try to open the platform.
+_FIRST_PAUSE = 1.0
 
 
 def now_ms() -> int:
@@ -138,15 +139,14 @@ async def shared_platform() -> Platform:
 
 
 async def _open_shared() -> Platform:
-    pause = _FIRST_PAUSE
+    pauses = Pauses(_FIRST_PAUSE)
     while True:
         manager = _opener()
         try:
             platform = await manager.__aenter__()
         except Exception as error:  # noqa: BLE001 - settings, credentials or AWS: all can be mended while we wait
             log.warning("cannot begin yet: %s: %s", type(error).__name__, error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(pauses.next())
             continue
         _held.append(manager)
         platform.router.start()
