@@ -53,7 +53,8 @@ def _prepare() -> None:
 
 async def _requests(instance: str) -> list[RequestRecord]:
     async with open_platform() as platform:
-        return list(await platform.ledger.requests_of(instance))
+        found = await platform.ledger.instances.head(instance)
+        return list(await platform.ledger.requests_of(found)) if found else []
 
 
 def _seconds(run: dict[str, str]) -> float:

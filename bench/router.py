@@ -8,10 +8,12 @@ import time
 import uuid
 
 from bench.figures import Figures, percentile
+from cch.exchange import Exchange, Waiters
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import RequestRecord
+from cch.messaging.router import Router
 from cch.names import Names
-from cch.replies.router import Router
+from cch.runtime.platform import now_ms
 from cch.testing.memory_queue import MemoryQueues
 from cch.testing.memory_store import MemoryBlobs, MemoryStore
 
@@ -42,16 +44,20 @@ def _reply(command_id: str) -> str:
     return json.dumps({"workflowInstanceId": "i", "command": command})
 
 
+def _router(ledger: Ledger, queues: MemoryQueues) -> tuple[Router, Waiters]:
+    exchange = Exchange(ledger, now_ms)
+    router = Router(ledger=ledger, exchange=exchange, queues=queues, names=Names(), admission=_NoStarts(), clock=now_ms)
+    return router, exchange.waiters
+
+
 async def _measure(waiters: int) -> tuple[float, float, float]:
     """(replies/s, median and 99th percentile of the wake latency in ms)."""
     names = Names()
     queues = MemoryQueues(names.reply_queue)
     ledger = Ledger(MemoryStore(), MemoryBlobs())
-    router = Router(
-        ledger=ledger, queues=queues, names=names, admission=_NoStarts(), clock=lambda: int(time.time() * 1000)
-    )
+    router, waiters_of = _router(ledger, queues)
     queue = queues.make(names.reply_queue)
-    idle = [router.waiters.registered(str(uuid.uuid4())) for _ in range(waiters)]
+    idle = [waiters_of.registered(str(uuid.uuid4())) for _ in range(waiters)]
     for waiter in idle:
         waiter.__enter__()
     commands = [str(uuid.uuid4()) for _ in range(REPLIES + SINGLE)]
@@ -61,14 +67,14 @@ async def _measure(waiters: int) -> tuple[float, float, float]:
         await queue.send(_reply(command))
     begun = time.perf_counter()
     router.start()
-    with router.waiters.registered(commands[REPLIES - 1]) as last:
+    with waiters_of.registered(commands[REPLIES - 1]) as last:
         await last.wait()
-    while router.fates["matched"] < REPLIES:
+    while router.intake.fates["matched"] < REPLIES:
         await asyncio.sleep(0.001)
     rate = REPLIES / (time.perf_counter() - begun)
     latencies = []
     for command in commands[REPLIES:]:
-        with router.waiters.registered(command) as woken:
+        with waiters_of.registered(command) as woken:
             sent = time.perf_counter()
             await queue.send(_reply(command))
             await woken.wait()
@@ -81,10 +87,7 @@ async def _idle_calls() -> float:
     """Receive calls a minute when nothing comes."""
     names = Names()
     queues = MemoryQueues(names.reply_queue, names.command_queue)
-    router = Router(
-        ledger=Ledger(MemoryStore(), MemoryBlobs()), queues=queues, names=names, admission=_NoStarts(),
-        clock=lambda: int(time.time() * 1000),
-    )  # fmt: skip
+    router, _ = _router(Ledger(MemoryStore(), MemoryBlobs()), queues)
     router.start()
     router.attach_doorbell(lambda: None)
     await asyncio.sleep(IDLE_SECONDS)

@@ -14,9 +14,10 @@ from typing import Any
 
 import boto3
 
+from cch.identity import ROOT
 from cch.ledger.audit import audit
 from cch.ledger.ledger import Ledger
-from cch.ledger.records import ENDED, ROOT, JournalEntry, RegionKey, RequestRecord
+from cch.ledger.records import ENDED, JournalEntry, RegionKey, RequestRecord
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
 from tests.chaos.world import World
@@ -147,10 +148,12 @@ async def instance_problems(ledger: Ledger, instance: str, effects: Sequence[str
     keys = [RegionKey(instance=instance, region=exit_.region, scope=ROOT) for exit_ in view.exits]
     keys += await ledger.instances.scopes(instance)
     for key in keys:
-        found += [f"region {key.region}{key.scope}: {problem}" for problem in twice(await ledger.journal.read(key))]
+        found += [
+            f"region {key.region}{key.scope.text}: {problem}" for problem in twice(await ledger.journal.read(key))
+        ]
     nodes = Counter(outcome.id for exit_ in view.exits for outcome in exit_.outcomes)
     found += [f"{visit} is in the exits of {number} regions" for visit, number in nodes.items() if number > 1]
-    return found + effect_problems(await ledger.requests_of(instance), effects)
+    return found + effect_problems(await ledger.requests_of(view.instance), effects)
 
 
 def twice(journal: Sequence[JournalEntry]) -> list[str]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.source import FolderSource
+from cch.envelope import iso, start_command
 from cch.graph.build import build_graph
 from cch.graph.checks import check
 from cch.graph.plan import plan_tasks
+from cch.identity import Box
 from cch.ledger.ledger import Ledger
-from cch.replies.envelope import iso, start_command
 from cch.runtime.execution import RegionTask, execute_region
 from cch.runtime.platform import Platform, now_ms
 from cch.runtime.progress import live_regions
@@ -130,7 +131,7 @@ class Office:
         assert replies is not None
         async with asyncio.TaskGroup() as runs:
             while True:
-                await commands.delete(await platform.router.handle(await commands.receive(0)))
+                await commands.delete(await platform.router.intake.handle(await commands.receive(0)))
                 for start in await platform.ledger.mailboxes.starts():
                     await platform.ledger.instances.dispatched(start.instance, start.instance)
                     await platform.ledger.mailboxes.remove_start(start.instance)
@@ -196,7 +197,7 @@ class Office:
             )
             for _ in range(1000):
                 found = await platform.ledger.instances.find(instance)
-                asked = await platform.ledger.requests.of_instance(instance)
+                asked = await platform.ledger.requests.of_box(Box(instance))
                 if (found and found.ended) or (until == "waiting" and asked and asked[0].sent_at):
                     return
                 await asyncio.sleep(0.005)

@@ -9,10 +9,11 @@ import json
 import pytest
 from cli_office import reply_to
 
+from cch.identity import Box
 from cch.ledger.audit import audit
 from cch.ledger.records import MessageRecord
 from cch.ledger.store import Change
-from cch.replies.queue import Received
+from cch.messaging.queue import Received
 from cch.runtime.inspection import Inspector
 
 
@@ -200,7 +201,7 @@ def test_a_redelivered_reply_closes_the_pointer_that_was_forgotten(office, findi
     body = reply_to(office.sent[0], "SUCCESS", {})
     again = Received(queue=queue, message_id=message_id, receipt="r", body=body, sent=1)
 
-    office.do(lambda platform: platform.router.handle([again]))
+    office.do(lambda platform: platform.router.intake.handle([again]))
 
     assert findings() == []
 
@@ -213,7 +214,7 @@ def test_a_reply_that_waits_in_an_ended_instance(office, findings, fate):
         key="MSG#replies#early", fate="held", kind="ASYNC_RESP", reason="", instance="run-1", source="x", branch="",
         command_id="c", received=1, claimed_for="", body="{}",
     )  # fmt: skip
-    asyncio.run(office.ledger.messages.hold(record))
+    asyncio.run(office.ledger.messages.hold(record, Box(record.instance)))
     if fate == "claimed":
         asyncio.run(office.ledger.messages.claim(record, "some-request"))
 

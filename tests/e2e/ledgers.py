@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cch.aws.tables import encode_item
+from cch.identity import ROOT, ItemStep
 from cch.interpreter.outcome import Outcome
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, JournalEntry, RegionKey
@@ -30,7 +31,7 @@ async def _flight(parcels: int, with_journal: int) -> tuple[str, list[dict[str, 
     await ledger.instances.end(identifier, "completed", now)
     for index in range(parcels):
         branch = f"P-{index + 1:05d}"
-        key = RegionKey(instance=identifier, region="Screen_All", scope=f"/Screen_All#1@0[{branch}]")
+        key = RegionKey(instance=identifier, region="Screen_All", scope=ROOT.item(ItemStep("Screen_All", 1, 0, branch)))
         await ledger.instances.put_scope(key, "Screen_All", index, branch)
         if index < parcels - with_journal:
             continue

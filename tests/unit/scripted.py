@@ -9,6 +9,7 @@ from typing import Any
 from strategies import Behaviour
 
 from cch.errors import CapabilityError
+from cch.identity import Keys
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
@@ -95,6 +96,10 @@ class ScriptedHost:
                 return Answer(kind="timeout", at=self.now(), command_id=command_id)
             case _:
                 return Answer(kind="unsendable", at=self.now(), command_id=command_id, reason="no queue")
+
+    def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
+        key = f"i/{node}/{f'attempt {attempt}/' if per_attempt else ''}{visit}"
+        return Keys(key, key)
 
     async def call(self, call: Call) -> Mapping[str, Any]:
         self.calls.append(call)

@@ -20,12 +20,15 @@ LAYERS = (
     {"runtime", "simulation"},
     {"capabilities"},
     {"aws"},
-    {"replies"},
+    {"messaging"},
+    {"exchange"},
     {"ledger"},
     {"interpreter"},
     {"graph"},
     {"definition"},
     {"provider"},
+    {"envelope"},
+    {"identity"},
     {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "__init__"},
 )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import FragileStore
+from processes import Process
 from scripted import ManualClock
 
 from cch.definition.catalogue import Catalogue
@@ -18,9 +19,9 @@ from cch.definition.source import FolderSource
 from cch.graph.build import build_graph
 from cch.graph.checks import check, load
 from cch.graph.plan import Plan, plan_tasks
+from cch.identity import Box
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, InstanceView, JournalEntry, RegionKey, RequestRecord
-from cch.replies.router import Router
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.execution import CONF_INSTANCE, RegionEnd, RegionTask, execute_region
 from cch.runtime.platform import Platform
@@ -90,7 +91,7 @@ class Workshop:
         self.requests: list[dict[str, Any]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self.catalogue = Catalogue(FolderSource(source), self.folder / "cache", check, 0.0)
-        self.postman = Router(
+        self.postman = Process(
             ledger=self.ledger, queues=self.queues, names=names, admission=CatalogueAdmission(self.catalogue),
             clock=self.clock,
         )  # fmt: skip
@@ -103,7 +104,7 @@ class Workshop:
             settings=self.settings, ledger=Ledger(self.store, self.blobs), queues=self.queues, catalogue=self.catalogue,
             read_object=lambda uri: json.dumps({"uri": uri}), clock=self.clock,
         )  # fmt: skip
-        self.platform.router.id = "router"
+        self.platform.exchange.id = "router"
         self.platform.router.start = lambda wait=0.0: None  # type: ignore[method-assign]
 
     # --- capabilities ----------------------------------------------------------------------------------------
@@ -132,11 +133,11 @@ class Workshop:
 
     async def deliver(self) -> None:
         """Take what is on the reply queue; wake this process's waiters through its mailbox."""
-        await self.postman._take(self.queues.make(self.settings.names.reply_queue), 0)
+        await self.postman.take(self.queues.make(self.settings.names.reply_queue))
         wakes = await self.ledger.mailboxes.wakes("router")
         for command_id in wakes:
             await self.ledger.mailboxes.forget("router", command_id)
-            self.platform.router.waiters.wake(command_id)
+            self.platform.exchange.waiters.wake(command_id)
 
     # --- the instance ----------------------------------------------------------------------------------------
 
@@ -189,7 +190,7 @@ class Workshop:
         return await self.ledger.journal.read(RegionKey(instance=INSTANCE, region=region))
 
     async def all_requests(self) -> list[RequestRecord]:
-        return await self.ledger.requests.of_instance(INSTANCE)
+        return await self.ledger.requests.of_box(Box(INSTANCE))
 
     def stored(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Everything that counts: not messages and wakes, of which a death may cause more, nor what is only noted."""

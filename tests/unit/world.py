@@ -15,13 +15,14 @@ import pytest
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.source import FolderSource
+from cch.envelope import event_command
 from cch.graph.build import build_graph
 from cch.graph.checks import check
 from cch.graph.plan import plan_tasks
+from cch.identity import Address
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, InstanceView
 from cch.ledger.store import ItemStore
-from cch.replies.envelope import event_command
 from cch.runtime.execution import CONF_INSTANCE, RegionEnd, RegionTask, execute_region
 from cch.runtime.platform import Platform, now_ms
 from cch.settings import Settings
@@ -73,12 +74,15 @@ class World:
     async def execute(self, region: str, task_instance: str = "t1", item: str | None = None) -> RegionEnd:
         return await execute_region(self.task(region, task_instance, item), self.platform)
 
-    async def event(self, payload: dict[str, Any], event_id: str = "", *, branch: str = "", status: str = "") -> None:
+    async def event(
+        self, payload: dict[str, Any], event_id: str = "", *, branch: str | tuple[str, ...] = "", status: str = ""
+    ) -> None:
         queue = await self.platform.queues.find(self.platform.settings.names.command_queue)
         assert queue is not None
         await queue.send(
             event_command(
-                instance=self.instance, command_id=event_id or str(uuid.uuid4()), payload=payload, branch=branch,
+                instance=self.instance, command_id=event_id or str(uuid.uuid4()), payload=payload,
+                address=Address.of_key(branch) if isinstance(branch, str) else Address(branch),
                 status=status, now=1,
             )
         )  # fmt: skip

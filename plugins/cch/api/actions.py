@@ -26,12 +26,13 @@ from cch.api.models import (
 )
 from cch.api.problems import ApiError, not_found, responses
 from cch.definition.model import EventWait
+from cch.envelope import event_command, start_command
 from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError
+from cch.exchange import Settled
+from cch.identity import Address
 from cch.ledger.records import ENDED, Instance
-from cch.replies.correlation import Settled
-from cch.replies.desk import Desk
-from cch.replies.envelope import event_command, start_command
-from cch.replies.outgoing import capability_queue, send_request
+from cch.messaging.desk import Desk
+from cch.messaging.outgoing import capability_queue, send_request
 from cch.runtime.admission import CatalogueAdmission, context_problems
 from cch.runtime.cancelling import cancel
 from cch.runtime.dispatch import Dispatcher
@@ -43,7 +44,7 @@ router = APIRouter(tags=["actions"])
 
 
 def _desk(platform: Platform) -> Desk:
-    return Desk(platform.ledger, CatalogueAdmission(platform.catalogue), platform.clock)
+    return Desk(platform.ledger, platform.exchange, CatalogueAdmission(platform.catalogue), platform.clock)
 
 
 async def _log(access: Access, event: str, dag_id: str, run_id: str, **facts: Any) -> None:
@@ -123,16 +124,27 @@ async def _editable(backend: Backend, access: Access, instance_id: str) -> tuple
     return platform, instance
 
 
+def _address(body: EventBody) -> Address:
+    """The item that an event is for.
+
+    :raises ApiError: 422, `branch` and `branch_path` name different items.
+    """
+    if body.branch_path and body.branch not in ("", body.branch_path[-1]):
+        raise ApiError(422, "branch_not_clear", "`branch_path` must end in `branch`; give one of them.")
+    return Address(tuple(body.branch_path)) if body.branch_path else Address.of_key(body.branch)
+
+
 async def _check_payload(platform: Platform, inspector: Inspector, instance: Instance, body: EventBody) -> None:
     """What a person sends must fit the form of the node that is going to take it.
 
     :raises ApiError: 422, with everything that does not.
     """
     plan = await inspector.plan(instance)
-    waits = await platform.ledger.waits.of_box(instance.id, body.branch) if plan else []
+    waits = await platform.ledger.waits.of_box(instance.box(_address(body).branch)) if plan else []
     for wait in waits:
         node = plan.graph.nodes.get(wait.node) if plan else None
-        takes = wait.state == "open" and (not wait.event_key or wait.event_key in body.payload)
+        addressed = wait.state == "open" and _address(body).fits(wait.path)
+        takes = addressed and (not wait.event_key or wait.event_key in body.payload)
         if takes and isinstance(node, EventWait) and node.payload_schema is not None:
             errors = jsonschema.Draft202012Validator(node.payload_schema).iter_errors(body.payload)
             fields = [
@@ -167,18 +179,21 @@ async def send_event(
         instance=instance_id,
         command_id=event_id,
         payload=body.payload,
-        branch=body.branch,
+        address=_address(body),
         status=body.status,
         now=platform.clock(),
     )
     await _check_payload(platform, await backend.inspector(), instance, body)
     key, settled = await _desk(platform).event(command)
-    if settled.fate in ("late", "orphan"):
+    if settled.fate == "orphan":
+        found = await platform.ledger.messages.get(key)
+        raise ApiError(409, "event_not_clear", f"Nobody gets the event: {found.reason if found else ''}.")
+    if settled.fate == "late":
         raise ApiError(409, "instance_ended", "The instance has ended: nothing waits there any more.")
     await _wake(platform, settled)
     await _log(
         access, "cch_event", instance.workflow_id, instance.run_id,
-        instance_id=instance_id, event_id=event_id, branch=body.branch, state=settled.fate,
+        instance_id=instance_id, event_id=event_id, branch="/".join(_address(body).path), state=settled.fate,
     )  # fmt: skip
     fate = settled.fate if settled.fate in ("held", "matched") else "duplicate"
     return EventReceipt(event_id=event_id, message_id=message_id(key), state=fate, waiting=len(settled.waits))

@@ -136,14 +136,14 @@ class DetailReader:
         """:raises ApiError: 404, the ledger does not know it (any more)."""
         instance_id = known.id
         plan = await self._inspector.plan(known)
-        items = await self._maps(instance_id, plan)
+        items = await self._maps(known, plan)
         few = sum(begun for _, begun in items.values()) <= _MOST_ITEMS
         progress = await self._inspector.look(instance_id, _MOST_ITEMS if items and few else 0)
         if progress is None:
             raise not_found("instance", instance_id)
         instance = progress.instance
         row = summary(instance, await self._name(instance, plan), [wait(each) for each in progress.open_waits])
-        requests = requests_view([each for each in progress.requests if not each.scope][-MOST_REQUESTS:])
+        requests = requests_view([each for each in progress.requests if each.scope.is_root][-MOST_REQUESTS:])
         event_waits = [wait_view(each) for each in progress.waits]
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
@@ -166,10 +166,10 @@ class DetailReader:
             allowed=await self._allowed(progress),
         )
 
-    async def _maps(self, instance_id: str, plan: Plan | None) -> dict[str, tuple[int, int]]:
+    async def _maps(self, instance: Instance, plan: Plan | None) -> dict[str, tuple[int, int]]:
         """Map → (latest visit, items begun)."""
         names = [name for name, node in plan.graph.nodes.items() if isinstance(node, MapFork)] if plan else []
-        found = await asyncio.gather(*(self._platform.ledger.instances.map_visit(instance_id, n) for n in names))
+        found = await asyncio.gather(*(self._platform.ledger.instances.map_visit(instance, n) for n in names))
         return {name: visit for name, visit in zip(names, found, strict=True) if visit is not None}
 
     async def _name(self, instance: Instance, plan: Plan | None) -> str:

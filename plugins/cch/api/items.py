@@ -14,6 +14,7 @@ from cch.definition.model import MapFork
 from cch.graph.blocks import waits
 from cch.graph.model import Graph
 from cch.graph.scopes import map_body
+from cch.identity import ROOT
 from cch.interpreter.context import merge, selected
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.mapping import item_flow
@@ -64,6 +65,7 @@ class _Item:
         return {
             "index": self.item.index,
             "branch": self.item.branch,
+            "branch_path": list(self.item.path),
             "state": self.state,
             "node": self._at or (last.node if last else self._map.body.entry),
             "started": moment(self.outcomes[0].started) if self.outcomes else None,
@@ -110,7 +112,7 @@ class ItemReader:
         """:raises ApiError: 404, no such map, or it has not begun."""
         plan = await self._inspector.plan(self._instance)
         known = plan is not None and isinstance(plan.graph.nodes.get(node), MapFork)
-        latest = await self._ledger.instances.map_visit(self._instance.id, node) if known else None
+        latest = await self._ledger.instances.map_visit(self._instance, node) if known else None
         if plan is None or latest is None or (visit or 1) > latest[0]:
             raise not_found("map", node)
         return _Map(
@@ -136,7 +138,7 @@ class ItemReader:
             raise paging.bad_cursor()
         of = await self._map(node, visit)
         start = first - 1 if after is None else after
-        found = await self._ledger.instances.map_items(self._instance.id, node, of.visit, limit, after=start)
+        found = await self._ledger.instances.map_items(self._instance, node, of.visit, limit, after=start)
         slots = asyncio.Semaphore(_AT_ONCE)
         # An index may stand there twice, if the map was begun anew: the later path is the one that counts.
         latest = {item.index: item for item in found}
@@ -156,15 +158,18 @@ class ItemReader:
         """
         instance = self._instance
         of = await self._map(node, visit)
-        found = await self._ledger.instances.map_items(instance.id, node, of.visit, 1, after=index - 1)
+        found = await self._ledger.instances.map_items(instance, node, of.visit, 1, after=index - 1)
         if not found or found[0].index != index:
             raise not_found("item", str(index))
-        branch = found[0].branch
-        item, requests, event_waits = await asyncio.gather(
+        box, scope = instance.box(found[0].branch), found[0].key.scope
+        item, asked, awaited = await asyncio.gather(
             self._read(of, found[0], asyncio.Semaphore(1)),
-            self._ledger.requests.of_instance(instance.id, branch),
-            self._ledger.waits.of_box(instance.id, branch),
+            self._ledger.requests.of_box(box),
+            self._ledger.waits.of_box(box),
         )
+        requests = [each for each in asked if each.scope == scope]
+        # Waits of the first scheme do not know their scope.
+        event_waits = [each for each in awaited if each.scope in (scope, ROOT)]
         context: dict[str, object] = {}
         for outcome in item.outcomes:
             context = dict(merge(context, outcome.patch))

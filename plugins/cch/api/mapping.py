@@ -60,6 +60,7 @@ def wait(record: OpenWait) -> Wait:
         capability="" if record.is_event else record.capability,
         event_key=record.event_key,
         branch=record.branch,
+        branch_path=list(record.path),
         since=at(record.since),
         deadline=moment(record.deadline),
     )
@@ -72,6 +73,7 @@ def request_wait(record: RequestRecord) -> Wait:
         node=record.node,
         capability=record.source,
         branch=record.branch,
+        branch_path=list(record.path),
         since=at(record.created),
         deadline=moment(record.deadline),
     )
@@ -84,6 +86,7 @@ def wait_of_event(record: WaitRecord) -> Wait:
         node=record.node,
         event_key=record.event_key,
         branch=record.branch,
+        branch_path=list(record.path),
         since=at(record.created),
         deadline=moment(record.deadline),
     )

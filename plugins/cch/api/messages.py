@@ -25,10 +25,10 @@ from cch.api.models import (
     MessageState,
 )
 from cch.api.problems import ApiError, not_found, responses
+from cch.envelope import Command
 from cch.ledger.records import ENDED, Instance, MessageRecord
 from cch.ledger.store import Place
-from cch.replies.desk import reply_of
-from cch.replies.envelope import Command
+from cch.messaging.desk import reply_of
 from cch.runtime.platform import Platform
 
 router = APIRouter(tags=["messages"])
@@ -195,11 +195,9 @@ async def attach_message(
 
 async def _attach(platform: Platform, record: MessageRecord, command: Command, body: AttachBody) -> None:
     """:raises ApiError: 409, and why."""
-    refused, request = await platform.router.correlator.attach(
-        body.command_id, command, record, platform.clock(), force=body.force
-    )
+    refused, closed = await platform.exchange.attach(body.command_id, command, record, force=body.force)
     if refused:
         raise ApiError(409, "not_attachable", refused)
-    if request is not None:
-        for owner in request.owners:
-            await platform.ledger.mailboxes.wake(owner, [request.command_id], platform.clock())
+    if closed is not None:
+        for owner in closed.record.owners:
+            await platform.ledger.mailboxes.wake(owner, [closed.record.command_id], platform.clock())

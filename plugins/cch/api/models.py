@@ -57,6 +57,9 @@ class Problem(View):
 # --- waits and instances ---------------------------------------------------------------------------------------------
 
 
+BRANCH_PATH = "Branch keys of the map item, from the outside in; empty: the instance itself."
+
+
 class Wait(View):
     """What something waits for."""
 
@@ -66,6 +69,7 @@ class Wait(View):
     capability: str = Field(default="", description="Of a request.")
     event_key: str = Field(default="", description="Key that the event's payload must have; empty: any event.")
     branch: str = Field(default="", description="Branch key of the map item that waits.")
+    branch_path: list[str] = Field(default=[], description=BRANCH_PATH)
     since: datetime
     deadline: datetime | None = None
 
@@ -232,6 +236,7 @@ class MapItemView(View):
 
     index: int
     branch: str
+    branch_path: list[str] = Field(default=[], description=BRANCH_PATH)
     state: NodeState
     node: str = Field(default="", description="Where it is, or where it ended.")
     started: datetime | None = None
@@ -381,7 +386,10 @@ class EventBody(Body):
     event_id: Annotated[Line, StringConstraints(min_length=1)] | None = Field(
         default=None, description="The same id takes effect once. Default: a random UUID."
     )
-    branch: Line = Field(default="", description="Branch key of the map item that waits.")
+    branch: Line = Field(default="", description="Own branch key of the map item that waits.")
+    branch_path: Annotated[list[Line], Field(max_length=20)] = Field(
+        default=[], description=f"{BRANCH_PATH} Instead of `branch`, where several items have the same own key."
+    )
     status: Literal["", "SUCCESS", "ERROR"] = Field(default="", description="Merged into the context as `status`.")
 
 
@@ -476,6 +484,7 @@ class TaskView(View):
     description: str = ""
     event_key: str = ""
     branch: str = ""
+    branch_path: list[str] = Field(default=[], description=BRANCH_PATH)
     since: datetime
     deadline: datetime | None = None
     payload_schema: JsonObject | None = Field(

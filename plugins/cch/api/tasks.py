@@ -43,6 +43,7 @@ def _task(wait: OpenWait, instance: Instance, plan: Plan | None, *, can_act: boo
         description=node.description if node else "",
         event_key=wait.event_key,
         branch=wait.branch,
+        branch_path=list(wait.path),
         since=at(wait.since),
         deadline=moment(wait.deadline),
         payload_schema=dict(schema) if schema else None,

@@ -12,8 +12,8 @@ import botocore.exceptions
 
 from cch.aws.session import client, error_code, explained
 from cch.aws.tables import EXPIRES, table_specification
+from cch.envelope import MAX_BODY
 from cch.errors import CchError
-from cch.replies.queue import MAX_BODY
 from cch.settings import Settings, load_settings
 
 #: Capabilities of the sample definitions that have a queue of their own; all others use the fallback queue.

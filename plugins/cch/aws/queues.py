@@ -12,7 +12,7 @@ import botocore.exceptions
 from cch.aws.session import error_code, explained, typed
 from cch.errors import MessageRefusedError
 from cch.ledger.messages import Stored
-from cch.replies.queue import BATCH, Depth, Received
+from cch.messaging.queue import BATCH, Depth, Received
 
 #: Seconds for which "no such queue" is believed: a queue may be created while requests for it fail.
 _ABSENCE_SECONDS = 10.0
@@ -21,7 +21,7 @@ _NEVER = ("InvalidMessageContents", "InvalidParameterValue")
 
 
 class SqsQueue:
-    """:class:`~cch.replies.queue.MessageQueue` on an aiobotocore client.
+    """:class:`~cch.messaging.queue.MessageQueue` on an aiobotocore client.
 
     :raises ServiceUnavailableError: from every method, when SQS does not answer.
     :raises MessageRefusedError: from :meth:`send`.

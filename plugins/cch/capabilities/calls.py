@@ -89,7 +89,7 @@ def _invoke_lambda(name: str, call: Call, settings: Settings) -> Any:
 async def _post(url: str, call: Call) -> Any:
     import httpx  # noqa: PLC0415 - only where an endpoint is bound
 
-    headers = {"Idempotency-Key": f"{call.request_key}/{call.attempt}"}
+    headers = {"Idempotency-Key": call.idempotency_key or call.request_key}
     try:
         async with httpx.AsyncClient(timeout=_HTTP_SECONDS) as http:
             answer = await http.post(url, json=call_body(call), headers=headers)

@@ -11,7 +11,7 @@ from cch.aws.provision import MAX_RECEIVE_COUNT, RETENTION, VISIBILITY
 from cch.aws.session import client, error_code, explained
 from cch.aws.tables import EXPIRES, INDEXES
 from cch.checkup.findings import Findings
-from cch.replies.queue import MAX_BODY
+from cch.envelope import MAX_BODY
 from cch.settings import Settings
 
 _CREATE = "create the resources (infra/README.md; local stack: `cch up`), or check CCH_ENV, CCH_OWNER and the region"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cch.cli.output import print_json, say
+from cch.envelope import event_command
 from cch.errors import ServiceUnavailableError, WrongUseError
+from cch.identity import THE_INSTANCE, Address
 from cch.ledger.records import ENDED, Instance
-from cch.replies.envelope import event_command
 from cch.runtime.platform import Platform, open_platform
 
 
@@ -21,9 +22,14 @@ class EventWish:
 
     identifier: str
     payload: Mapping[str, Any]
-    branch: str = ""
+    address: Address = THE_INSTANCE
     status: str = ""
     event_id: str = ""
+
+
+def address_of(branches: Sequence[str]) -> Address:
+    """The item with these branch keys, from the outside in; one key alone is the item's own."""
+    return Address(tuple(branches), whole=len(branches) != 1)
 
 
 async def _instance(platform: Platform, identifier: str) -> Instance:
@@ -57,7 +63,7 @@ async def _send(wish: EventWish) -> dict[str, str]:
                 instance=instance.id,
                 command_id=event_id,
                 payload=wish.payload,
-                branch=wish.branch,
+                address=wish.address,
                 status=wish.status,
                 now=platform.clock(),
             )

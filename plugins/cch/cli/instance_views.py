@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from cch.cli.output import coloured, complain, console, duration, moment, say, show, table
-from cch.replies.envelope import iso
+from cch.envelope import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

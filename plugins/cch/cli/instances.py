@@ -80,7 +80,13 @@ def event(
         list[str] | None,
         typer.Option("--set", "-s", metavar="KEY=VALUE", help="One value of the payload: JSON, else text. Dots nest."),
     ] = None,
-    branch: Annotated[str, typer.Option(help="Branch key of the map item that waits.")] = "",
+    branch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="Branch key of the map item that waits; inside an item of another map: every key, outer first.",
+        ),
+    ] = None,
     status: Annotated[str, typer.Option(help="SUCCESS or ERROR; merged into the context as status.")] = "",
     event_id: Annotated[str, typer.Option(help="Id of the event; the same id takes effect once.  [default: new]")] = "",
     as_json: AsJson = False,
@@ -89,7 +95,8 @@ def event(
     from cch.cli import events, starting  # noqa: PLC0415 - loads the platform
 
     data = starting.read_context(payload, values or [])
-    wish = events.EventWish(identifier=identifier, payload=data, branch=branch, status=status, event_id=event_id)
+    address = events.address_of(branch or [])
+    wish = events.EventWish(identifier=identifier, payload=data, address=address, status=status, event_id=event_id)
     events.send(wish, as_json=as_json)
 
 

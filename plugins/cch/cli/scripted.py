@@ -15,8 +15,8 @@ from typing import Any
 
 from cch.aws.session import client, explained
 from cch.cli.simulations import load_scenario
+from cch.envelope import event_command
 from cch.errors import ServiceUnavailableError, WrongUseError
-from cch.replies.envelope import event_command
 from cch.runtime.platform import Platform
 from cch.simulation.scenario import Scenario, ScriptedEvent
 
@@ -86,7 +86,7 @@ class Staging:
             instance=instance,
             command_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{instance}/{event.id}")),
             payload=event.payload,
-            branch=event.branch,
+            address=event.address,
             status=event.status,
             now=platform.clock(),
         )

@@ -20,6 +20,7 @@ from cch.cli.publication import published_text
 from cch.cli.reading import is_definition_path
 from cch.cli.scripted import Staging, seen_outside
 from cch.cli.watching import Started, Watched, admission, display_for, watch
+from cch.envelope import parse_command, start_command
 from cch.errors import (
     DefinitionError,
     DefinitionNotFoundError,
@@ -29,7 +30,6 @@ from cch.errors import (
 )
 from cch.graph.checks import load
 from cch.interpreter.context import merge, nested
-from cch.replies.envelope import parse_command, start_command
 from cch.runtime.admission import context_problems
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import definition_source, open_platform

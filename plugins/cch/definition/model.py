@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+#: What a capability that is asked again tells a repetition by: the visit, or the single attempt.
+Idempotency = Literal["visit", "attempt"]
 #: How often a loop may come back to a node when the definition does not say (language, "max_visits").
 DEFAULT_MAX_VISITS = 1000
 
@@ -56,6 +58,7 @@ class AsyncRequest(_Common):
     timeout: float | None = None
     on_timeout: str | None = None
     retry: Retry = Retry()
+    idempotency: Idempotency = "visit"
     error_reply: Literal["response", "failure"] | None = None
     type: Literal["async_request"] = "async_request"
 
@@ -70,6 +73,7 @@ class SyncCall(_Common):
     timeout: float | None = None
     on_timeout: str | None = None
     retry: Retry = Retry()
+    idempotency: Idempotency = "visit"
     type: Literal["sync_call"] = "sync_call"
 
 
@@ -161,6 +165,7 @@ class ScheduledRequest(_Common):
     timeout: float | None = None
     on_timeout: str | None = None
     retry: Retry = Retry()
+    idempotency: Idempotency = "visit"
     error_reply: Literal["response", "failure"] | None = None
     type: Literal["scheduled_request"] = "scheduled_request"
 

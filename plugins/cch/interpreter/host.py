@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from cch.identity import Keys
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
 
@@ -21,6 +22,8 @@ class Request:
     context: Mapping[str, Any]
     request_output_keys: tuple[str, ...] = ()
     timeout: float | None = None
+    #: Whether each attempt has a request key of its own.
+    key_per_attempt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,9 @@ class EventAnswer:
 class Call:
     """One synchronous call. ``last_reply`` is the payload of the latest reply on the way here, if there was one.
 
-    ``outputs`` are the declared keys (None: nothing declared); ``request_key`` is stable over the attempts.
+    ``outputs`` are the declared keys (None: nothing declared). ``request_key`` is the same for all attempts of the
+    visit, unless the node gives each its own; ``idempotency_key`` is what an HTTP endpoint gets instead
+    (``""``: the same).
     """
 
     node: str
@@ -75,6 +80,7 @@ class Call:
     correlation_id: str
     request_key: str
     attempt: int
+    idempotency_key: str = ""
 
 
 class OvertakenError(Exception):
@@ -104,6 +110,10 @@ class Host(Protocol):
 
     async def wait_event(self, query: EventQuery) -> EventAnswer:
         """Wait for an event, also one that came before the wait."""
+        ...
+
+    def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
+        """By what a function or endpoint tells a repetition of a synchronous call."""
         ...
 
     async def call(self, call: Call) -> Mapping[str, Any]:

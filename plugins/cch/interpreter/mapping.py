@@ -13,6 +13,7 @@ from cch.graph.build import ALL_ITEMS
 from cch.graph.model import Graph
 from cch.graph.regions import Region
 from cch.graph.scopes import map_body
+from cch.identity import branch_text
 from cch.interpreter.context import MISSING, as_text, lookup, merge, nested
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Host, OvertakenError
@@ -56,7 +57,7 @@ def map_items(node: MapFork, context: Mapping[str, Any]) -> list[Item]:
     missing = [str(index) for index, key in enumerate(found) if key is MISSING or key is None or key == ""]
     if missing:
         raise ValueError(f"items {', '.join(missing[:_NAMED])} of {node.input_list_key} have no {node.branch_key!r}")
-    keys = [as_text(key) for key in found]
+    keys = [branch_text(key) for key in found]
     twice = [key for key, count in Counter(keys).items() if count > 1]
     if twice:
         raise ValueError(

@@ -236,6 +236,7 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
                 context=selected(visit.context, node.input_keys),
                 request_output_keys=node.request_output_keys,
                 timeout=node.timeout,
+                key_per_attempt=node.idempotency == "attempt",
             )
         )
         if answer.kind != "superseded":
@@ -280,8 +281,10 @@ def _answered(node: Requesting, visit: Visit, answer: Answer, attempt: int) -> R
 
 
 async def _attempts(node: SyncCall | LibraryCall, visit: Visit, host: Host, once: Any) -> Result:
-    attempt = 1
+    attempt = host.first_attempt(node.name, visit.number)
+    tries = 0
     while True:
+        tries += 1
         cause = {"kind": "call", "attempt": attempt}
         try:
             work = once(node, visit, host, attempt)
@@ -293,15 +296,16 @@ async def _attempts(node: SyncCall | LibraryCall, visit: Visit, host: Host, once
         else:
             return Result(label="on_success", patch=patch, cause=cause)
         timed_out = isinstance(error, CapabilityTimeoutError)
-        if attempt >= node.retry.max_attempts or not node.retry.covers((TIMEOUT_CODE,) if timed_out else (error.code,)):
+        if tries >= node.retry.max_attempts or not node.retry.covers((TIMEOUT_CODE,) if timed_out else (error.code,)):
             label = "on_timeout" if timed_out else "on_failure"
             return failure(visit.graph, node, str(error), label=label, cause={**cause, "reason": str(error)})
         host.note("attempt failed, trying again", node=node.name, attempt=attempt, error=str(error))
-        await host.sleep_until(host.now() + round(node.retry.pause(attempt) * 1000))
+        await host.sleep_until(host.now() + round(node.retry.pause(tries) * 1000))
         attempt += 1
 
 
 async def _sync_call(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:
+    keys = host.keys(node.name, visit.number, attempt, per_attempt=node.idempotency == "attempt")
     result = await host.call(
         Call(
             node=node.name,
@@ -311,7 +315,8 @@ async def _sync_call(node: SyncCall, visit: Visit, host: Host, attempt: int) -> 
             last_reply=visit.last_reply,
             instance_id=host.instance_id,
             correlation_id=host.correlation_id,
-            request_key=f"{host.instance_id}/{node.name}/{visit.number}",
+            request_key=keys.request,
+            idempotency_key=keys.header,
             attempt=attempt,
         )
     )

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cch.identity import Scope
 from cch.interpreter.flow import TokenFlow
-from cch.ledger.records import ENDED, FINAL, ROOT, RegionKey
+from cch.ledger.records import ENDED, FINAL, RegionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -196,7 +197,7 @@ async def _gather(work: Iterable[Awaitable[list[Finding]]]) -> list[Finding]:
 async def _citation_findings(ledger: Ledger, books: _Books) -> list[Finding]:
     regions: dict[RegionKey, dict[str, Item]] = {}
     for command_id, request in books.answered().items():
-        scope = request.get("scope", ROOT)
+        scope = Scope(request.get("scope", ""))
         key = RegionKey(instance=request["instance"], region=request["region"], scope=scope)
         regions.setdefault(key, {})[command_id] = request
 

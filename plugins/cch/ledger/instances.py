@@ -9,9 +9,10 @@ from typing import Any
 
 from cch import metrics
 from cch.errors import LedgerError
+from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import Payloads, dump, sha256
-from cch.ledger.records import ENDED, ROOT, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey, scope_id
+from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey
 from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.tracing import export_span
 
@@ -35,7 +36,8 @@ def _partition(instance_id: str) -> str:
 
 def _instance(meta: Item, context: Mapping[str, Any]) -> Instance:
     values: dict[str, Any] = {name: meta[name] for name in _FIELDS if name in meta}
-    return Instance(id=meta["PK"].removeprefix("INST#"), context=context, **values)
+    scheme = meta.get("scheme", FIRST_SCHEME)
+    return Instance(id=meta["PK"].removeprefix("INST#"), context=context, scheme=scheme, **values)
 
 
 class Instances:
@@ -58,7 +60,7 @@ class Instances:
         start = await self._payloads.pack("context", dump(instance.context))
         # Every start has a context item of its own: META, of which there is one, says whose counts.
         await self._store.put({"PK": partition, "SK": _start_key(instance.start_message), **start})
-        meta: Item = {"PK": partition, "SK": "META"}
+        meta: Item = {"PK": partition, "SK": "META", "scheme": instance.scheme}
         for name in _FIELDS:
             if (value := getattr(instance, name)) not in ("", 0):
                 meta[name] = value
@@ -78,9 +80,14 @@ class Instances:
         view = await self.view(instance_id, exits=False)
         return view.instance if view else None
 
-    async def status(self, instance_id: str) -> InstanceStatus | None:
+    async def head(self, instance_id: str) -> Instance | None:
+        """The instance without its context: one strong read."""
         meta = await self._store.get((_partition(instance_id), "META"))
-        return meta["status"] if meta else None
+        return _instance(meta, {}) if meta else None
+
+    async def status(self, instance_id: str) -> InstanceStatus | None:
+        found = await self.head(instance_id)
+        return found.status if found else None
 
     async def view(self, instance_id: str, *, exits: bool = True) -> InstanceView | None:
         """The instance with everything its regions have left so far; one strong query."""
@@ -214,12 +221,19 @@ class Instances:
             pass  # it ended meanwhile
 
     async def put_scope(self, key: RegionKey, node: str, index: int, branch: str) -> None:
-        """Note an item of a map, for people and for sweeping up: ``MAP#<instance>``, by map, visit and index."""
+        """Note an item of a map, for people and for sweeping up: ``MAP#<instance>``, by map, visit and index.
+
+        An item inside an item of another map is noted in its box too (``ITEM#<scope>``): its own key may not be
+        enough to address it.
+        """
+        if key.scope.scheme != FIRST_SCHEME and key.scope.depth > 1:
+            box = Box(key.instance, branch, key.scope.scheme or FIRST_SCHEME)
+            await self._store.put({"PK": box.key, "SK": f"ITEM#{key.scope.digest}", "scope": key.scope.text})
         await self._store.put(
             {
                 "PK": f"MAP#{key.instance}",
-                "SK": f"{_map_key(key.scope, node, branch)}#{index:07d}#{scope_id(key.scope)}",
-                "path": key.scope[:1000],
+                "SK": f"{_map_key(key.scope, node, branch)}#{index:07d}#{key.scope.digest}",
+                "path": key.scope.text,
                 "node": node,
                 "index": index,
                 "branch": branch,
@@ -227,25 +241,33 @@ class Instances:
             }
         )
 
-    async def map_visit(self, instance_id: str, node: str) -> tuple[int, int] | None:
+    async def nested_items(self, box: Box) -> list[tuple[str, ...]]:
+        """The branch keys, from the outside in, of the items of maps inside maps that share a box."""
+        items = await self._store.query(box.key, "ITEM#")
+        return sorted({Scope(item["scope"]).branch_path("") for item in items})
+
+    async def map_visit(self, instance: Instance, node: str) -> tuple[int, int] | None:
         """(latest visit, items begun) of a map of the root; None if it has not begun."""
-        found = await self._store.query(f"MAP#{instance_id}", f"{scope_id(ROOT)}#{node}#", limit=1, last=True)
+        prefix = map_key(ROOT, node, instance.scheme)
+        found = await self._store.query(f"MAP#{instance.id}", prefix, limit=1, last=True)
         if not found:
             return None
         visit, index, _ = found[0]["SK"].rsplit("#", 3)[1:]
         return int(visit), int(index) + 1
 
-    async def map_items(self, instance_id: str, node: str, visit: int, limit: int, *, after: int = -1) -> list[MapItem]:
+    async def map_items(
+        self, instance: Instance, node: str, visit: int, limit: int, *, after: int = -1
+    ) -> list[MapItem]:
         """Items of a map of the root that have begun, by index, those behind ``after``."""
-        prefix = f"{scope_id(ROOT)}#{node}#{visit:06d}#"
+        prefix = f"{map_key(ROOT, node, instance.scheme)}{visit:06d}#"
         bounds = (f"{prefix}{after + 1:07d}", f"{prefix}{LAST}")
-        items = await self._store.query(f"MAP#{instance_id}", between=bounds, limit=limit)
-        return [_map_item(instance_id, item) for item in items]
+        items = await self._store.query(f"MAP#{instance.id}", between=bounds, limit=limit)
+        return [_map_item(instance.id, item) for item in items]
 
     async def scopes(self, instance_id: str) -> list[RegionKey]:
         """The journals of all items of an instance's maps, nested ones included."""
         return [
-            RegionKey(instance=instance_id, region=item["region"], scope=item["path"])
+            RegionKey(instance=instance_id, region=item["region"], scope=Scope(item["path"]))
             for item in await self._store.query(f"MAP#{instance_id}")
         ]
 
@@ -256,14 +278,14 @@ class Instances:
     async def items(self, instance_id: str) -> list[MapItem]:
         """The items that an instance's maps have begun, in the order of their lists.
 
-        Scopes whose path was too long to be kept whole are left out.
+        Scopes whose path an earlier release cut short are left out.
         """
         found = [
             _map_item(instance_id, item)
             for item in await self._store.query(f"MAP#{instance_id}")
-            if item["SK"].endswith(f"#{scope_id(item['path'])}")
+            if item["SK"].endswith(f"#{Scope(item['path']).digest}")
         ]
-        return sorted(found, key=lambda item: (item.key.scope.count("/"), item.index, item.key.scope))
+        return sorted(found, key=lambda item: (item.key.scope.depth, item.index, item.key.scope.text))
 
     async def by_correlation(self, correlation_id: str) -> list[Instance]:
         """Instances of a business key, newest first (eventually consistent)."""
@@ -291,14 +313,14 @@ class Instances:
 
 
 def _map_item(instance_id: str, item: Item) -> MapItem:
-    key = RegionKey(instance=instance_id, region=item["region"], scope=item["path"])
+    key = RegionKey(instance=instance_id, region=item["region"], scope=Scope(item["path"]))
     return MapItem(node=item["node"], index=item["index"], branch=item["branch"], key=key)
 
 
-def _map_key(path: str, node: str, branch: str) -> str:
-    """The scope that the map stands in, the map, and its visit; from an item's path."""
-    parent, _, visit = path.removesuffix(f"[{branch}]").rpartition(f"/{node}#")
-    return f"{scope_id(parent)}#{node}#{int(visit.partition('@')[0]):06d}"
+def _map_key(scope: Scope, node: str, branch: str) -> str:
+    """The scope that the map stands in, the map, and its visit; from an item's scope."""
+    around, step = scope.parent(node, branch)
+    return f"{map_key(around, node, scope.scheme or FIRST_SCHEME)}{step.visit:06d}"
 
 
 def key_head(correlation_id: str) -> str:

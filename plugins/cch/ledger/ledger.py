@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+from cch.identity import Box
 from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
 from cch.ledger.listing import Listing
 from cch.ledger.mailboxes import Mailboxes
 from cch.ledger.messages import Messages
 from cch.ledger.payloads import Payloads
-from cch.ledger.records import RequestRecord
+from cch.ledger.records import Instance, RequestRecord
 from cch.ledger.requests import Requests
 from cch.ledger.store import BlobStore, ItemStore
 from cch.ledger.waiting import Waiting
@@ -34,9 +35,15 @@ class Ledger:
         self.waiting = Waiting(store)
         self.mailboxes = Mailboxes(store)
 
-    async def requests_of(self, instance: str, most_branches: int | None = None) -> list[RequestRecord]:
+    async def boxes(self, instance: Instance, most_branches: int | None = None) -> list[Box]:
+        """The boxes of an instance, its own first; of the items of its maps those of the first ``most_branches``."""
+        known = [] if most_branches == 0 else await self.instances.branches(instance.id)
+        return [instance.box(branch) for branch in ("", *known[:most_branches])]
+
+    async def requests_of(self, instance: Instance, most_branches: int | None = None) -> list[RequestRecord]:
         """Requests of an instance and of the items of its maps (of the first ``most_branches``), oldest first."""
-        known = [] if most_branches == 0 else await self.instances.branches(instance)
-        branches = ("", *known[:most_branches])
-        found = await asyncio.gather(*(self.requests.of_instance(instance, branch) for branch in branches))
-        return sorted((record for records in found for record in records), key=lambda record: record.created)
+        boxes = await self.boxes(instance, most_branches)
+        found = await asyncio.gather(*map(self.requests.of_box, boxes))
+        return sorted(
+            (record for records in found for record in records), key=lambda record: (record.created, record.attempt)
+        )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cch.identity import Box, event_identity
 from cch.ledger.payloads import Payloads, sha256
 from cch.ledger.records import FINAL, Fate, MessageRecord
-from cch.ledger.requests import box_of
 from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, Item, ItemStore, Place, When
 
 _TEXTS = ("fate", "kind", "reason", "instance", "source", "branch", "command_id", "claimed_for")
@@ -33,8 +33,6 @@ class Held:
     pointer: str
 
 
-#: Longest id, in bytes, that stands in a key as it is: sort keys hold 1,024, and a source has up to 800.
-_LONGEST_ID = 200
 #: Attribute with the wait that took an event whatever its keys.
 _ANY = "consumed_by"
 
@@ -42,12 +40,6 @@ _ANY = "consumed_by"
 def _consumer(event_key: str) -> str:
     """Attribute with the wait that took an event for this key."""
     return f"consumed_{sha256(event_key)[:12]}" if event_key else _ANY
-
-
-def _event_key(record: MessageRecord) -> str:
-    """Sort key for the sender's id of an event; an id that is too long for a key is named by its hash."""
-    fits = len(record.command_id.encode()) <= _LONGEST_ID
-    return f"EID#{record.source}#{record.command_id if fits else sha256(record.command_id)}"
 
 
 def message_key(queue: str, message_id: str) -> str:
@@ -82,8 +74,8 @@ class Messages:
             pass
         return Stored(record.key)
 
-    async def hold(self, record: MessageRecord, source: str = "") -> MessageRecord:
-        """Store a reply or event that nobody waits for yet, and let its box know (under ``source``)."""
+    async def hold(self, record: MessageRecord, box: Box, source: str = "") -> MessageRecord:
+        """Store a reply or event that nobody waits for yet, and let a box know (under ``source``)."""
         held = replace(record, fate="held")
         try:
             await self._store.put(await self._item(held), NEW)
@@ -93,7 +85,7 @@ class Messages:
         if held.fate == "held":
             await self._store.put(
                 {
-                    "PK": box_of(record.instance, record.branch),
+                    "PK": box.key,
                     "SK": f"HELD#{record.received:015d}#{record.key}",
                     "source": source or record.source,
                 }
@@ -113,18 +105,17 @@ class Messages:
             return str(failed.item.get("claimed_for", "")) if failed.item["fate"] == "claimed" else ""
         return command_id
 
-    async def held(self, instance: str, branch: str, source: str) -> list[Held]:
+    async def held(self, box: Box, source: str) -> list[Held]:
         """Replies of a source that came early, oldest first."""
-        box = box_of(instance, branch)
-        items = await self._store.query(box, "HELD#")
+        items = await self._store.query(box.key, "HELD#")
         return [Held(key=item["SK"].split("#", 2)[2], pointer=item["SK"]) for item in items if item["source"] == source]
 
-    async def unhold(self, instance: str, branch: str, pointer: str) -> None:
-        await self._store.delete((box_of(instance, branch), pointer))
+    async def unhold(self, box: Box, pointer: str) -> None:
+        await self._store.delete((box.key, pointer))
 
-    async def first_of(self, record: MessageRecord) -> str:
+    async def first_of(self, record: MessageRecord, box: Box) -> str:
         """Key of the first message that brought this event: the sender's id tells a repeated one."""
-        key = (box_of(record.instance, record.branch), _event_key(record))
+        key = (box.key, event_identity(record.source, record.command_id, box.scheme))
         try:
             await self._store.put({"PK": key[0], "SK": key[1], "message": record.key}, NEW)
         except ConditionFailedError as failed:
@@ -161,9 +152,9 @@ class Messages:
         except ConditionFailedError:
             pass  # it has one
 
-    async def all_held(self, instance: str, branch: str = "") -> list[Held]:
-        """Everything that is held for an instance, whatever its source."""
-        items = await self._store.query(box_of(instance, branch), "HELD#")
+    async def all_held(self, box: Box) -> list[Held]:
+        """Everything that is held in a box, whatever its source."""
+        items = await self._store.query(box.key, "HELD#")
         return [Held(key=item["SK"].split("#", 2)[2], pointer=item["SK"]) for item in items]
 
     async def unmatched(self, fate: Fate, limit: int = 100, after: Place | None = None) -> list[MessageRecord]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cch.identity import NAMESPACE, NEWEST_SCHEME, ROOT, Box, ItemStep, Scope, Step
 from cch.interpreter.outcome import Outcome
-
-#: Namespace of every derived id. Stored ids depend on it: never change it.
-NAMESPACE = uuid.UUID("6b0d4a3c-6f0e-5a0e-9a52-0c6f3c0b7c11")
 
 InstanceStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 ENDED: frozenset[InstanceStatus] = frozenset({"completed", "failed", "cancelled"})
@@ -19,13 +16,6 @@ RequestState = Literal["open", "answered", "timed_out", "superseded", "failed"]
 #: Final ends of a message; ``held`` and ``claimed`` are not final.
 Fate = Literal["matched", "duplicate", "late", "orphan", "malformed", "rejected", "held", "claimed"]
 FINAL: frozenset[Fate] = frozenset({"matched", "duplicate", "late", "orphan", "malformed", "rejected"})
-#: Path of the root scope.
-ROOT = ""
-
-
-def scope_id(path: str) -> str:
-    """16 hex digits that stand for a scope's path; ``-`` for the root, to be readable."""
-    return hashlib.sha256(path.encode()).hexdigest()[:16] if path else "-"
 
 
 def instance_id_of_run(dag_id: str, run_id: str) -> str:
@@ -50,6 +40,12 @@ class Instance:
     start_message: str = ""
     ended: int = 0
     reason: str = ""
+    #: Which forms the identities of everything have that the instance opens (:mod:`cch.identity.scheme`).
+    scheme: int = NEWEST_SCHEME
+
+    def box(self, branch: str = "") -> Box:
+        """Where pointers to what a branch asks and awaits are."""
+        return Box(self.id, branch, self.scheme)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +54,18 @@ class RegionKey:
 
     instance: str
     region: str
-    scope: str = ROOT
+    scope: Scope = ROOT
 
     @property
     def partition(self) -> str:
-        return f"RGN#{self.instance}#{scope_id(self.scope)}#{self.region}"
+        return f"RGN#{self.instance}#{self.scope.digest}#{self.region}"
 
-    def command_id(self, generation: int, node: str, visit: int, attempt: int) -> str:
-        """The same step of the same instance has the same id, whoever computes it and however often."""
-        parts = (self.instance, self.region, self.scope, generation, node, visit, attempt)
-        return str(uuid.uuid5(NAMESPACE, "\n".join(map(str, parts))))
+    def step(self, scheme: int, generation: int, node: str, visit: int, branch: str = "") -> Step:
+        """One visit of a node of the region; ``branch`` is the own key of the scope's item."""
+        return Step(
+            scheme=scheme, instance=self.instance, region=self.region, scope=self.scope, generation=generation,
+            node=node, visit=visit, branch=branch,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +78,14 @@ class MapItem:
     key: RegionKey
 
     @property
-    def made_by(self) -> tuple[str, int, int | None]:
-        """(path of the scope that the map is in, its visit, the generation of that scope's journal).
+    def made_by(self) -> tuple[Scope, ItemStep]:
+        """The scope that the map is in, and the step from there to the item."""
+        return self.key.scope.parent(self.node, self.branch)
 
-        An item that has a task of its own belongs to no generation: None.
-        """
-        where, _, generation = self.key.scope.removesuffix(f"[{self.branch}]").rpartition("@")
-        where, _, visit = where.rpartition("#")
-        return where.removesuffix(f"/{self.node}"), int(visit), int(generation) if generation.isdecimal() else None
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Branch keys from the outside in."""
+        return self.key.scope.branch_path(self.branch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +140,29 @@ class RequestRecord:
     task_instance: str
     body_hash: str
     owners: frozenset[str]
-    scope: str = ROOT
+    scope: Scope = ROOT
+    scheme: int = NEWEST_SCHEME
+    generation: int = 0
     answered_by: str = ""
     reply_status: str = ""
     closed_at: int = 0
     reply: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
+
+    @property
+    def box(self) -> Box:
+        return Box(self.instance, self.branch, self.scheme)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Branch keys of the item that asked, from the outside in."""
+        return self.scope.branch_path(self.branch)
+
+    @property
+    def step(self) -> Step:
+        """The visit that asked."""
+        key = RegionKey(instance=self.instance, region=self.region, scope=self.scope)
+        return key.step(self.scheme, self.generation, self.node, self.visit, self.branch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

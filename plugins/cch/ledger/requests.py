@@ -1,4 +1,7 @@
-"""Requests: one item decides what happens to each; pointers in boxes only help to find it."""
+"""Requests: one item decides what happens to each; pointers in boxes only help to find it.
+
+The item and its pointer are closed together, here and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cch.errors import LedgerError
+from cch.identity import FIRST_SCHEME, NEWEST_SCHEME, Box, Scope, require_known
 from cch.ledger.payloads import Payloads, dump
 from cch.ledger.records import RequestRecord, RequestState
-from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
-from cch.ledger.waiting import OPEN_ATTRIBUTES, open_attributes
+from cch.ledger.store import NEW, Absent, Below, Change, Clause, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.waiting import OPEN_ATTRIBUTES, Whose, open_attributes, scope_attribute
 
 #: Closed pointers kept for each source of a box, to tell a duplicate from a late reply.
 KEPT_POINTERS = 20
 
 _TEXTS = (
-    "instance", "region", "node", "source", "branch", "state", "task_instance", "body_hash", "scope",
+    "instance", "region", "node", "source", "branch", "state", "task_instance", "body_hash",
     "answered_by", "reply_status", "reason",
 )  # fmt: skip
-_NUMBERS = ("visit", "attempt", "created", "deadline", "sent_at", "closed_at")
+_NUMBERS = ("visit", "attempt", "created", "deadline", "sent_at", "closed_at", "generation")
 _OPEN = When.all(Equals("state", "open"))
 
 
@@ -27,13 +32,25 @@ def _key(command_id: str) -> tuple[str, str]:
     return f"REQ#{command_id}", "-"
 
 
-def box_of(instance: str, branch: str) -> str:
-    """Partition of the pointers for one instance and branch."""
-    return f"BOX#{instance}#{branch or '-'}"
-
-
 def _pointer_key(record: RequestRecord) -> tuple[str, str]:
-    return box_of(record.instance, record.branch), f"REQ#{record.source}#{record.command_id}"
+    return record.box.key, f"REQ#{record.source}#{record.command_id}"
+
+
+class ForeignRequestError(LedgerError):
+    """A message asks to close a request of another instance than its own."""
+
+    code = "CCH-L004"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Proof that a request is closed: who waits for it goes on only against it.
+
+    ``mine``: the call that returned it (or, of a reply, the same message before) has closed it.
+    """
+
+    record: RequestRecord
+    mine: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +62,8 @@ class Pointer:
     state: RequestState
     asked: int
     reply_command: str = ""
+    #: Branch keys of the item that asked, from the outside in.
+    path: tuple[str, ...] = ()
 
 
 class Requests:
@@ -60,6 +79,8 @@ class Requests:
         reply = await self._payloads.unpack("reply", item)
         return RequestRecord(
             command_id=item["PK"].removeprefix("REQ#"),
+            scope=Scope(item.get("scope", "")),
+            scheme=item.get("scheme", FIRST_SCHEME),
             owners=frozenset(item.get("owners", ())),
             reply=json.loads(reply) if reply else {},
             **values,
@@ -76,7 +97,11 @@ class Requests:
         """
         if again and (known := await self._own(record.command_id, owner)):
             return False, known
-        item: Item = {"PK": _key(record.command_id)[0], "SK": "-", "owners": frozenset({owner})}
+        item: Item = {
+            "PK": _key(record.command_id)[0], "SK": "-", "owners": frozenset({owner}), "scheme": record.scheme,
+        }  # fmt: skip
+        if record.scope.text:
+            item["scope"] = record.scope.text
         for name in (*_TEXTS, *_NUMBERS):
             if (value := getattr(record, name)) not in ("", 0):
                 item[name] = value
@@ -114,32 +139,49 @@ class Requests:
         *,
         instance: str = "",
         message: str = "",
+        reply_command: str = "",
         status: str = "",
         reply: Mapping[str, Any] | None = None,
         reason: str = "",
-    ) -> tuple[bool, RequestRecord | None]:
-        """Close an open request; there is exactly one winner. With ``instance``, only if the request is that one's.
+    ) -> Closed | None:
+        """Close a request unless it is closed, and let its box know; there is exactly one winner.
 
-        Returns whether this call (or, for a reply, this message) closed it, and the request as it is now.
+        ``instance``: whose it has to be. ``message``, ``reply_command``, ``status``, ``reply``: of the message that
+        answers it. Safe to repeat: whoever has closed it and died before the box knew tells the box now. None: there
+        is no such request.
+
+        :raises ForeignRequestError: it is another instance's.
+        :raises UnknownSchemeError: a later release made it.
         """
         change: dict[str, Any] = {"state": state, "closed_at": now}
-        if message:
-            change["answered_by"] = message
-        if status:
-            change["reply_status"] = status
-        if reason:
-            change["reason"] = reason[:600]
+        given = {"answered_by": message, "reply_status": status, "reason": reason[:600]}
+        change |= {name: value for name, value in given.items() if value}
         if reply is not None:
             change |= await self._payloads.pack("reply", dump(reply))
+        mine = True
         try:
-            condition = When.all(Equals("state", "open"), Equals("instance", instance)) if instance else _OPEN
-            item = await self._store.update(_key(command_id), Change(set=change), condition)
+            record = await self._record(await self._store.update(_key(command_id), Change(set=change), _may(instance)))
         except ConditionFailedError as failed:
             if failed.item is None:
-                return False, None
+                return None
             record = await self._record(failed.item)
-            return bool(message) and record.answered_by == message, record
-        return True, await self._record(item)
+            require_known(record.scheme, record.instance)
+            if instance and record.instance != instance:
+                raise ForeignRequestError(f"request {command_id} belongs to another instance than {instance}") from None
+            mine = bool(message) and record.answered_by == message
+        if mine or (not message and record.state == state):
+            await self._point_closed(record, reply_command)
+        return Closed(record, mine)
+
+    async def confirm(self, record: RequestRecord, reply_command: str = "") -> Closed:
+        """The proof for a request that was closed before; its box is told again.
+
+        Of an answered one the box is told with the reply's own id, which its message brings again if need be.
+        """
+        assert record.state != "open"
+        if record.state != "answered" or reply_command:
+            await self._point_closed(record, reply_command)
+        return Closed(record)
 
     async def point(self, record: RequestRecord) -> None:
         """Let the box know of an open request, unless it knows already that the request has been closed."""
@@ -149,6 +191,7 @@ class Requests:
                 "node": record.node,
                 "deadline": record.deadline,
                 **open_attributes(record.instance, record.source, record.created),
+                **scope_attribute(record.scope),
             },
         )
         try:
@@ -156,41 +199,56 @@ class Requests:
         except ConditionFailedError:
             pass
 
-    async def point_closed(self, record: RequestRecord, reply_command: str = "") -> None:
-        """Let the box know how the request ended; the oldest closed pointers of its source go."""
+    async def _point_closed(self, record: RequestRecord, reply_command: str) -> None:
         await self._store.update(
             _pointer_key(record),
             Change(
-                set={"state": record.state, "asked": record.created, "reply_command": reply_command or "-"},
+                set={
+                    "state": record.state,
+                    "asked": record.created,
+                    "reply_command": reply_command or "-",
+                    **scope_attribute(record.scope),
+                },
                 remove=OPEN_ATTRIBUTES,
             ),
         )
 
-    async def pointers(self, instance: str, branch: str, source: str) -> list[Pointer]:
+    async def pointers(self, box: Box, source: str) -> list[Pointer]:
         """All pointers of one source in a box, oldest first; surplus closed ones are dropped on the way."""
-        box = box_of(instance, branch)
-        items = await self._store.query(box, f"REQ#{source}#")
+        # Keys of a source that this one is the beginning of are among those found: an id holds no #.
+        items = [
+            item
+            for item in await self._store.query(box.key, f"REQ#{source}#")
+            if item["SK"].rpartition("#")[0] == f"REQ#{source}"
+        ]
         found = [
             Pointer(
-                command_id=item["SK"].rsplit("#", 1)[1],
+                command_id=item["SK"].rpartition("#")[2],
                 source=source,
                 state=item["state"],
                 asked=item["asked"],
                 reply_command=item.get("reply_command", ""),
+                path=Whose.of(item).path,
             )
             for item in items
         ]
         found.sort(key=lambda pointer: pointer.asked)
         closed = [pointer for pointer in found if pointer.state != "open"]
-        for pointer in closed[:-KEPT_POINTERS]:
-            await self._store.delete((box, f"REQ#{source}#{pointer.command_id}"))
         surplus = {pointer.command_id for pointer in closed[:-KEPT_POINTERS]}
+        for command_id in surplus:
+            await self._store.delete((box.key, f"REQ#{source}#{command_id}"))
         return [pointer for pointer in found if pointer.command_id not in surplus]
 
-    async def of_instance(self, instance: str, branch: str = "") -> list[RequestRecord]:
-        """Requests of an instance, oldest first, for people."""
-        items = await self._store.query(box_of(instance, branch), "REQ#")
-        commands = [_key(item["SK"].rsplit("#", 1)[1]) for item in items]
+    async def of_box(self, box: Box) -> list[RequestRecord]:
+        """The requests that a box points at, oldest first."""
+        items = await self._store.query(box.key, "REQ#")
+        commands = [_key(item["SK"].rpartition("#")[2]) for item in items]
         found = await self._store.get_many(commands) if commands else {}
         records = [await self._record(item) for item in found.values()]
-        return sorted(records, key=lambda record: record.created)
+        return sorted(records, key=lambda record: (record.created, record.attempt))
+
+
+def _may(instance: str) -> When:
+    """Open, of the instance (if one is given), and of a scheme that this release knows."""
+    clauses: tuple[Clause, ...] = (Equals("state", "open"), *((Equals("instance", instance),) if instance else ()))
+    return When(((*clauses, Absent("scheme")), (*clauses, Below("scheme", NEWEST_SCHEME + 1))))

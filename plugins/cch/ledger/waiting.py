@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cch.identity import FIRST_SCHEME, Scope
 from cch.ledger.store import Item, ItemStore, Place
 
 #: Open waits for events stand under this in the index by capability; no capability can have this id.
@@ -29,6 +30,8 @@ class OpenWait:
     since: int
     deadline: int
     event_key: str = ""
+    #: Branch keys of the item that waits, from the outside in.
+    path: tuple[str, ...] = ()
 
     @property
     def is_event(self) -> bool:
@@ -40,12 +43,39 @@ def open_attributes(instance: str, capability: str, since: int) -> Mapping[str, 
     return {"open_capability": capability, "open_instance": instance, "asked": since}
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose a pointer in a box is: the instance, and the branch keys of the item from the outside in."""
+
+    instance: str
+    path: tuple[str, ...]
+
+    @classmethod
+    def of(cls, item: Item) -> Whose:
+        """Read from the pointer; those of the first scheme, and of the root, have it in the box's key alone."""
+        _, instance, branch = item["PK"].split("#", 2)
+        if "scope" in item:
+            return cls(instance, Scope(item["scope"]).branch_path(""))
+        return cls(instance, () if branch == "-" else (branch,))
+
+    @property
+    def branch(self) -> str:
+        """The item's own key, "" for the root."""
+        return self.path[-1] if self.path else ""
+
+
+def scope_attribute(scope: Scope) -> Mapping[str, Any]:
+    """What a pointer says of the scope that waits, where the box's key does not say it all."""
+    return {} if scope.scheme in (None, FIRST_SCHEME) else {"scope": scope.text}
+
+
 def _open(item: Item) -> OpenWait:
-    _, instance, branch = item["PK"].split("#", 2)
+    whose = Whose.of(item)
     return OpenWait(
         id=item["SK"].rsplit("#", 1)[1],
-        instance=instance,
-        branch="" if branch == "-" else branch,
+        instance=whose.instance,
+        branch=whose.branch,
+        path=whose.path,
         node=item.get("node", ""),
         capability=item["open_capability"],
         since=item["asked"],

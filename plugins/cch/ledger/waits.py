@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cch.ledger.requests import box_of
+from cch.identity import FIRST_SCHEME, NEWEST_SCHEME, ROOT, Box, Scope
 from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
-from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, open_attributes
+from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, Whose, open_attributes, scope_attribute
 
 WaitState = Literal["open", "event", "timed_out", "superseded"]
 _OPEN = When.all(Equals("state", "open"))
@@ -29,6 +29,19 @@ class WaitRecord:
     owners: frozenset[str] = frozenset()
     message: str = ""
     closed_at: int = 0
+    scope: Scope = ROOT
+    scheme: int = NEWEST_SCHEME
+
+    @property
+    def box(self) -> Box:
+        return Box(self.instance, self.branch, self.scheme)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Branch keys of the item that waits, from the outside in."""
+        if self.scope.is_root:  # also in the first scheme, where only the box says whose it is
+            return (self.branch,) if self.branch else ()
+        return self.scope.branch_path(self.branch)
 
 
 _TEXTS = ("node", "event_key", "state", "task_instance", "message")
@@ -36,7 +49,7 @@ _NUMBERS = ("created", "deadline", "closed_at")
 
 
 class Waits:
-    """``BOX#<instance>#<branch>`` / ``EVT#<wait id>``."""
+    """``BOX#<instance>#<branch>`` / ``EVT#<wait id>``: truth and pointer in one item."""
 
     def __init__(self, store: ItemStore) -> None:
         self._store = store
@@ -44,23 +57,25 @@ class Waits:
     def _record(self, item: Item) -> WaitRecord:
         values: dict[str, Any] = {name: item.get(name, "") for name in _TEXTS}
         values |= {name: item.get(name, 0) for name in _NUMBERS}
-        _, instance, branch = item["PK"].split("#", 2)
+        whose = Whose.of(item)
         return WaitRecord(
             id=item["SK"].removeprefix("EVT#"),
-            instance=instance,
-            branch="" if branch == "-" else branch,
+            instance=whose.instance,
+            branch=whose.branch,
+            scope=Scope(item.get("scope", "")),
+            scheme=item.get("scheme", FIRST_SCHEME),
             owners=frozenset(item.get("owners", ())),
             **values,
         )
 
     async def open(self, record: WaitRecord, owner: str) -> WaitRecord:
         """Put the wait, or become an owner of the one that is there; the wait as stored."""
-        key = (box_of(record.instance, record.branch), f"EVT#{record.id}")
-        item: Item = {"PK": key[0], "SK": key[1], "owners": frozenset({owner})}
+        key = (record.box.key, f"EVT#{record.id}")
+        item: Item = {"PK": key[0], "SK": key[1], "owners": frozenset({owner}), "scheme": record.scheme}
         for name in (*_TEXTS, *_NUMBERS):
             if (value := getattr(record, name)) not in ("", 0):
                 item[name] = value
-        item |= open_attributes(record.instance, EVENTS, record.created)
+        item |= {**open_attributes(record.instance, EVENTS, record.created), **scope_attribute(record.scope)}
         try:
             await self._store.put(item, NEW)
         except ConditionFailedError:
@@ -74,7 +89,7 @@ class Waits:
     async def close(self, record: WaitRecord, state: WaitState, now: int, message: str = "") -> WaitRecord:
         """Close the wait unless it is closed; the wait as it is then."""
         change: dict[str, Any] = {"state": state, "closed_at": now, **({"message": message} if message else {})}
-        key = (box_of(record.instance, record.branch), f"EVT#{record.id}")
+        key = (record.box.key, f"EVT#{record.id}")
         try:
             done = Change(set=change, remove=OPEN_ATTRIBUTES)
             return self._record(await self._store.update(key, done, _OPEN))
@@ -82,7 +97,7 @@ class Waits:
             assert closed.item is not None
             return self._record(closed.item)
 
-    async def of_box(self, instance: str, branch: str) -> list[WaitRecord]:
-        """Every wait of an instance's branch, oldest first."""
-        items = await self._store.query(box_of(instance, branch), "EVT#")
+    async def of_box(self, box: Box) -> list[WaitRecord]:
+        """Every wait in a box, oldest first."""
+        items = await self._store.query(box.key, "EVT#")
         return sorted((self._record(item) for item in items), key=lambda wait: wait.created)

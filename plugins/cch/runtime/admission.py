@@ -44,7 +44,7 @@ def context_problems(definition: Definition, context: Mapping[str, Any]) -> list
 
 
 class CatalogueAdmission:
-    """:class:`~cch.replies.starts.Admission` by the definitions that are published."""
+    """:class:`~cch.messaging.starts.Admission` by the definitions that are published."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue

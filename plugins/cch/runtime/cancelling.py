@@ -6,6 +6,7 @@ import asyncio
 
 import uuid6
 
+from cch.identity import require_known
 from cch.ledger.records import Instance, JournalEntry, RegionKey
 from cch.runtime.execution import plan_of
 from cch.runtime.journaling import read
@@ -13,8 +14,6 @@ from cch.runtime.platform import Platform
 
 #: Journals that are closed at the same time.
 _AT_ONCE = 20
-#: Requests of map items that are looked for at the same time.
-_BRANCHES_AT_ONCE = 50
 
 
 async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
@@ -24,16 +23,18 @@ async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
     newer than any task there is: a region that still runs finds it at its next commit and stops, as if a newer copy of
     its task had taken over (a task that a person clears later is newer still, and goes on). Then nothing is waited for
     any more. Airflow's run is the caller's.
+
+    :raises UnknownSchemeError: a later release made the instance.
     """
     ledger = platform.ledger
+    require_known(instance.scheme, instance.id)
     if not await ledger.instances.end(instance.id, "cancelled", platform.clock(), reason):
         status = await ledger.instances.status(instance.id)
         if status != "cancelled":
             return False
     await ledger.mailboxes.remove_start(instance.id)
     await _fence(platform, instance)
-    await _supersede(platform, instance.id)
-    await platform.router.events.sweep(instance.id)
+    await platform.exchange.supersede_all(instance)
     return True
 
 
@@ -57,22 +58,3 @@ async def _close_journal(platform: Platform, key: RegionKey, task_instance: str,
             entry = JournalEntry(kind="try", mode="continue", task_instance=task_instance, generation=state.generation)
             if await platform.ledger.journal.append(key, state.entries, entry):
                 return
-
-
-async def _supersede(platform: Platform, instance_id: str) -> None:
-    """Close what is open, and let whoever waits for it look."""
-    ledger, now = platform.ledger, platform.clock()
-    slots = asyncio.Semaphore(_BRANCHES_AT_ONCE)
-
-    async def one(branch: str) -> None:
-        async with slots:
-            for request in await ledger.requests.of_instance(instance_id, branch):
-                if request.state == "open":
-                    mine, closed = await ledger.requests.close(request.command_id, "superseded", now)
-                    if mine and closed:
-                        await ledger.requests.point_closed(closed)
-            for wait in await ledger.waits.of_box(instance_id, branch):
-                if wait.state == "open":
-                    await ledger.waits.close(wait, "superseded", now)
-
-    await asyncio.gather(*(one(branch) for branch in ("", *await ledger.instances.branches(instance_id))))

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from cch.errors import CchError, DefinitionNotFoundError
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
+from cch.identity import NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
 from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, finish_if_complete, plan_of
@@ -102,6 +103,11 @@ class Dispatcher:
             await ledger.mailboxes.remove_start(start.instance)
             return False
         try:
+            require_known(instance.scheme, instance.id)
+        except UnknownSchemeError as error:
+            await self._later(start, str(error))
+            return False
+        try:
             definition = await asyncio.to_thread(self._platform.catalogue.current, start.workflow_id)
         except CchError as error:
             gone = isinstance(error, DefinitionNotFoundError)
@@ -148,7 +154,7 @@ class Dispatcher:
         now, mended = self._platform.clock(), 0
         for instance in await self._platform.ledger.instances.least_checked(_COMPARED):
             if now - instance.started > _TOO_YOUNG:
-                if instance.run_id:
+                if instance.run_id and instance.scheme <= NEWEST_SCHEME:
                     mended += await self._compare(instance)
                 # Also one that has no run yet: it would come first again and again.
                 await self._platform.ledger.instances.checked(instance.id, now)
@@ -178,12 +184,5 @@ class Dispatcher:
             )
         ended = await self._platform.ledger.instances.end(instance.id, "failed", self._platform.clock(), reason)
         if ended:
-            await self._platform.router.events.sweep(instance.id)
-        for request in await self._platform.ledger.requests_of(instance.id) if ended else ():
-            if request.state == "open":
-                mine, closed = await self._platform.ledger.requests.close(
-                    request.command_id, "superseded", self._platform.clock()
-                )
-                if mine and closed:
-                    await self._platform.ledger.requests.point_closed(closed)
+            await self._platform.exchange.supersede_all(instance)
         return ended

@@ -22,6 +22,7 @@ from cch.errors import (
 from cch.graph.build import build_graph
 from cch.graph.plan import Plan, plan_tasks
 from cch.graph.regions import Region
+from cch.identity import UnknownSchemeError, require_known
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
@@ -129,7 +130,7 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
             plan = await asyncio.to_thread(_plan, digest, platform.catalogue, task.workflow_id)
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
-        except ServiceUnavailableError as error:
+        except (ServiceUnavailableError, UnknownSchemeError) as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         finally:
             platform.turnstile.leave()
@@ -151,6 +152,7 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         await asyncio.to_thread(platform.catalogue.keep, definition)
         instance = view.instance if view else await _create(task, platform, instance_id, definition)
         view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest)
+    require_known(view.instance.scheme, instance_id)
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view
@@ -280,4 +282,4 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     if status != "running":
         reason = flow.failure_reason(flow.failures[0]) if flow.failures else ""
         if await platform.ledger.instances.end(instance_id, status, platform.clock(), reason):
-            await platform.router.events.sweep(instance_id)
+            await platform.exchange.sweep(view.instance)

@@ -38,9 +38,12 @@ class Inspector:
         ledger = self._platform.ledger
         most_open = _EVERYTHING if most_items is None else _MOST_OPEN + _MOST_OF_ITEM * most_items
         # These first: what is closed in between then shows as open for a moment, never as lost.
+        instance = await ledger.instances.head(instance_id)
+        if instance is None:
+            return None
         requests, waits, open_waits = await asyncio.gather(
-            ledger.requests_of(instance_id, most_items),
-            ledger.waits.of_box(instance_id, ""),
+            ledger.requests_of(instance, most_items),
+            ledger.waits.of_box(instance.box()),
             ledger.waiting.of_instance(instance_id, most_open),
         )
         asked = Asked(requests=requests, waits=waits, open=open_waits)

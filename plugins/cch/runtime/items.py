@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from cch.graph.scopes import map_body
+from cch.identity import ROOT, Scope
 from cch.interpreter.flow import TokenFlow
 
 if TYPE_CHECKING:
@@ -55,12 +56,17 @@ def has_failed(outcome: Outcome) -> bool:
 def current(items: Iterable[MapItem]) -> list[MapItem]:
     """The items that count: when a map's scope is run anew, those of its earlier generations do not."""
     items = list(items)
-    newest: dict[tuple[str, str, str], int] = {}
+    newest: dict[tuple[str, Scope, str], int] = {}
     for item in items:
-        where, _, generation = item.made_by
-        place = (item.key.region, where, item.node)
-        newest[place] = max(generation or 0, newest.get(place, 0))
-    return [i for i in items if i.made_by[2] in (None, newest[i.key.region, i.made_by[0], i.node])]
+        around, step = item.made_by
+        place = (item.key.region, around, item.node)
+        newest[place] = max(step.generation or 0, newest.get(place, 0))
+
+    def counts_still(item: MapItem) -> bool:
+        around, step = item.made_by
+        return step.generation in (None, newest[item.key.region, around, item.node])
+
+    return [item for item in items if counts_still(item)]
 
 
 class ItemStates:
@@ -69,7 +75,7 @@ class ItemStates:
     def __init__(self, graph: Graph, requests: Iterable[RequestRecord], waits: Iterable[OpenWait]) -> None:
         self._graph = graph
         self._asking = {(request.scope, request.node) for request in requests if request.state == "open"}
-        self._awaiting = {(wait.branch, wait.node) for wait in waits if wait.is_event}
+        self._awaiting = {(wait.path, wait.node) for wait in waits if wait.is_event}
         self._bodies: dict[str, Graph] = {}
 
     def item(self, item: MapItem, journal: Sequence[JournalEntry]) -> ItemProgress:
@@ -90,7 +96,7 @@ class ItemStates:
         return ItemProgress(item=item, state=state, at=at, outcomes=tuple(outcomes), nodes=nodes)
 
     def _waits(self, item: MapItem, node: str) -> bool:
-        return (item.key.scope, node) in self._asking or (item.branch, node) in self._awaiting
+        return (item.key.scope, node) in self._asking or (item.path, node) in self._awaiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +117,12 @@ def course(outcomes: Iterable[Outcome], items: Iterable[ItemProgress]) -> list[S
     Stamps order the visits of one scope and may be ahead of the clock. Between scopes it counts that a map's items run
     after what leads to the map and before it is done.
     """
-    by_id = {("", outcome.id): outcome for outcome in outcomes}
-    times: dict[tuple[str, str], float] = {key: outcome.stamp for key, outcome in by_id.items()}
+    by_id = {(ROOT, outcome.id): outcome for outcome in outcomes}
+    times: dict[tuple[Scope, str], float] = {key: outcome.stamp for key, outcome in by_id.items()}
     shown = {key: ShownVisit(outcome) for key, outcome in by_id.items()}
     for each in items:
-        where, visit, _ = each.item.made_by
-        done = (where, f"{each.item.node}#{visit}")
+        where, step = each.item.made_by
+        done = (where, f"{each.item.node}#{step.visit}")
         parents = by_id[done].parents if done in by_id else ()
         begin = max((times[where, parent] for parent in parents if (where, parent) in times), default=0.0)
         end = times.get(done, math.inf)

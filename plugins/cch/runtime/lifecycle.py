@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from cch import metrics
+from cch.envelope import MAX_BODY, iso, routing_hint
 from cch.errors import ServiceUnavailableError
 from cch.graph.model import Graph
+from cch.identity import Address
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import dump
 from cch.ledger.records import Instance, RegionKey
-from cch.replies.envelope import iso
-from cch.replies.queue import MAX_BODY
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +83,9 @@ class Announcer:
 
     def _event(self, outcome: Outcome, flow: TokenFlow) -> dict[str, Any]:
         instance, graph = self._instance, flow.graph
-        visit = self._key.command_id(self._generation, outcome.node, outcome.visit, 0)
+        visit = self._key.step(instance.scheme, self._generation, outcome.node, outcome.visit, self._branch)
         event: dict[str, Any] = {
-            "eventId": str(uuid.uuid5(uuid.UUID(visit), "WorkflowStateChange")),
+            "eventId": str(uuid.uuid5(uuid.UUID(visit.id), "WorkflowStateChange")),
             "eventType": "WorkflowStateChange",
             "eventTimestamp": iso(outcome.stamp),
             "source": "WorkflowOrchestrator",
@@ -103,8 +103,7 @@ class Announcer:
             },
             "messages": list(outcome.errors),
         }
-        if self._branch:
-            event["routingHint"] = {"branchKey": self._branch}
+        event |= routing_hint(Address(self._key.scope.branch_path(self._branch)))
         return event
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from cch.definition.model import MapFork
 from cch.graph.scopes import map_body
+from cch.identity import ItemStep
 from cch.interpreter.mapping import item_flow, map_items, run_item
 from cch.interpreter.region import RegionRun
-from cch.ledger.records import RegionKey
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import read
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from cch.runtime.platform import Platform
 
 
-def _path(node: str, visit: int, branch: str) -> str:
-    return f"/{node}#{visit}@task[{branch}]"
+def _step(node: str, visit: int, branch: str) -> ItemStep:
+    return ItemStep(node, visit, None, branch)
 
 
 class ItemHost(LedgerHost):
@@ -44,15 +44,14 @@ class ItemHost(LedgerHost):
         def ended(outcomes: Sequence[Outcome]) -> bool:
             return item_flow(body, outcomes, {}).status() != "running"
 
-        return await self.open_item(_path(node, visit, branch), node, index, branch, ended)
+        return await self.open_item(_step(node, visit, branch), index, ended)
 
 
 class ResultsHost(LedgerHost):
     """Collects what the items' own tasks have made of them, and runs those that none has begun."""
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost | None, Sequence[Outcome]]:
-        key = RegionKey(instance=self.instance_id, region=self._try.key.region, scope=_path(node, visit, branch))
-        state = await read(self._platform.ledger, key)
+        state = await read(self._platform.ledger, self.item_key(_step(node, visit, branch)))
         if state.entries:
             return None, tuple(state.outcomes.values())
         return await super().item(node, visit, index, branch)

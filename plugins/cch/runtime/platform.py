@@ -14,11 +14,12 @@ from pathlib import Path
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.source import DefinitionSource, FolderSource
+from cch.exchange import Exchange
 from cch.graph.checks import check
 from cch.ledger.ledger import Ledger
+from cch.messaging.queue import Queues
+from cch.messaging.router import Router
 from cch.pauses import Pauses
-from cch.replies.queue import Queues
-from cch.replies.router import Router
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.lifecycle import Topic
 from cch.runtime.turnstile import Turnstile
@@ -48,11 +49,14 @@ class Platform:
     #: Where lifecycle events go; None: nowhere.
     topic: Topic | None = None
     turnstile: Turnstile = field(default_factory=Turnstile)
+    exchange: Exchange = field(init=False)
     router: Router = field(init=False)
 
     def __post_init__(self) -> None:
+        self.exchange = Exchange(self.ledger, self.clock)
         self.router = Router(
             ledger=self.ledger,
+            exchange=self.exchange,
             queues=self.queues,
             names=self.settings.names,
             admission=CatalogueAdmission(self.catalogue),

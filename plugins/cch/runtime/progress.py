@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from cch.definition.model import MapFork
+from cch.envelope import iso
 from cch.graph.regions import carriers
 from cch.graph.scopes import map_body
 from cch.interpreter.context import merge, selected
 from cch.interpreter.flow import TokenFlow
 from cch.ledger.records import ENDED, Instance, InstanceView, JournalEntry, MapItem, RequestRecord
-from cch.replies.envelope import iso
 from cch.runtime.items import AtNode, ItemProgress, ItemStates, ShownVisit, committed, counts, course, has_failed
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class _Nodes:
         self._journals = journals
         self._carrier = carriers(plan.regions)
         self._ended = view.instance.status in ENDED
-        self._asks = {r.node: r for r in asked.requests if r.state == "open" and not r.scope and not self._ended}
+        self._asks = {r.node: r for r in asked.requests if r.state == "open" and r.scope.is_root and not self._ended}
         self._awaits = {w.node: w for w in asked.waits if w.state == "open" and not self._ended}
         self._ready = {ready.node: ready for ready in flow.ready()}
         self._reachable = _reachable(flow)

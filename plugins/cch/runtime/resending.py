@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -10,20 +9,18 @@ from cch.definition.model import MapFork, Requesting
 from cch.errors import CchError
 from cch.graph.plan import Plan
 from cch.graph.scopes import map_body
+from cch.identity import ROOT, Address
 from cch.interpreter.context import selected
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.mapping import Item, item_flow, map_items
 from cch.interpreter.region import RegionRun
 from cch.ledger.payloads import sha256
-from cch.ledger.records import ROOT, Instance, RegionKey, RequestRecord
-from cch.replies.outgoing import request_body
+from cch.ledger.records import Instance, RegionKey, RequestRecord
+from cch.messaging.outgoing import request_body
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.inspection import Inspector
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
-
-#: One step on the path of a scope, without the branch key: ``/<map>#<visit>@<generation>[<branch key>]``.
-_STEP = re.compile(r"/(.+?)#(\d+)@\w+\[", re.DOTALL)
 
 
 class BodyLostError(CchError):
@@ -70,10 +67,10 @@ class Rebuilder:
             definition_uri=instance.definition_uri,
             correlation_id=instance.correlation_id,
             command_id=record.command_id,
-            request_key="/".join([instance.id, *filter(None, [record.branch]), record.node, str(record.visit)]),
+            request_key=record.step.keys(record.attempt, per_attempt=node.idempotency == "attempt").request,
             reply_to=await self._platform.queues.address(reply_queue),
             created=record.created,
-            branch=record.branch,
+            address=Address(record.path),
             capability_id=record.source,
             output_keys=node.request_output_keys,
             context=selected(context, node.input_keys),
@@ -88,30 +85,29 @@ class Rebuilder:
 
     async def _enter_item(self, root: TokenFlow, record: RequestRecord) -> TokenFlow:
         """The flow of the item that asked, as it is now: from the root on, through each map that it is inside of."""
-        flow, path = root, ROOT
-        while path != record.scope:
-            step = _STEP.match(record.scope, len(path))
-            name, visit = step.groups() if step else ("", "0")
-            node, context = flow.graph.nodes.get(name), _context(flow, name, int(visit))
-            if step is None or context is None or not isinstance(node, MapFork):
-                raise BodyLostError(f"nothing is recorded any more that leads to {record.scope[len(path) :]!r}")
-            item = _item_at(node, context, record.scope[step.end() :])
-            path = f"{record.scope[: step.end()]}{item.key}]"
-            key = RegionKey(instance=record.instance, region=record.region, scope=path)
+        flow, scope = root, ROOT
+        while scope != record.scope:
+            name, visit = scope.map_towards(record.scope) or ("", 0)
+            node, context = flow.graph.nodes.get(name), _context(flow, name, visit)
+            if context is None or not isinstance(node, MapFork):
+                raise BodyLostError(f"nothing is recorded any more that leads to {record.scope.text!r}")
+            items = {item.key: item for item in _items(node, context)}
+            entered = scope.towards(record.scope, items)
+            if entered is None:
+                raise BodyLostError(f"the list of {node.name!r} has no longer the item that asked")
+            scope, branch = entered
+            key = RegionKey(instance=record.instance, region=record.region, scope=scope)
             state = await read(self._platform.ledger, key)
-            flow = item_flow(
-                map_body(flow.graph, name), state.outcomes.values(), {**context, node.item_key: item.value}
-            )
+            inner = {**context, node.item_key: items[branch].value}
+            flow = item_flow(map_body(flow.graph, name), state.outcomes.values(), inner)
         return flow
 
 
-def _item_at(node: MapFork, context: Mapping[str, Any], rest: str) -> Item:
-    """The item whose branch key the rest of a path begins with; keys are data, and may look like steps of a path."""
+def _items(node: MapFork, context: Mapping[str, Any]) -> list[Item]:
     try:
-        found = [item for item in map_items(node, context) if f"{rest}/".startswith(f"{item.key}]/")]
-        return max(found, key=lambda item: len(item.key))
-    except ValueError:
-        raise BodyLostError(f"the list of {node.name!r} has no item {rest.removesuffix(']')!r} any more") from None
+        return map_items(node, context)
+    except ValueError as error:
+        raise BodyLostError(f"the list of {node.name!r} cannot be read any more: {error}") from None
 
 
 def _context(flow: TokenFlow, node: str, visit: int) -> Mapping[str, Any] | None:

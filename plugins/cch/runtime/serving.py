@@ -8,12 +8,12 @@ from cch.capabilities.registry import binding, find_library
 from cch.definition.document import read_document
 from cch.definition.model import AsyncRequest, LibraryCall, ScheduledRequest, SyncCall
 from cch.errors import CapabilityNotBoundError, SettingsError
-from cch.replies.outgoing import capability_queue
+from cch.messaging.outgoing import capability_queue
 
 if TYPE_CHECKING:
     from cch.definition.model import Definition
     from cch.errors import Problem
-    from cch.replies.queue import Queues
+    from cch.messaging.queue import Queues
     from cch.settings import Settings
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cch.capabilities.registry import PythonBinding, binding, find_library
 from cch.errors import CapabilityError
+from cch.identity import NEWEST_SCHEME, ROOT, ItemStep, Keys, Scope, Step
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
@@ -32,8 +33,10 @@ class World:
     requests: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
     unscripted: set[str] = field(default_factory=set)
-    #: (branch key, node) of everything that waits, in the order of its beginning.
-    waiting: dict[tuple[str, str], None] = field(default_factory=dict)
+    #: Branch keys of the items inside items of other maps, from the outside in.
+    nested: set[tuple[str, ...]] = field(default_factory=set)
+    #: (branch keys, node) of everything that waits, in the order of its beginning.
+    waiting: dict[tuple[tuple[str, ...], str], None] = field(default_factory=dict)
     _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     _held: list[ScriptedEvent] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -69,10 +72,14 @@ class World:
         arrived, self.arrival = self.arrival, asyncio.Event()
         arrived.set()
 
-    def take_event(self, event_key: str, branch: str) -> ScriptedEvent | None:
+    def take_event(self, event_key: str, path: tuple[str, ...]) -> ScriptedEvent | None:
         """The oldest event that fits and that nobody took for this key."""
-        for event in self._held:
-            fits = event.branch == branch and (not event_key or event_key in event.payload)
+        for event in tuple(self._held):
+            if not event.address.whole and len(event.address.meant(self.nested | {path})) > 1:
+                self._held.remove(event)  # nobody can tell which item is meant
+                self.messages["orphan"] += 1
+                continue
+            fits = event.address.fits(path) and (not event_key or event_key in event.payload)
             taken = {(event.id, event_key), (event.id, "")} if event_key else {(event.id, key) for key in event.payload}
             if fits and not (taken | {(event.id, "")}) & self._consumed:
                 self._consumed.add((event.id, event_key))
@@ -90,11 +97,13 @@ class SimulationHost:
 
     instance_id = "simulation"
 
-    def __init__(self, world: World, workflow_id: str, branch: str = "") -> None:
+    def __init__(self, world: World, workflow_id: str, scope: Scope = ROOT) -> None:
         self.correlation_id = world.scenario.correlation_id or self.instance_id
         self.workflow_id = workflow_id
         self._world = world
-        self._branch = branch
+        self._scope = scope
+        self._path = scope.branch_path("")
+        self._branch = self._path[-1] if self._path else ""
 
     def now(self) -> int:
         return self._world.now()
@@ -111,9 +120,9 @@ class SimulationHost:
 
     async def _while_waiting(self, node: str, work: Awaitable[T]) -> T:
         """Note who waits; what is still noted when the time stands still waits for ever."""
-        self._world.waiting[self._branch, node] = None
+        self._world.waiting[self._path, node] = None
         result = await work
-        self._world.waiting.pop((self._branch, node), None)
+        self._world.waiting.pop((self._path, node), None)
         return result
 
     async def _request(self, request: Request) -> Answer:
@@ -153,7 +162,7 @@ class SimulationHost:
     async def _wait_event(self, query: EventQuery) -> EventAnswer:
         until = None if query.timeout is None else self._world.loop.time() + query.timeout
         arrival = self._world.arrival
-        while (event := self._world.take_event(query.event_key, self._branch)) is None:
+        while (event := self._world.take_event(query.event_key, self._path)) is None:
             left = None if until is None else until - self._world.loop.time()
             try:
                 await asyncio.wait_for(arrival.wait(), left)
@@ -161,6 +170,13 @@ class SimulationHost:
                 return EventAnswer(kind="timeout")
             arrival = self._world.arrival
         return EventAnswer(kind="event", payload=event.payload, status=event.status, message=event.id)
+
+    def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
+        step = Step(
+            scheme=NEWEST_SCHEME, instance=self.instance_id, region="", scope=self._scope, generation=0, node=node,
+            visit=visit,
+        )  # fmt: skip
+        return step.keys(attempt, per_attempt=per_attempt)
 
     async def call(self, call: Call) -> Mapping[str, Any]:
         if call.capability_id in self._world.scenario.answers:
@@ -210,7 +226,10 @@ class SimulationHost:
         self._world.visited.extend((self._branch, outcome) for outcome in outcomes)
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[SimulationHost, Sequence[Outcome]]:  # noqa: ARG002
-        return SimulationHost(self._world, self.workflow_id, branch), ()
+        inner = SimulationHost(self._world, self.workflow_id, self._scope.item(ItemStep(node, visit, 0, branch)))
+        if inner._scope.depth > 1:
+            self._world.nested.add(inner._path)
+        return inner, ()
 
     def note(self, event: str, **facts: Any) -> None:
         """People read the result instead."""

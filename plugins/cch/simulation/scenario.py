@@ -10,6 +10,7 @@ from typing import Any
 from cch.definition.document import Document, read_document
 from cch.durations import parse_duration
 from cch.errors import DefinitionError, Problem
+from cch.identity import THE_INSTANCE, Address, branch_text
 from cch.interpreter.context import merge, nested
 
 #: What the top level of a scenario may hold.
@@ -46,7 +47,8 @@ class ScriptedEvent:
     id: str
     after: float
     payload: Mapping[str, Any]
-    branch: str = ""
+    #: The item of a map that is meant.
+    address: Address = THE_INSTANCE
     status: str = ""
 
 
@@ -158,11 +160,21 @@ class _Reader:
                     id=str(event.get("id", f"event-{index}")),
                     after=self.seconds(event, path),
                     payload=self.mapping(event, "payload", path),
-                    branch=str(event.get("branch", "")),
+                    address=self.address(event, path),
                     status=str(event.get("status", "")),
                 )
             )
         return tuple(found)
+
+    def address(self, event: Mapping[str, Any], path: tuple[str | int, ...]) -> Address:
+        """``branch`` of an event: the item's own key, or a list of keys from the outside in."""
+        given = event.get("branch", "")
+        if not isinstance(given, list):
+            return Address.of_key(branch_text(given))
+        if not given or any(isinstance(key, dict | list) or key is None for key in given):
+            self.report((*path, "branch"), "branch must be a branch key, or a list of them from the outside in")
+            return Address()
+        return Address(tuple(map(branch_text, given)), whole=len(given) > 1)
 
     def start(self, raw: Mapping[str, Any]) -> int:
         try:

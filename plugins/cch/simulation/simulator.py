@@ -105,8 +105,8 @@ def simulate(definition: Definition, scenario: Scenario, settings: Settings | No
 
 def _waiting_for(run: _Run) -> tuple[str, ...]:
     """Nodes that hold tokens; instead of a map, what its items wait for."""
-    waiting = [f"{node}[{branch}]" if branch else node for branch, node in run.world.waiting]
-    in_items = any(branch for branch, _ in run.world.waiting)
+    waiting = [f"{node}[{path[-1]}]" if path else node for path, node in run.world.waiting]
+    in_items = any(path for path, _ in run.world.waiting)
     maps = {name for name, node in run.flow.graph.nodes.items() if isinstance(node, MapFork)} if in_items else set()
     return (*waiting, *(name for name in run.flow.positions if name not in maps and name not in waiting))
 

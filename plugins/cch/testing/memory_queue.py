@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cch.ledger.messages import Stored
-from cch.replies.queue import BATCH, Depth, Received
+from cch.messaging.queue import BATCH, Depth, Received
 
 
 @dataclass(slots=True)

@@ -322,7 +322,7 @@ async def test_a_sync_call_merges_its_declared_outputs() -> None:
     assert host.calls == [
         Call(
             node="N", capability_id="fn", context={"x": 1}, outputs=("a", "b"), last_reply={"r": 1}, instance_id="i",
-            correlation_id="c", request_key="i/N/1", attempt=1,
+            correlation_id="c", request_key="i/N/1", attempt=1, idempotency_key="i/N/1",
         )
     ]  # fmt: skip
 

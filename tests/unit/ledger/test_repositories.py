@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cch.errors import LedgerError
+from cch.identity import ROOT, Box, ItemStep, Scope
 from cch.interpreter.outcome import Outcome
 from cch.ledger.instances import FAILED
 from cch.ledger.ledger import Ledger
@@ -24,9 +25,8 @@ from cch.ledger.records import (
     RegionKey,
     RequestRecord,
     instance_id_of_run,
-    scope_id,
 )
-from cch.ledger.requests import KEPT_POINTERS, box_of
+from cch.ledger.requests import KEPT_POINTERS
 from cch.ledger.store import ItemStore
 from cch.testing.memory_store import MemoryBlobs, MemoryStore
 
@@ -302,7 +302,7 @@ async def test_a_journal_is_read_as_it_was_written(ledger: Ledger) -> None:
 
     assert await ledger.journal.read(KEY) == entries
     assert await ledger.journal.read(KEY, 2) == entries[2:]
-    assert await ledger.journal.read(replace(KEY, scope="m[1]")) == []
+    assert await ledger.journal.read(replace(KEY, scope=Scope("m[1]"))) == []
 
 
 async def test_of_two_copies_that_append_one_wins(ledger: Ledger) -> None:
@@ -321,22 +321,16 @@ async def test_of_two_copies_that_append_one_wins(ledger: Ledger) -> None:
 
 def test_derived_ids_never_change() -> None:
     """They are stored: what was sent yesterday must have the same id today."""
-    key = RegionKey(instance="i", region="A", scope="m[1]")
+    key = RegionKey(instance="i", region="A", scope=Scope("m[1]"))
+    other = RegionKey(instance="i", region="A", scope=ROOT.item(ItemStep("m", 1, 0, "1")))
 
     assert instance_id_of_run("w", "manual__1") == "eab1a653-7028-5c13-af86-d90f4ade297c"
-    assert key.command_id(0, "A", 1, 1) == "fd0e7d5e-3368-5a0e-9d6a-19768c835e31"
-    assert scope_id("m[1]") == "3c68483eaa71e47a"
-    assert key.partition == f"RGN#i#{scope_id('m[1]')}#A"
+    assert key.step(1, 0, "A", 1).command_id(1) == "fd0e7d5e-3368-5a0e-9d6a-19768c835e31"
+    assert other.step(2, 0, "A", 1).command_id(1) == "35518b57-354b-58f8-9294-6cc0cb7eeff0"
+    assert other.step(2, 0, "A", 1).keys(1).request == "i/5f190bb5406550d1b4e6ed5e9dbd40dd/1"
+    assert key.scope.digest == "3c68483eaa71e47a"
+    assert key.partition == "RGN#i#3c68483eaa71e47a#A"
     assert RegionKey(instance="i", region="A").partition == "RGN#i#-#A"
-    ids = {
-        key.command_id(generation, node, visit, attempt)
-        for generation in (0, 1)
-        for node in ("A", "B")
-        for visit in (1, 2)
-        for attempt in (1, 2)
-    }
-    assert len(ids) == 16
-    assert key.command_id(0, "A", 1, 1) == key.command_id(0, "A", 1, 1)
 
 
 # --- requests ------------------------------------------------------------------------------------------------
@@ -365,8 +359,8 @@ async def test_a_request_is_closed_by_exactly_one(ledger: Ledger) -> None:
     )
 
     final = await ledger.requests.get("c1")
-    assert [mine for mine, _ in results].count(True) == 1
-    assert {repr(closed) for _, closed in results} == {repr(final)}
+    assert [closed.mine for closed in results].count(True) == 1
+    assert {repr(closed.record) for closed in results} == {repr(final)}
 
 
 async def test_the_winning_message_wins_again(ledger: Ledger) -> None:
@@ -379,10 +373,11 @@ async def test_the_winning_message_wins_again(ledger: Ledger) -> None:
     nobody = await ledger.requests.close("c9", "answered", 300, message="MSG#q#2", reply={})
     late_owner = await ledger.requests.open(request(), "r2")
 
-    assert (again[0], other[0], nobody) == (True, False, (False, None))
-    assert again[1] is not None
-    assert (again[1].reply, again[1].reply_status, again[1].closed_at) == (ODD, "ERROR", 200)
-    assert late_owner == (False, again[1])
+    assert again is not None
+    assert other is not None
+    assert (again.mine, other.mine, nobody) == (True, False, None)
+    assert (again.record.reply, again.record.reply_status, again.record.closed_at) == (ODD, "ERROR", 200)
+    assert late_owner == (False, again.record)
 
 
 async def test_sending_is_noted_only_while_open(ledger: Ledger) -> None:
@@ -404,25 +399,23 @@ async def test_pointers_tell_open_from_closed(ledger: Ledger) -> None:
         record = request(f"c{number}", **changes)
         await ledger.requests.open(record, "r")
         await ledger.requests.point(record)
-    await ledger.requests.point_closed(request("c0", state="answered"), "reply-id")
+    await ledger.requests.confirm(request("c0", state="answered"), "reply-id")
 
-    found = await ledger.requests.pointers("i", "", "cap#it")
+    found = await ledger.requests.pointers(Box("i", ""), "cap#it")
 
     assert [(pointer.command_id, pointer.state, pointer.reply_command) for pointer in found] == [
         ("c3", "open", ""), ("c0", "answered", "reply-id"),
     ]  # fmt: skip
-    assert [pointer.command_id for pointer in await ledger.requests.pointers("i", "b", "cap#it")] == ["c2"]
+    assert [pointer.command_id for pointer in await ledger.requests.pointers(Box("i", "b"), "cap#it")] == ["c2"]
 
 
 async def test_a_pointer_that_is_closed_stays_closed(ledger: Ledger) -> None:
     """The reply came between the sending and the note of it, and its process was killed in between."""
     await ledger.requests.open(request(), "r")
-    _, closed = await ledger.requests.close("c1", "answered", 200, message="m")
-    assert closed is not None
-    await ledger.requests.point_closed(closed, "reply-1")
+    await ledger.requests.close("c1", "answered", 200, message="m", reply_command="reply-1")
     await ledger.requests.point(request())
 
-    (pointer,) = await ledger.requests.pointers("i", "", "cap#it")
+    (pointer,) = await ledger.requests.pointers(Box("i", ""), "cap#it")
     assert (pointer.state, pointer.reply_command) == ("answered", "reply-1")
 
 
@@ -430,10 +423,10 @@ async def test_only_the_last_closed_pointers_are_kept(ledger: Ledger) -> None:
     """Enough to tell a duplicate from a late reply; open ones always stay."""
     await ledger.requests.point(request("open", created=0))
     for number in range(KEPT_POINTERS + 5):
-        await ledger.requests.point_closed(request(f"c{number:02d}", state="answered", created=100 + number))
+        await ledger.requests.confirm(request(f"c{number:02d}", state="failed", created=100 + number))
 
-    found = await ledger.requests.pointers("i", "", "cap#it")
-    left = await ledger.store.query(box_of("i", ""))
+    found = await ledger.requests.pointers(Box("i", ""), "cap#it")
+    left = await ledger.store.query(Box("i").key)
 
     assert [pointer.command_id for pointer in found] == ["open", *(f"c{n:02d}" for n in range(5, KEPT_POINTERS + 5))]
     assert len(left) == KEPT_POINTERS + 1
@@ -446,8 +439,8 @@ async def test_requests_of_an_instance_are_listed_for_people(ledger: Ledger) -> 
         await ledger.requests.open(record, "r")
         await ledger.requests.point(record)
 
-    assert [found.command_id for found in await ledger.requests.of_instance("i")] == ["c1", "c2"]
-    assert await ledger.requests.of_instance("nobody") == []
+    assert [found.command_id for found in await ledger.requests.of_box(Box("i"))] == ["c1", "c2"]
+    assert await ledger.requests.of_box(Box("nobody")) == []
 
 
 # --- messages ------------------------------------------------------------------------------------------------
@@ -469,13 +462,13 @@ async def test_a_final_fate_stays(ledger: Ledger, fate: Any) -> None:
 
 async def test_a_held_message_is_found_by_its_box_and_taken_once(ledger: Ledger) -> None:
     """A pointer leads to it; a final fate replaces held."""
-    await ledger.messages.hold(message("MSG#q#2", received=700))
-    await ledger.messages.hold(message("MSG#q#1", received=500))
-    await ledger.messages.hold(message("MSG#q#3", source="cap#other"))
+    await ledger.messages.hold(message("MSG#q#2", received=700), Box("i"))
+    await ledger.messages.hold(message("MSG#q#1", received=500), Box("i"))
+    await ledger.messages.hold(message("MSG#q#3", source="cap#other"), Box("i"))
 
-    held = await ledger.messages.held("i", "", "cap#it")
-    await ledger.messages.unhold("i", "", held[0].pointer)
-    left = await ledger.messages.held("i", "", "cap#it")
+    held = await ledger.messages.held(Box("i"), "cap#it")
+    await ledger.messages.unhold(Box("i"), held[0].pointer)
+    left = await ledger.messages.held(Box("i"), "cap#it")
 
     assert [one.key for one in held] == ["MSG#q#1", "MSG#q#2"]
     assert [one.key for one in left] == ["MSG#q#2"]
@@ -483,17 +476,17 @@ async def test_a_held_message_is_found_by_its_box_and_taken_once(ledger: Ledger)
 
 async def test_holding_again_or_too_late_changes_no_fate(ledger: Ledger) -> None:
     """The stored fate is returned."""
-    await ledger.messages.hold(message())
+    await ledger.messages.hold(message(), Box("i"))
     await ledger.messages.settle(message(fate="late"))
 
-    again = await ledger.messages.hold(message())
+    again = await ledger.messages.hold(message(), Box("i"))
 
     assert again.fate == "late"
 
 
 async def test_a_claim_binds_a_message_to_one_request(ledger: Ledger) -> None:
     """Of several claims the first counts for all; a final fate cannot be claimed."""
-    await ledger.messages.hold(message())
+    await ledger.messages.hold(message(), Box("i"))
 
     claims = await asyncio.gather(*(ledger.messages.claim(message(), f"c{number}") for number in range(4)))
     await ledger.messages.settle(message(fate="matched"))
@@ -505,7 +498,7 @@ async def test_a_claim_binds_a_message_to_one_request(ledger: Ledger) -> None:
 async def test_messages_are_known_by_their_transport_identity(ledger: Ledger) -> None:
     """Many at a time, without bodies."""
     await ledger.messages.settle(message("MSG#q#1", fate="orphan"))
-    await ledger.messages.hold(message("MSG#q#2"))
+    await ledger.messages.hold(message("MSG#q#2"), Box("i"))
 
     known = await ledger.messages.get_many(["MSG#q#1", "MSG#q#2", "MSG#q#3"])
 

@@ -317,7 +317,7 @@ async def test_open_requests_of_a_lost_run_are_superseded(desk: Desk) -> None:
 
     (request,) = await workshop.all_requests()
     assert request.state == "superseded"
-    assert workshop.postman.fates == {"late": 1}
+    assert workshop.postman.intake.fates == {"late": 1}
 
 
 async def test_an_instance_that_is_complete_is_recorded_as_completed(desk: Desk) -> None:

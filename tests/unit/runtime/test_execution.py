@@ -18,7 +18,7 @@ from cch.capabilities import sync_capability
 from cch.errors import MessageRefusedError
 from cch.interpreter.host import Call
 from cch.ledger.records import RequestRecord, instance_id_of_run
-from cch.replies.queue import ILLEGAL
+from cch.messaging.queue import ILLEGAL
 from cch.runtime.execution import RegionEnd, execute_region, initial_context
 from cch.tracing import traceparent
 
@@ -100,7 +100,7 @@ async def test_the_request_has_the_documented_form(make: Maker) -> None:
     assert sent == {
         "header": {
             "workflowInstanceId": INSTANCE, "workflowDefinitionURI": "s3://b/d.yaml", "correlationId": "BL-7",
-            "commandId": record.command_id, "requestKey": f"{INSTANCE}/Prepare_Import_Enrichment/1",
+            "commandId": record.command_id, "requestKey": record.step.keys(1).request,
             "replyToQueueUrl": "memory://cch-dev-local-orchestrator-reply-queue", "source": "WorkflowOrchestrator",
             "timestamp": "2023-11-14T22:13:20.000Z",
         },
@@ -296,7 +296,7 @@ async def test_a_timeout_closes_the_request_and_a_later_reply_is_late(make: Make
     (request,) = await workshop.all_requests()
     assert (end.state, await ways(workshop)) == ("success", ["on_timeout", "on_success", ""])
     assert request.state == "timed_out"
-    assert workshop.postman.fates == {"late": 1}
+    assert workshop.postman.intake.fates == {"late": 1}
     assert "late" not in str((await workshop.view()).exits)
 
 
@@ -329,7 +329,7 @@ async def test_an_early_reply_is_used(make: Maker) -> None:
     await workshop.run("A")
 
     assert workshop.requests == []
-    assert workshop.postman.fates == {"held": 1}
+    assert workshop.postman.intake.fates == {"held": 1}
     assert (await workshop.view()).exits[0].outcomes[0].patch == {"early": True, "status": "SUCCESS"}
 
 
@@ -395,7 +395,7 @@ async def test_a_wrong_clock_times_nothing_out(make: Maker, monkeypatch: pytest.
         return request.deadline + (-1000 if len(asked) < 3 else 1000)
 
     workshop.store.server_time = server_time  # type: ignore[method-assign]
-    monkeypatch.setattr("cch.runtime.host._CLOCK_TOLERANCE", 20)
+    monkeypatch.setattr("cch.runtime.deadlines._CLOCK_TOLERANCE", 20)
     await workshop.run("A")
 
     (request,) = await workshop.all_requests()
@@ -457,9 +457,9 @@ async def test_a_long_outage_is_asked_less_and_less_often(make: Maker, monkeypat
             over.set()
         await sleep(0)
 
-    monkeypatch.setattr("cch.runtime.host.asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": paused}))
+    monkeypatch.setattr("cch.runtime.flight.asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": paused}))
     with workshop.store.outage():
-        workshop.platform.router.waiters.wake(workshop.requests[0]["header"]["commandId"])
+        workshop.platform.exchange.waiters.wake(workshop.requests[0]["header"]["commandId"])
         await over.wait()
     await workshop.reply(workshop.requests[0], "SUCCESS", {"k": 1})
 
@@ -478,7 +478,7 @@ async def test_going_on_after_a_restart_is_cheap(make: Maker) -> None:
         await asyncio.sleep(0.001)
     before.cancel()
     workshop.new_process()
-    workshop.platform.router.id = "another"
+    workshop.platform.exchange.id = "another"
     command_id = workshop.requests[0]["header"]["commandId"]
 
     after = asyncio.create_task(workshop.run("A"))
@@ -486,10 +486,10 @@ async def test_going_on_after_a_restart_is_cheap(make: Maker) -> None:
         await asyncio.sleep(0.001)
     calls = workshop.store.count
     await workshop.reply(workshop.requests[0], "SUCCESS", {"k": "x"})
-    workshop.platform.router.waiters.wake(command_id)
+    workshop.platform.exchange.waiters.wake(command_id)
     while not after.done():
         await workshop.deliver()
-        workshop.platform.router.waiters.wake(command_id)
+        workshop.platform.exchange.waiters.wake(command_id)
         await asyncio.sleep(0.001)
 
     assert calls == 3
@@ -507,7 +507,7 @@ async def test_a_request_that_the_table_has_lost(make: Maker) -> None:
     await asyncio.sleep(0.02)
 
     await workshop.ledger.store.delete((f"REQ#{command_id}", "-"))
-    workshop.platform.router.waiters.wake(command_id)
+    workshop.platform.exchange.waiters.wake(command_id)
     end = await run
 
     assert (end.state, end.reason.partition(":")[0]) == ("failed", f"the ledger has lost request {command_id}")
@@ -603,7 +603,7 @@ async def test_a_newer_try_supersedes_what_the_older_one_left_open(make: Maker) 
 
     assert end.state == "success"
     assert [request.state for request in await silent.all_requests()] == ["superseded", "answered"]
-    assert sorted(silent.postman.fates.elements()) == ["late", "matched"]
+    assert sorted(silent.postman.intake.fates.elements()) == ["late", "matched"]
     assert (await silent.view()).exits[0].outcomes[0].patch == {"new": 1, "status": "SUCCESS"}
 
 

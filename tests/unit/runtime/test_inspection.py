@@ -11,6 +11,7 @@ from test_maps import LARGE, NESTED, OK, PACKS, RELEASED, SIMPLE, open_waits, pu
 from world import World, eventually, open_memory_platform, with_answers
 
 from cch.cli.instance_views import detail_data, node_note
+from cch.identity import ROOT, Box, ItemStep
 from cch.ledger.records import MapItem, RegionKey
 from cch.runtime.inspection import Inspector
 from cch.runtime.items import current
@@ -74,7 +75,7 @@ async def test_an_item_that_waits_for_a_reply_says_so(platform: Platform) -> Non
     world = World(platform, SIMPLE, context={"items": [{"id": "a"}]})
     await world.create()
     run = asyncio.create_task(world.execute("Fan"))
-    await eventually(lambda: platform.ledger.requests.of_instance(world.instance, "a"))
+    await eventually(lambda: platform.ledger.requests.of_box(Box(world.instance, "a")))
 
     seen = await look(world)
 
@@ -136,16 +137,17 @@ async def test_of_thousands_of_items_the_first_are_looked_at(platform: Platform)
     assert node(everything, "Mark").items == {"SUCCEEDED": 150}
 
 
-def test_items_of_an_earlier_generation_do_not_count() -> None:
+@pytest.mark.parametrize("scheme", [1, 2])
+def test_items_of_an_earlier_generation_do_not_count(scheme: int) -> None:
     """A region that was run anew has made its maps' items anew; names with odd characters are read right."""
 
-    def item(branch: str, generation: int | str, visit: int = 1) -> MapItem:
-        scope = f"/A#b@c#{visit}@{generation}[{branch}]"
+    def item(branch: str, generation: int | None, visit: int = 1) -> MapItem:
+        scope = ROOT.item(ItemStep("A#b@c", visit, generation, branch), scheme)
         return MapItem(node="A#b@c", index=0, branch=branch, key=RegionKey(instance="i", region="R", scope=scope))
 
     old, new, again = item("x@1[y]", 0), item("x@1[y]", 1), item("z", 1, visit=2)
-    of_a_task = item("t", "task")
+    of_a_task = item("t", None)
 
-    assert new.made_by == ("", 1, 1)
-    assert of_a_task.made_by == ("", 1, None)
+    assert new.made_by == (ROOT, ItemStep("A#b@c", 1, 1, "x@1[y]"))
+    assert of_a_task.made_by == (ROOT, ItemStep("A#b@c", 1, None, "t"))
     assert current([old, new, again, of_a_task]) == [new, again, of_a_task]

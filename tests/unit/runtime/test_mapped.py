@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from world import World, eventually, open_memory_platform, with_answers
 
+from cch.identity import Box
 from cch.interpreter.context import merge
 from cch.runtime.execution import list_items
 from cch.runtime.platform import Platform
@@ -71,7 +72,7 @@ async def context_of(world: World) -> dict[str, Any]:
 
 
 async def asked(world: World, *branches: str) -> list[int]:
-    return [len(await world.platform.ledger.requests.of_instance(world.instance, branch)) for branch in branches]
+    return [len(await world.platform.ledger.requests.of_box(Box(world.instance, branch))) for branch in branches]
 
 
 async def test_items_run_in_their_tasks_and_the_region_collects_them(platform: Platform) -> None:
@@ -137,7 +138,7 @@ async def test_an_item_that_somebody_stopped_is_a_failed_item(platform: Platform
     world = await begun(platform, "a", "b")
     await with_answers(world, world.execute("Fan", "t2-a", "a"))
     stopped = asyncio.create_task(world.execute("Fan", "t2-b", "b"))
-    await eventually(lambda: platform.ledger.requests.of_instance(world.instance, "b"))
+    await eventually(lambda: platform.ledger.requests.of_box(Box(world.instance, "b")))
     stopped.cancel()
     await asyncio.wait([stopped])
 

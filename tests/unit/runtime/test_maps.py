@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from world import World, eventually, open_memory_platform, with_answers
 
+from cch.identity import Box
 from cch.interpreter.context import merge
 from cch.runtime.platform import Platform
 
@@ -114,11 +115,11 @@ async def final(world: World) -> dict[str, Any]:
 async def asked(world: World, count: int) -> list[int]:
     """Requests for each item."""
     requests = world.platform.ledger.requests
-    return [len(await requests.of_instance(world.instance, str(number))) for number in range(count)]
+    return [len(await requests.of_box(Box(world.instance, str(number)))) for number in range(count)]
 
 
 async def open_waits(world: World, branch: str) -> bool:
-    return any(wait.state == "open" for wait in await world.platform.ledger.waits.of_box(world.instance, branch))
+    return any(wait.state == "open" for wait in await world.platform.ledger.waits.of_box(Box(world.instance, branch)))
 
 
 async def test_each_pack_waits_for_its_own_events(platform: Platform) -> None:

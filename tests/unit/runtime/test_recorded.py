@@ -227,7 +227,7 @@ class Told(World):
         await queue.send(json.dumps({"workflowInstanceId": self.instance, "command": command}))
 
     async def open_requests(self) -> dict[str, RequestRecord]:
-        found = await self.platform.ledger.requests_of(self.instance)
+        found = await self.platform.ledger.requests_of((await self.view()).instance)
         return {
             "/".join(filter(None, [r.branch, r.node, str(r.visit)])): r
             for r in found
@@ -236,8 +236,8 @@ class Told(World):
 
     async def open_waits(self) -> set[tuple[str, str]]:
         ledger = self.platform.ledger
-        branches = ["", *await ledger.instances.branches(self.instance)]
-        waits = [wait for branch in branches for wait in await ledger.waits.of_box(self.instance, branch)]
+        boxes = await ledger.boxes((await self.view()).instance)
+        waits = [wait for box in boxes for wait in await ledger.waits.of_box(box)]
         return {(wait.branch, wait.node) for wait in waits if wait.state == "open"}
 
     async def run_all(self) -> None:
@@ -316,7 +316,7 @@ async def test_a_recorded_instance_goes_on_to_its_end(tmp_path: Path, name: str)
             platform.queues.make(queue)._numbers = itertools.count(1000)  # type: ignore[attr-defined]
         assert frozenset(await world.open_requests()) == story.waiting
         assert await world.open_waits() == story.for_events
-        asked_before = len(await platform.ledger.requests_of(INSTANCE))
+        asked_before = len(await platform.ledger.requests_of((await world.view()).instance))
         seen = await Inspector(platform).look(INSTANCE)
         assert seen is not None
         assert not seen.ended
@@ -338,4 +338,4 @@ async def test_a_recorded_instance_goes_on_to_its_end(tmp_path: Path, name: str)
         assert {node: visits[node] for node in story.visited} == story.visited
         assert {key: seen.context[key] for key in story.expected} == story.expected
         new = {*story.after} - story.waiting
-        assert len(await platform.ledger.requests_of(INSTANCE)) == asked_before + len(new)
+        assert len(await platform.ledger.requests_of((await world.view()).instance)) == asked_before + len(new)

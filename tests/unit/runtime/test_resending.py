@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from world import World, eventually, open_memory_platform
 
+from cch.identity import Scope
 from cch.ledger.records import RequestRecord
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
@@ -127,9 +128,9 @@ async def test_what_was_of_an_item_that_is_gone_says_so(platform: Platform) -> N
     rebuilder = Rebuilder(platform, Inspector(platform))
 
     for path, reason in {
-        line.scope + "x": "has no item",
-        line.scope.replace("/Lines#1", "/Lines#7"): "nothing is recorded",
+        line.scope.text.removesuffix("]") + "x]": "no longer the item",
+        line.scope.text.replace("/Lines#1", "/Lines#7"): "nothing is recorded",
         "/Ships": "nothing is recorded",
     }.items():
         with pytest.raises(BodyLostError, match=reason):
-            await rebuilder.body(replace(line, scope=path))
+            await rebuilder.body(replace(line, scope=Scope(path)))

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from faults import JostlingStore
+from processes import Process
 from world import World, open_memory_platform, with_answers
 
+from cch.envelope import event_command
+from cch.identity import THE_INSTANCE, Box
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.names import Names
-from cch.replies.envelope import event_command
-from cch.replies.router import Router
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.progress import live_regions
 from cch.testing.memory_queue import MemoryQueues
@@ -107,7 +108,7 @@ async def test_branches_that_commit_at_the_same_moment(
             name: number for name, number in visits.items() if name in counted
         }
         assert set(visits) - set(counted) <= {"Done"}
-        asked = await platform.ledger.requests.of_instance(world.instance)
+        asked = await platform.ledger.requests.of_box(Box(world.instance))
         assert Counter(request.node for request in asked) == {
             name: number for name, number in visits.items() if name in ("A", "B", "After")
         }
@@ -120,7 +121,7 @@ class Desk:
         names = Names()
         self.ledger = Ledger(JostlingStore(seed), MemoryBlobs())
         self.queues = MemoryQueues(names.reply_queue, names.command_queue)
-        self.router = Router(
+        self.router = Process(
             ledger=self.ledger, queues=self.queues, names=names, admission=CatalogueAdmission(None),  # type: ignore[arg-type]
             clock=lambda: NOW,
         )  # fmt: skip
@@ -150,7 +151,7 @@ class Desk:
 
     async def deliver(self, queue: str, body: str) -> None:
         await self.queues.make(queue).send(body)
-        await self.router._take(self.queues.make(queue), 0)
+        await self.router.take(self.queues.make(queue))
 
     async def fate(self) -> str:
         (item,) = await self.ledger.store.scan("MSG#")
@@ -169,11 +170,7 @@ async def test_a_reply_and_a_timeout_at_the_same_instant(tmp_path: Path) -> None
         )
 
         async def time_is_up(desk: Desk = desk) -> Any:
-            _, closed = await desk.ledger.requests.close("c", "timed_out", NOW)
-            assert closed is not None
-            if closed.state == "timed_out":
-                await desk.ledger.requests.point_closed(closed)
-            return closed
+            return (await desk.router.exchange.close("c", "timed_out")).record
 
         told, _ = await asyncio.gather(time_is_up(), desk.deliver(desk.names.reply_queue, reply))
 
@@ -190,17 +187,17 @@ async def test_an_event_and_a_timeout_at_the_same_instant(tmp_path: Path) -> Non
     for seed in range(40):
         desk = Desk(seed, tmp_path)
         _, wait = await desk.open()
-        body = event_command(instance="i", command_id="e", payload={"k": 1}, branch="", status="", now=NOW)
+        body = event_command(instance="i", command_id="e", payload={"k": 1}, address=THE_INSTANCE, status="", now=NOW)
 
         async def region(desk: Desk = desk, wait: WaitRecord = wait, later: int = seed) -> WaitRecord:
             for _ in range(later):
                 await asyncio.sleep(0)
-            taken = await desk.router.events.take(wait, NOW)
+            taken = await desk.router.exchange.take_event(wait)
             return taken if taken.state != "open" else await desk.ledger.waits.close(wait, "timed_out", NOW)
 
         ended, _ = await asyncio.gather(region(), desk.deliver(desk.names.command_queue, body))
 
-        (stored,) = await desk.ledger.waits.of_box("i", "")
+        (stored,) = await desk.ledger.waits.of_box(Box("i"))
         assert (ended.state, ended.message) == (stored.state, stored.message)
         seen.add((stored.state, await desk.fate()))
     assert seen == {("event", "matched"), ("timed_out", "held")}
@@ -211,11 +208,13 @@ async def test_two_waits_and_one_event_at_the_same_instant(tmp_path: Path) -> No
     for seed in SEEDS:
         desk = Desk(seed, tmp_path)
         _, wait = await desk.open()
-        body = event_command(instance="i", command_id="e", payload={"k": 1}, branch="", status="", now=NOW)
+        body = event_command(instance="i", command_id="e", payload={"k": 1}, address=THE_INSTANCE, status="", now=NOW)
         await desk.deliver(desk.names.command_queue, body)
 
-        first, second = await asyncio.gather(desk.router.events.take(wait, NOW), desk.router.events.take(wait, NOW))
+        first, second = await asyncio.gather(
+            desk.router.exchange.take_event(wait), desk.router.exchange.take_event(wait)
+        )
 
         assert {first.state, second.state} <= {"event", "open"}
-        (stored,) = await desk.ledger.waits.of_box("i", "")
+        (stored,) = await desk.ledger.waits.of_box(Box("i"))
         assert (stored.state, await desk.fate()) == ("event", "matched")

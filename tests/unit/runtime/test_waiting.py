@@ -12,6 +12,7 @@ import pytest
 from world import World, eventually, open_memory_platform, with_answers
 
 from cch.errors import ServiceUnavailableError
+from cch.identity import Box
 from cch.ledger.audit import audit
 from cch.ledger.instances import _start_key
 from cch.ledger.records import Instance, JournalEntry, RegionKey
@@ -107,7 +108,7 @@ async def test_a_loop_turns_until_a_person_has_mended_it(platform: Platform) -> 
 
 
 async def _waits(world: World) -> bool:
-    return any(w.state == "open" for w in await world.platform.ledger.waits.of_box(world.instance, ""))
+    return any(w.state == "open" for w in await world.platform.ledger.waits.of_box(Box(world.instance)))
 
 
 def _plan_of(world: World) -> Any:
@@ -131,7 +132,7 @@ async def test_an_event_that_comes_early_is_used(platform: Platform) -> None:
 
 
 async def _held(world: World, count: int) -> bool:
-    return len(await world.platform.ledger.messages.all_held(world.instance)) == count
+    return len(await world.platform.ledger.messages.all_held(Box(world.instance))) == count
 
 
 async def test_an_event_without_the_key_is_not_taken(platform: Platform) -> None:
@@ -225,7 +226,7 @@ async def test_a_killed_loop_continues_where_it_was(platform: Platform, entry: i
 
     assert end.state == "success"
     assert await world.visited() == ["Enrich", "Check", "Ask", "Clear", "Enrich", "Check", "Done"]
-    requests = await platform.ledger.requests.of_instance(world.instance)
+    requests = await platform.ledger.requests.of_box(Box(world.instance))
     assert len(requests) == 2
     assert await world.fates() == ["matched"]
 
@@ -238,7 +239,7 @@ async def test_a_scheduled_request_goes_on_at_once_and_sends_at_its_date(platfor
     await world.create()
     run = asyncio.create_task(with_answers(world, world.execute("File")))
     await asyncio.sleep(0.05)
-    assert await platform.ledger.requests.of_instance(world.instance) == []
+    assert await platform.ledger.requests.of_box(Box(world.instance)) == []
     now[0] += 300
 
     end = await run
@@ -247,7 +248,7 @@ async def test_a_scheduled_request_goes_on_at_once_and_sends_at_its_date(platfor
     assert await world.visited() == ["File", "Scheduled", "File", "Done"]
     context = (await world.view()).exits[0].outcomes[0].patch
     assert context == {"filing": "SCHEDULED"}
-    (request,) = await platform.ledger.requests.of_instance(world.instance)
+    (request,) = await platform.ledger.requests.of_box(Box(world.instance))
     assert request.created >= 1_000_200
 
 
@@ -255,12 +256,12 @@ async def test_a_wrong_clock_sends_nothing_before_its_date(platform: Platform, m
     """This machine says that the date has passed, the table that it has not."""
     world = World(platform, SCHEDULED, context={"dates": {"file": "1970-01-01T00:16:40Z"}}, answers=[SUCCESS])
     platform.clock = lambda: 1_060_000  # type: ignore[method-assign]
-    monkeypatch.setattr("cch.runtime.host._CLOCK_TOLERANCE", 20)
+    monkeypatch.setattr("cch.runtime.deadlines._CLOCK_TOLERANCE", 20)
     times = [999_000, 999_500, 1_000_000]
     asked: list[int] = []
 
     async def server_time() -> int:
-        assert await platform.ledger.requests.of_instance(world.instance) == []
+        assert await platform.ledger.requests.of_box(Box(world.instance)) == []
         asked.append(times[len(asked)])
         return asked[-1]
 
@@ -307,7 +308,7 @@ async def test_an_outage_at_a_commit_is_waited_out(platform: Platform, monkeypat
 
     assert end.state == "success"
     assert failures == 0
-    assert len(await platform.ledger.requests.of_instance(world.instance)) == 1
+    assert len(await platform.ledger.requests.of_box(Box(world.instance))) == 1
 
 
 async def test_an_outage_at_the_commit_of_an_item_is_waited_out(
@@ -332,7 +333,7 @@ async def test_an_outage_at_the_commit_of_an_item_is_waited_out(
     end = await with_answers(world, world.execute("Fan"))
 
     assert (end.state, failures) == ("success", 0)
-    assert [len(await platform.ledger.requests.of_instance(world.instance, item)) for item in ("a", "b")] == [1, 1]
+    assert [len(await platform.ledger.requests.of_box(Box(world.instance, item))) for item in ("a", "b")] == [1, 1]
 
 
 @pytest.mark.parametrize("first", ["request", "event", "date", "stale copy"])
@@ -354,7 +355,7 @@ async def test_whoever_waits_makes_room_for_the_next(
 
     runs = [asyncio.create_task(world.execute("Wait")) for world in worlds]
 
-    await eventually(lambda: platform.ledger.requests.of_instance(worlds[1].instance))
+    await eventually(lambda: platform.ledger.requests.of_box(Box(worlds[1].instance)))
     assert not runs[0].done()
     for run in runs:
         run.cancel()
@@ -374,7 +375,7 @@ async def test_a_region_begins_when_there_is_room(platform: Platform, monkeypatc
 
     platform.turnstile.leave()
 
-    await eventually(lambda: platform.ledger.requests.of_instance(world.instance))
+    await eventually(lambda: platform.ledger.requests.of_box(Box(world.instance)))
     assert before == []
     run.cancel()
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from cch.envelope import Command, workflow_id_of
+from cch.exchange import Settled
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, MessageRecord
-from cch.replies.correlation import Settled
-from cch.replies.envelope import Command, workflow_id_of
 
 
 class Admission(Protocol):

@@ -13,8 +13,6 @@ from cch.ledger.messages import Stored, message_key
 BATCH = 10
 #: Longest wait of one receive call, in seconds (AWS quota): the fewest calls when nothing comes.
 LONGEST_WAIT = 20
-#: Largest body, in bytes, that our queues take (their ``MaximumMessageSize``).
-MAX_BODY = 262_144
 #: What no message may have (SQS, SendMessage): all that XML does not allow.
 ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

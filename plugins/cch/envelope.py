@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cch.errors import MalformedMessageError
+from cch.identity import THE_INSTANCE, Address, branch_text
 from cch.names import LONGEST_IN_KEY
-from cch.replies.queue import MAX_BODY
 
 Kind = Literal["START_WORKFLOW", "ASYNC_RESP", "EVENT_WAIT_RESP"]
 
+#: Largest message, in bytes, that our queues take (their ``MaximumMessageSize``).
+MAX_BODY = 262_144
 #: Instance ids become run ids: these characters are what Airflow allows in one, the length is ours.
 _ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
 #: Deepest payload: DynamoDB and msgpack users down the line give up soon after.
@@ -22,6 +24,8 @@ MAX_DEPTH = 100
 _PREFIX = "Capability:"
 #: Longest other text (characters).
 _MOST = 2000
+#: Deepest nesting of maps that a message can address.
+_DEEPEST_PATH = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +45,14 @@ class Command:
     definition_uri: str = ""
     status: str = ""
     in_reply_to: str = ""
-    branch: str = ""
+    #: The item of a map that is meant; the instance itself if none is named.
+    address: Address = THE_INSTANCE
     source_event: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def branch(self) -> str:
+        """The own branch key of the item that is meant, "" for the instance itself."""
+        return self.address.branch
 
 
 def _refuse_constant(name: str) -> Any:
@@ -107,6 +117,35 @@ def _object(raw: Mapping[str, Any], key: str, where: str, *, required: bool = Tr
     return value
 
 
+def _branch(value: Any, where: str) -> str:
+    if not isinstance(value, str | int | float) or value == "" or len(text := branch_text(value)) > LONGEST_IN_KEY:
+        raise MalformedMessageError(f"{where} must be text of at most {LONGEST_IN_KEY} characters, and not empty")
+    return text
+
+
+def _address(hint: Mapping[str, Any]) -> Address:
+    """``branchPath``: keys from the outside in; ``branchKey``: the item's own key."""
+    where = "command.routingHint."
+    key, path = hint.get("branchKey"), hint.get("branchPath")
+    branch = "" if key is None or key == "" else _branch(key, f"{where}branchKey")
+    if path is None or path == []:
+        return Address.of_key(branch)
+    if not isinstance(path, list) or len(path) > _DEEPEST_PATH:
+        raise MalformedMessageError(f"{where}branchPath must be a list of at most {_DEEPEST_PATH} branch keys")
+    keys = tuple(_branch(each, f"{where}branchPath[{index}]") for index, each in enumerate(path))
+    if branch and keys[-1] != branch:
+        raise MalformedMessageError(f"{where}branchPath must end in branchKey: one of them names another item")
+    return Address(keys)
+
+
+def routing_hint(address: Address) -> dict[str, Any]:
+    """How a message says which item it concerns; the path only where one key does not say it all."""
+    if not address.path:
+        return {}
+    path = {"branchPath": list(address.path)} if len(address.path) > 1 else {}
+    return {"routingHint": {"branchKey": address.branch, **path}}
+
+
 def parse_command(body: str) -> Command:
     """Read one message of the command or reply queue.
 
@@ -134,11 +173,6 @@ def parse_command(body: str) -> Command:
     if status not in ("", "SUCCESS", "ERROR"):
         raise MalformedMessageError(f"command.status is {status[:60]!r}: use SUCCESS or ERROR")
     hint = _object(command, "routingHint", "command.", required=False)
-    branch = hint.get("branchKey")
-    if branch is not None and not (isinstance(branch, str | int | float) and len(str(branch)) <= LONGEST_IN_KEY):
-        raise MalformedMessageError(
-            f"command.routingHint.branchKey must be text of at most {LONGEST_IN_KEY} characters"
-        )
     replied = "inReplyTo" if command.get("inReplyTo") else "in_reply_to"
     return Command(
         kind=kind,  # type: ignore[arg-type]  # checked above
@@ -151,7 +185,7 @@ def parse_command(body: str) -> Command:
         definition_uri=_text(raw, "workflowDefinitionURI", "", required=kind == "START_WORKFLOW"),
         status=status,
         in_reply_to=_text(command, replied, "command.", required=False, most=LONGEST_IN_KEY),
-        branch="" if branch is None else str(branch),
+        address=_address(hint),
         source_event=_object(raw, "sourceEvent", "", required=False),
     )
 
@@ -169,7 +203,7 @@ def iso(milliseconds: int) -> str:
 
 
 def event_command(
-    *, instance: str, command_id: str, payload: Mapping[str, Any], branch: str, status: str, now: int
+    *, instance: str, command_id: str, payload: Mapping[str, Any], address: Address, status: str, now: int
 ) -> str:
     """The body of an EVENT_WAIT_RESP, as ``cch event`` sends it."""
     command: dict[str, Any] = {
@@ -178,9 +212,8 @@ def event_command(
         "source": "cch",
         "timestamp": iso(now),
         "payload": dict(payload),
+        **routing_hint(address),
     }
-    if branch:
-        command["routingHint"] = {"branchKey": branch}
     if status:
         command["status"] = status
     return json.dumps({"workflowInstanceId": instance, "command": command})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cch.envelope import MAX_BODY, iso, routing_hint
+from cch.identity import Address
 from cch.ledger.payloads import dump
+from cch.messaging.queue import ILLEGAL, MessageQueue, Queues
 from cch.names import Names
-from cch.replies.envelope import iso
-from cch.replies.queue import ILLEGAL, MAX_BODY, MessageQueue, Queues
 from cch.tracing import traceparent
 
 #: Bytes of the largest request body: SQS counts a message's attributes too, and 1 KiB is kept for them.
@@ -25,7 +26,7 @@ def request_body(
     request_key: str,
     reply_to: str,
     created: int,
-    branch: str,
+    address: Address,
     capability_id: str,
     output_keys: tuple[str, ...],
     context: Mapping[str, Any],
@@ -40,9 +41,8 @@ def request_body(
         "replyToQueueUrl": reply_to,
         "source": "WorkflowOrchestrator",
         "timestamp": iso(created),
+        **routing_hint(address),
     }
-    if branch:
-        header["routingHint"] = {"branchKey": branch}
     body = {
         "capability_id": capability_id,
         "request_output_keys": list(output_keys),

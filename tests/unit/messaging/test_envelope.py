@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cch.envelope import MAX_BODY, MAX_DEPTH, iso, parse_command, parse_json, start_command, workflow_id_of
 from cch.errors import MalformedMessageError
-from cch.replies.envelope import MAX_DEPTH, iso, parse_command, parse_json, start_command, workflow_id_of
-from cch.replies.queue import MAX_BODY
 
 REPLY: dict[str, Any] = {
     "workflowInstanceId": "i",

@@ -10,15 +10,15 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cch.envelope import Command, parse_command
 from cch.errors import MalformedMessageError, RejectedMessageError
+from cch.exchange import Exchange, Settled
+from cch.identity import NAMESPACE
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import message_key
-from cch.ledger.payloads import sha256
-from cch.ledger.records import NAMESPACE, Instance, MessageRecord
-from cch.replies.correlation import Settled
-from cch.replies.envelope import Command, parse_command
-from cch.replies.events import Events
-from cch.replies.starts import Admission, Starter
+from cch.ledger.payloads import dump, sha256
+from cch.ledger.records import Instance, MessageRecord
+from cch.messaging.starts import Admission, Starter
 
 #: Stands for a queue in the keys of these messages; no SQS queue has this name.
 DESK = "api"
@@ -36,6 +36,12 @@ def _key(kind: str, *parts: str) -> str:
     return message_key(DESK, str(uuid.uuid5(NAMESPACE, "\n".join((kind, *parts)))))
 
 
+def _place(command: Command) -> list[str]:
+    """The item that is addressed; one key is given as itself, as earlier releases did."""
+    path = command.address.path
+    return [command.branch if len(path) < 2 else dump(list(path))]
+
+
 def _record(key: str, command: Command, now: int, body: str) -> MessageRecord:
     return MessageRecord(
         key=key, fate="held", kind=command.kind, reason="", instance=command.instance, source=command.source,
@@ -46,16 +52,16 @@ def _record(key: str, command: Command, now: int, body: str) -> MessageRecord:
 class Desk:
     """Takes starts and events."""
 
-    def __init__(self, ledger: Ledger, admission: Admission, clock: Callable[[], int]) -> None:
+    def __init__(self, ledger: Ledger, exchange: Exchange, admission: Admission, clock: Callable[[], int]) -> None:
         self._ledger = ledger
+        self._exchange = exchange
         self._starter = Starter(ledger, admission)
-        self._events = Events(ledger)
         self._clock = clock
 
     async def start(self, body: str) -> Started:
         """Take a START_WORKFLOW: the instance is pending, or as it was.
 
-        :raises MalformedMessageError: see :func:`~cch.replies.envelope.parse_command`.
+        :raises MalformedMessageError: see :func:`~cch.envelope.parse_command`.
         :raises RejectedMessageError: no such workflow, or the context does not fit.
         """
         command = parse_command(body)
@@ -73,14 +79,14 @@ class Desk:
     async def event(self, body: str) -> tuple[str, Settled]:
         """Take an EVENT_WAIT_RESP; the message's key, and who must look again.
 
-        :raises MalformedMessageError: see :func:`~cch.replies.envelope.parse_command`.
+        :raises MalformedMessageError: see :func:`~cch.envelope.parse_command`.
         """
         command = parse_command(body)
-        key = _key("event", command.instance, command.branch, command.id)
+        key = _key("event", command.instance, *_place(command), command.id)
         known = await self._ledger.messages.get_many([key])
         if key in known and known[key].fate in ("matched", "duplicate"):  # the instance may have ended with it
             return key, Settled(stored=None, fate=known[key].fate)
-        return key, await self._events.event(command, _record(key, command, self._clock(), body))
+        return key, await self._exchange.event(command, _record(key, command, self._clock(), body))
 
 
 def reply_of(record: MessageRecord) -> Command:

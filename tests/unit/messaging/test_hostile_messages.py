@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from workshop import INSTANCE, NOW, Workshop
 
+from cch.envelope import MAX_BODY
 from cch.ledger.audit import audit
 from cch.ledger.records import FINAL, Instance, RequestRecord
 from cch.ledger.waits import WaitRecord
-from cch.replies.queue import MAX_BODY
 from cch.testing.memory_queue import MemoryQueue
 
 if TYPE_CHECKING:
@@ -195,14 +195,12 @@ class Post:
         await self.ask("OPEN", INSTANCE)
         await self.ask("CLOSED", INSTANCE, source="a#x")
         await self.ask("THEIRS", OTHER)
-        _, closed = await self.shop.ledger.requests.close("CLOSED", "timed_out", NOW)
-        assert closed is not None
-        await self.shop.ledger.requests.point_closed(closed)
+        await self.shop.platform.exchange.close("CLOSED", "timed_out")
 
-    async def ask(self, command_id: str, instance: str, source: str = "import#x") -> RequestRecord:
+    async def ask(self, command_id: str, instance: str, source: str = "import#x", sent_at: int = NOW) -> RequestRecord:
         record = RequestRecord(
             command_id=command_id, instance=instance, region="Ask", node="Ask", visit=1, attempt=1, source=source,
-            branch="", state="open", created=NOW, deadline=0, sent_at=NOW, task_instance="t", body_hash="h",
+            branch="", state="open", created=NOW, deadline=0, sent_at=sent_at, task_instance="t", body_hash="h",
             owners=frozenset(),
         )  # fmt: skip
         _, stored = await self.shop.ledger.requests.open(record, "router")
@@ -216,7 +214,7 @@ class Post:
         before, refused = self.content(), len(rejected.messages)
         known = {item["PK"] for item in await ledger.store.scan("MSG#")}
         await source.send(body)
-        await self.shop.postman._take(source, 0)
+        await self.shop.postman.take(source)
 
         assert source.messages == []
         (key,) = {item["PK"] for item in await ledger.store.scan("MSG#")} - known
@@ -236,14 +234,14 @@ class Post:
 
     async def close(self) -> None:
         """What was held is taken by those who ask now, and the books balance."""
-        router = self.shop.postman
-        await router.correlator.take_held(await self.ask("NEXT", INSTANCE, "a#x"), NOW)
+        exchange = self.shop.postman.exchange
+        await exchange.ask(await self.ask("NEXT", INSTANCE, "a#x", sent_at=0))
         for key in ("", "a"):
             wait = WaitRecord(
                 id=f"wait {key}", instance=INSTANCE, branch="", node="Approve", event_key=key, state="open",
                 task_instance="t", created=NOW, deadline=0, owners=frozenset(),
             )  # fmt: skip
-            await router.events.take(await self.shop.ledger.waits.open(wait, "router"), NOW)
+            await exchange.take_event(await exchange.await_event(wait))
 
         async def plan_of(_: Instance) -> Plan:
             return self.shop.plan

@@ -12,7 +12,7 @@ import pytest
 from cch.aws.queues import SqsQueues
 from cch.errors import MessageRefusedError, ServiceUnavailableError
 from cch.ledger.messages import Stored
-from cch.replies.queue import BATCH, MessageQueue, Queues, Received
+from cch.messaging.queue import BATCH, MessageQueue, Queues, Received
 from cch.testing.memory_queue import MemoryQueues
 
 _numbers = itertools.count(1)

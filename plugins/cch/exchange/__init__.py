@@ -1,0 +1,13 @@
+"""What regions ask and what comes back: requests, waits for events, early and late answers, supersession.
+
+:class:`Exchange` is the way in. A request's item and its pointer, a wait and its event are opened and closed here
+only; who sends and receives over queues is :mod:`cch.messaging`.
+"""
+
+from cch.exchange.exchange import Exchange
+from cch.exchange.requests import Sent, Unsent
+from cch.exchange.settled import Settled
+from cch.exchange.waiters import Waiters, Wake
+from cch.ledger.requests import Closed
+
+__all__ = ["Closed", "Exchange", "Sent", "Settled", "Unsent", "Waiters", "Wake"]
