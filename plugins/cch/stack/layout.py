@@ -28,6 +28,8 @@ USUAL_PORTS: Mapping[str, int] = {
     "trigger_logs": 8794,
 }
 USER = "admin"
+#: Binds what the sample definitions call.
+_SAMPLES = "cch.testing.sample_capabilities"
 _SECRETS = ("jwt", "api", "database", "redis", "password")
 
 
@@ -205,12 +207,15 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
 
     ``database``: a file of SQLite instead of the stack's own database.
     """
-    keys, names = layout.secrets(), load_settings().names
+    keys, settings = layout.secrets(), load_settings()
+    names = settings.names
     return {
         **aws_environment(layout),
         "CCH_ENV": names.env,
         "CCH_OWNER": names.owner,
         "CCH_MOCK_URL": layout.mock_url,
+        # First, so that a module of the user's may bind the same capability to something else.
+        "CCH_CAPABILITY_MODULES": ",".join(dict.fromkeys((_SAMPLES, *settings.capability_modules))),
         "CCH_HOME": str(layout.home),
         "CCH_PROJECT": str(layout.root),
         "CCH_CACHE_FOLDER": str(layout.home / "definitions-cache"),

@@ -153,6 +153,11 @@ def migrated(layout: Layout) -> None:
     (_folder(layout) / "migrated").touch()
 
 
+def remove(layout: Layout) -> None:
+    """Remove all that belongs to the server, which has been stopped."""
+    shutil.rmtree(_folder(layout), ignore_errors=True)
+
+
 def create_database(layout: Layout) -> None:
     """Make Airflow's empty database; an existing one is dropped.
 

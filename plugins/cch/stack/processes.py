@@ -21,6 +21,8 @@ from cch.stack import groups
 from cch.stack.supervised import Files, Owner, State, Wanted
 from cch.stack.supervisor import end_without_supervisor, is_looked_after, log_of
 
+#: What this process has started, by folder: an ended child stays in the process table until its parent asks for it.
+_supervisors: dict[Path, subprocess.Popen[bytes]] = {}
 #: Ends in a row after which a service that was to become ready is given up; the supervisor goes on trying.
 _TRIES = 3
 _LOOK_EVERY = 0.05
@@ -54,7 +56,6 @@ class Processes:
         self._files = Files(folder)
         self._logs = logs
         self._ends_before: dict[str, int] = {}
-        self._supervisor: subprocess.Popen[bytes] | None = None
 
     def log(self, name: str) -> Path:
         return log_of(self._logs, name)
@@ -86,6 +87,7 @@ class Processes:
         """Start the service unless it runs; whether it was started. It is stopped when this process ends."""
         if self.pid(service.name) is not None:
             return False
+        self._reap()
         if not is_looked_after(self._files):
             self._forget([service.name])
         wanted = Wanted(
@@ -102,6 +104,12 @@ class Processes:
             time.sleep(_LOOK_EVERY)
         return True
 
+    @staticmethod
+    def _reap() -> None:
+        for folder, supervisor in tuple(_supervisors.items()):
+            if supervisor.poll() is not None:
+                del _supervisors[folder]
+
     def _forget(self, names: Sequence[str]) -> None:
         """What was wanted before the machine stopped, and children of these services that nobody looks after."""
         for wanted in self._files.all_wanted():
@@ -110,13 +118,14 @@ class Processes:
 
     def _supervise(self, wanted: Wanted) -> None:
         """Start a supervisor, unless the one that we have started is still on its way."""
-        if self._supervisor is not None and self._supervisor.poll() is None:
+        known = _supervisors.get(self._files.folder)
+        if known is not None and known.poll() is None:
             return
         self._files.want(wanted)  # whoever cleaned up after the last one may have removed it
         self._logs.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "cch.stack.supervisor", str(self._files.folder), str(self._logs)]
         with self.log("supervisor").open("ab") as log:
-            self._supervisor = subprocess.Popen(  # noqa: S603
+            _supervisors[self._files.folder] = subprocess.Popen(  # noqa: S603
                 command, env=dict(wanted.environment), cwd=wanted.cwd, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
@@ -157,8 +166,6 @@ class Processes:
             if not is_looked_after(self._files):
                 end_without_supervisor(self._files, names)
             time.sleep(_LOOK_EVERY)
-        if self._supervisor is not None:
-            self._supervisor.poll()
         return ran
 
     def _left(self, name: str) -> bool:
