@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,6 +220,7 @@ def test_services_of_an_older_program_are_found_and_stopped(tmp_path: Path) -> N
     """Their files have three fields, and nobody supervises them."""
     ours = processes(tmp_path)
     process = subprocess.Popen(SLEEPER, start_new_session=True, stdout=subprocess.DEVNULL)
+    threading.Thread(target=process.wait, daemon=True).start()  # its parent asks for it, as init would
     started = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     (tmp_path / "processes").mkdir()
     (tmp_path / "processes" / "x.json").write_text(

@@ -74,7 +74,7 @@ def test_the_main_job_runs(environment: Environment) -> None:
         return environment.get(f"/api/v2/dags/{WORKFLOW}", "ada")[0] == 200
 
     wait_until("the DAG", served, 120)
-    environment.run("cch", "run", WORKFLOW, "--context", json.dumps(CONTEXT), "--watch", "--timeout", "240")
+    environment.run("cch", "run", WORKFLOW, "--context", json.dumps(CONTEXT), "--watch", "--still", "240")
     environment.run("cch", "ledger", "check")
 
     for kind in ("SchedulerJob", "DagProcessorJob", "TriggererJob"):

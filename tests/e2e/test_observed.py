@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import TOPIC, Figures, Stack, eventually
+from tests.e2e.conftest import TOPIC, Figures, Stack
 
 WORKFLOW = "import_vn_memphis_v1"
 CONTEXT = {"shipmentId": "SHP-1", "originCountry": "VN", "destinationCountry": "US"}
@@ -46,15 +46,15 @@ def test_the_main_job_is_seen_from_outside(stack: Stack, figures: Figures) -> No
     instance = stack.start(WORKFLOW, CONTEXT)
     stack.finished(instance)
 
-    eventually("all metrics", lambda: set(figures.names) >= EXPECTED)
-    heard = eventually("both steps", lambda: found if len(found := _heard(stack, url, instance)) >= 2 else None)
+    stack.eventually("all metrics", lambda: set(figures.names) >= EXPECTED)
+    heard = stack.eventually("both steps", lambda: found if len(found := _heard(stack, url, instance)) >= 2 else None)
     steps = {event["transition"]["currentStep"]["name"] for event in heard}
     assert steps >= {"Prepare_Import_Enrichment", "Process_Import_Enrichment_Response"}
 
 
 def test_the_doctor_finds_nothing(stack: Stack) -> None:
     """In the stack that `cch up` makes, Airflow's options included; a missing queue is found and named."""
-    eventually("the router's report", lambda: not _ill(stack))
+    stack.eventually("the router's report", lambda: not _ill(stack))
     sqs = stack.client("sqs")
     queue = "cch-dev-local-orchestrator-command-queue-rejected-dlq"
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]

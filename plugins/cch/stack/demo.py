@@ -22,8 +22,8 @@ from cch.stack.local import LocalStack
 from cch.stack.processes import StackError, interrupt_on
 
 WORKFLOW = "import_vn_memphis_v1"
-#: Seconds after which a demo that has not finished says so; it takes 10 on a laptop.
-_PATIENCE = 240
+#: Seconds without any change of the instance after which a demo gives up; all of it takes 10 on a laptop.
+_STILL = 240
 
 
 class Demo:
@@ -83,7 +83,7 @@ class Demo:
         self._cch(
             "run", WORKFLOW, *arguments, "--instance-id", instance,
             "--correlation-id", self._sample("billOfLading.master"),
-            "--watch", "--timeout", str(_PATIENCE), shown=True,
+            "--watch", "--still", str(_STILL), shown=True,
         )  # fmt: skip
         self._tell(ends)
         result = self._result(instance)

@@ -10,8 +10,8 @@ from typing import TypeVar
 T = TypeVar("T")
 #: What moves while work goes on, by name; only whether a value is another one than before counts.
 Signs = Callable[[], Mapping[str, object]]
-#: Seconds between two looks at the signs: each may cost calls.
-_LOOK_EVERY = 2.0
+#: Seconds until the first look at the signs, and between two: each may cost calls.
+_LOOK_EVERY = 5.0
 
 
 class StandstillError(Exception):
@@ -64,8 +64,11 @@ class Stillness:
     clock: Callable[[], float] = time.monotonic
     _seen: set[tuple[str, str]] = field(default_factory=set)
     _last: Mapping[str, object] = field(default_factory=dict)
-    _moved: float = -1.0
-    _looked: float = float("-inf")
+    _moved: float = field(init=False)
+    _looked: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._moved = self._looked = self.clock()
 
     @property
     def due(self) -> bool:
@@ -76,7 +79,7 @@ class Stillness:
         """Compare with all that was seen before: what goes to and fro between the same values does not move."""
         now = self._looked = self.clock()
         values = {(name, str(value)) for name, value in signs.items()}
-        if self._moved < 0 or values - self._seen:
+        if values - self._seen:
             self._moved = now
         self._seen |= values
         self._last = signs
@@ -84,7 +87,7 @@ class Stillness:
     def give_up_on(self, what: str) -> None:
         """:raises StandstillError: nothing has moved for long."""
         now = self.clock()
-        if self._moved >= 0 and now - self._moved > self.still:
+        if now - self._moved > self.still:
             stood = ", ".join(f"{name} ({_short(value)})" for name, value in self._last.items())
             raise StandstillError(
                 f"{what}: nothing has moved for {now - self._moved:.0f} s; what stands still: {stood}"
