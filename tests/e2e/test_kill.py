@@ -36,7 +36,7 @@ def assert_all_once(stack: Stack, instances: list[str]) -> None:
 
 
 def test_kill_the_triggerer(stack: Stack) -> None:
-    """Requests are open, the triggerer dies, replies come, the next one, started by nobody but the stack, finishes every instance."""
+    """Requests are open, the triggerer dies, replies come; the stack starts another one, which finishes all."""
     instances = start_many_that_wait(stack)
 
     before = stack.local.processes.pid("triggerer")

@@ -100,7 +100,7 @@ class Processes:
         self._files.want(wanted)
         while (state := self.state(service.name)) is None or state.request != wanted.request:
             if not is_looked_after(self._files):
-                self._supervise(wanted)
+                self._supervise(wanted, {**os.environ, **environment})
             time.sleep(_LOOK_EVERY)
         return True
 
@@ -116,17 +116,17 @@ class Processes:
             self._files.forgo(wanted.name)
         end_without_supervisor(self._files, names)
 
-    def _supervise(self, wanted: Wanted) -> None:
+    def _supervise(self, wanted: Wanted, environment: Mapping[str, str]) -> None:
         """Start a supervisor, unless the one that we have started is still on its way."""
         known = _supervisors.get(self._files.folder)
         if known is not None and known.poll() is None:
             return
         self._files.want(wanted)  # whoever cleaned up after the last one may have removed it
         self._logs.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "cch.stack.supervisor", str(self._files.folder), str(self._logs)]
+        command = [sys.executable, "-P", "-m", "cch.stack.supervisor", str(self._files.folder), str(self._logs)]
         with self.log("supervisor").open("ab") as log:
             _supervisors[self._files.folder] = subprocess.Popen(  # noqa: S603
-                command, env=dict(wanted.environment), cwd=wanted.cwd, stdin=subprocess.DEVNULL, stdout=log,
+                command, env=dict(environment), cwd=wanted.cwd, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
