@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import eventually
 
 from cch.errors import SettingsError
 from cch.stack import demo as demo_module
@@ -156,9 +157,9 @@ def test_only_one_start_of_a_stack_at_a_time(tmp_path: Path) -> None:
     other = threading.Thread(target=second)
     with a_stack(tmp_path)._alone(said.append):
         other.start()
-        assert waiting.wait(10)
+        eventually("the second one's word", waiting.is_set)
         order.append("first")
-    other.join(10)
+    eventually("the end of the second one", lambda: not other.is_alive())
 
     assert order == ["first", "second"]
     assert said == ["this stack is being started by another program: waiting for it"]

@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.patience import eventually
 
 from cch.stack.patience import Patience
 from cch.stack.processes import Processes, Service, StackError
@@ -26,10 +26,6 @@ time.sleep(600)
 FAMILY = [sys.executable, "-c", _PARENT]
 
 
-def until(what: str, look: Callable[[], object]) -> None:
-    Patience(still=60.0, pause=0.02).until(what, look)
-
-
 def processes(folder: Path) -> Processes:
     return Processes(folder / "processes", folder / "logs")
 
@@ -38,7 +34,7 @@ def started(processes: Processes, folder: Path, name: str = "x", command: list[s
     """The id of a service that is ready."""
     processes.log(name).unlink(missing_ok=True)
     assert processes.start(Service(name=name, command=command), {"CCH_HOME": str(folder)}, folder)
-    until(f"{name} is ready", lambda: processes.log(name).exists() and "ready" in processes.log(name).read_text())
+    eventually(f"{name} is ready", lambda: processes.log(name).exists() and "ready" in processes.log(name).read_text())
     pid = processes.pid(name)
     assert pid is not None
     return pid
@@ -64,7 +60,7 @@ def test_a_process_is_found_again_and_stopped_with_its_children(tmp_path: Path) 
     assert (again, found, stopped) == (False, pid, ["x"])
     assert others.pid("x") is None
     assert gone(pid)
-    until("the supervisor's end", lambda: ours.supervisor is None)
+    eventually("the supervisor's end", lambda: ours.supervisor is None)
 
 
 def test_what_ends_by_itself_is_started_again(tmp_path: Path) -> None:
@@ -73,7 +69,7 @@ def test_what_ends_by_itself_is_started_again(tmp_path: Path) -> None:
     first = started(ours, tmp_path, command=FAMILY)
 
     os.kill(first, signal.SIGKILL)
-    until("a new process", lambda: ours.pid("x") not in (None, first))
+    eventually("a new process", lambda: ours.pid("x") not in (None, first))
     state = ours.state("x")
     ours.stop(["x"])
 
@@ -119,7 +115,7 @@ def test_what_stands_on_others_is_stopped_first(tmp_path: Path) -> None:
     for stage, name in enumerate(("database", "scheduler")):
         command = [sys.executable, "-c", says.format(str(order), f"{name} ")]
         ours.start(Service(name=name, command=command, stage=stage), {}, tmp_path)
-        until("ready", lambda name=name: ours.log(name).exists() and "ready" in ours.log(name).read_text())
+        eventually("ready", lambda name=name: ours.log(name).exists() and "ready" in ours.log(name).read_text())
 
     ours.stop(["database", "scheduler"])
 
@@ -158,7 +154,7 @@ def test_nothing_outlives_its_owner(tmp_path: Path, number: signal.Signals) -> N
 
     owner.send_signal(number)
     owner.communicate()
-    until("nothing is left", lambda: all(gone(pid) for pid in pids if pid) and ours.supervisor is None)
+    eventually("nothing is left", lambda: all(gone(pid) for pid in pids if pid) and ours.supervisor is None)
 
     assert all(pids)
     assert not any(ours.has(name) for name in ("x", "y"))
@@ -170,7 +166,7 @@ def test_what_shall_last_outlives_whoever_started_it(tmp_path: Path) -> None:
 
     owner.kill()
     owner.communicate()
-    until("y is stopped", lambda: not ours.has("y"))
+    eventually("y is stopped", lambda: not ours.has("y"))
     lasting = ours.pid("x")
     ours.stop(["x"])
 
@@ -186,7 +182,7 @@ def test_the_end_of_the_supervisor_is_the_end_of_everything(tmp_path: Path, numb
     assert supervisor is not None
 
     os.kill(supervisor, number)
-    until("nothing is left", lambda: gone(pid) and ours.supervisor is None)
+    eventually("nothing is left", lambda: gone(pid) and ours.supervisor is None)
 
     assert not ours.has("x")
     assert started(ours, tmp_path) != pid
@@ -204,7 +200,7 @@ def test_after_both_were_killed_the_next_start_cleans_up(tmp_path: Path) -> None
         if child != pid:
             os.kill(child, signal.SIGKILL)
     os.kill(supervisor, signal.SIGKILL)
-    until("both have gone", lambda: ours.supervisor is None)
+    eventually("both have gone", lambda: ours.supervisor is None)
     assert not gone(pid)
     started(ours, tmp_path, "y")
 
@@ -240,7 +236,7 @@ def test_what_was_wanted_before_the_machine_stopped_is_forgotten(tmp_path: Path)
     started(ours, tmp_path)
     wanted = (tmp_path / "processes" / "x.wanted").read_text()
     ours.stop(["x"])
-    until("the supervisor's end", lambda: ours.supervisor is None)
+    eventually("the supervisor's end", lambda: ours.supervisor is None)
     (tmp_path / "processes" / "x.wanted").write_text(wanted)
 
     before = ours.has("x")

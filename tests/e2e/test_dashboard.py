@@ -20,7 +20,8 @@ WORKFLOW = "import_correction_v1"
 AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 ENRICH, CREATE = "import#enrich_consignment", "declaration_communicator#create"
 #: Milliseconds; a step of a workflow takes seconds on a busy machine.
-expect.set_options(timeout=60_000)
+#: A page asks again every 3 s: what it does not show for so long it will not show.
+expect.set_options(timeout=240_000)
 REFUSED = {"status": "ERROR", "payload": {"messages": [{"code": "HITL"}]}}
 ENRICHED = {"payload": {"consignmentImportEnrichedId": "e-1"}}
 

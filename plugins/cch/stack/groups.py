@@ -8,6 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
+
 
 def started_at(pid: int) -> str:
     """The kernel's start time of a process, by which a reused id is told apart; "" if it does not run."""
@@ -59,3 +61,15 @@ def lives(group: int) -> bool:
     except PermissionError:  # macOS says so of a group of which only a zombie is left
         return False
     return True
+
+
+def computed(pid: int | None) -> float:
+    """Seconds that a process and its children have computed."""
+    total = 0.0
+    with contextlib.suppress(psutil.Error):
+        head = psutil.Process(pid) if pid else None
+        for process in (head, *head.children(recursive=True)) if head else ():
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+    return total

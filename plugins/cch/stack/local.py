@@ -13,9 +13,7 @@ import urllib.request
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-import psutil
-
-from cch.stack import postgresql, programs, redis
+from cch.stack import groups, postgresql, programs, redis
 from cch.stack.layout import USER, Layout, environment, open_layout
 from cch.stack.patience import Patience, StandstillError
 from cch.stack.processes import Processes, Service, StackError
@@ -152,7 +150,7 @@ class LocalStack:
         pid, log = self.processes.pid(name), self.processes.log(name)
         return {
             f"process of {name}": pid,
-            f"seconds computed by {name}": _computed(pid) // _WORK * _WORK,
+            f"seconds computed by {name}": groups.computed(pid) // _WORK * _WORK,
             f"bytes in {log}": log.stat().st_size if log.exists() else 0,
         }
 
@@ -250,15 +248,3 @@ class LocalStack:
     def stop(self, keep: Collection[str] = ()) -> list[str]:
         """Stop everything but ``keep``; those that ran."""
         return self.processes.stop([name for name in reversed(self.topology.services) if name not in keep])
-
-
-def _computed(pid: int | None) -> float:
-    """Seconds that a process and its children have computed."""
-    total = 0.0
-    with contextlib.suppress(psutil.Error):
-        head = psutil.Process(pid) if pid else None
-        for process in (head, *head.children(recursive=True)) if head else ():
-            with contextlib.suppress(psutil.Error):
-                times = process.cpu_times()
-                total += times.user + times.system
-    return total
