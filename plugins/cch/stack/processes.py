@@ -166,8 +166,9 @@ class Processes:
             if not is_looked_after(self._files):
                 end_without_supervisor(self._files, names)
             time.sleep(_LOOK_EVERY)
-        if (supervisor := _supervisors.get(self._files.folder)) and not any(self._files.all_wanted()):
-            supervisor.wait()
+        supervisor = _supervisors.get(self._files.folder)
+        while supervisor and supervisor.poll() is None and not any(self._files.all_wanted()):
+            time.sleep(_LOOK_EVERY)  # it has nothing left to do
         return ran
 
     def _left(self, name: str) -> bool:
