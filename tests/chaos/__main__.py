@@ -131,6 +131,8 @@ def main() -> int:
     os.environ["CCH_MOCK_EFFECTS"] = f"{os.environ['CCH_HOME']}/{EFFECTS}"
     stack = ChaosStack.open(None if ChaosStack.open().running() else topology_named(arguments.topology))
     before = stack.running()
+    if before:  # what is killed and started again still belongs to whoever has started the stack
+        stack.processes.start_for(before[0])
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False)

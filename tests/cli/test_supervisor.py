@@ -174,6 +174,21 @@ def test_what_shall_last_outlives_whoever_started_it(tmp_path: Path) -> None:
     assert gone(lasting)
 
 
+def test_what_is_started_for_somebody_else_ends_with_him(tmp_path: Path) -> None:
+    """A program that kills and starts services of a stack that it has not started leaves them there when it goes."""
+    owner, ours = an_owner(tmp_path), processes(tmp_path)
+    ours.start_for("x")
+    ours.stop(["y"], signal.SIGKILL)
+    started(ours, tmp_path, "y")
+
+    wanted = {name: (each.owner and each.owner.pid) for name in ("x", "y") if (each := ours._files.wanted(name))}
+    owner.kill()
+    owner.communicate()
+    eventually("nothing is left", lambda: ours.supervisor is None)
+
+    assert wanted == {"x": owner.pid, "y": owner.pid}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_the_end_of_the_supervisor_is_the_end_of_everything(tmp_path: Path, number: signal.Signals) -> None:
     """Also if it is killed: its guard does the work then."""

@@ -56,6 +56,7 @@ class Processes:
         self._files = Files(folder)
         self._logs = logs
         self._ends_before: dict[str, int] = {}
+        self._owner: Owner | None = Owner.ours()
 
     def log(self, name: str) -> Path:
         return log_of(self._logs, name)
@@ -84,7 +85,7 @@ class Processes:
         return int(said) if said else None
 
     def start(self, service: Service, environment: Mapping[str, str], cwd: Path) -> bool:
-        """Start the service unless it runs; whether it was started. It is stopped when this process ends."""
+        """Start the service unless it runs; whether it was started. It is stopped when its owner ends: this process."""
         if self.pid(service.name) is not None:
             return False
         self._reap()
@@ -93,7 +94,7 @@ class Processes:
         wanted = Wanted(
             name=service.name, request=uuid.uuid4().hex, command=list(map(str, service.command)),
             environment={**os.environ, **environment, **service.environment}, cwd=str(cwd), user=service.user,
-            stop_signal=service.stop_signal, stage=service.stage, owner=Owner.ours(),
+            stop_signal=service.stop_signal, stage=service.stage, owner=self._owner,
         )  # fmt: skip
         before = self.state(service.name)
         self._ends_before[service.name] = before.count if before else 0
@@ -129,6 +130,11 @@ class Processes:
                 command, env=dict(environment), cwd=wanted.cwd, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+
+    def start_for(self, name: str) -> None:
+        """Let whoever owns this service own what is started from now on: it is his stack, and only borrowed."""
+        if (wanted := self._files.wanted(name)) is not None:
+            self._owner = wanted.owner
 
     def keep(self, names: Sequence[str]) -> None:
         """Let services last until somebody stops them, whoever started them."""
