@@ -291,10 +291,11 @@ def stack(figures: Figures) -> Iterator[Stack]:
         yield running
     finally:
         local.stop()
-        assert leaked(local) == []
+        left = leaked(local)
         shutil.rmtree(home, ignore_errors=True)
         for name in settings:
             del os.environ[name]
+    assert left == []
 
 
 @pytest.fixture

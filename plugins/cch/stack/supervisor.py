@@ -259,12 +259,12 @@ def _supervised(files: Files) -> list[str]:
     return [name for name, state in files.states().items() if state.request]
 
 
-def _alone(files: Files) -> IO[str] | None:
-    """The lock of the folder, or None if another supervisor, or the guard of one, has it."""
+def _locked(files: Files, how: int = fcntl.LOCK_EX) -> IO[str] | None:
+    """The lock of the folder, or None if a supervisor, or the guard of one, has it."""
     files.folder.mkdir(parents=True, exist_ok=True)
     lock = files.lock.open("a+")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
         return None
@@ -275,7 +275,7 @@ def is_looked_after(files: Files) -> bool:
     """Whether there is a supervisor, or the guard of one that still cleans up."""
     if not files.lock.exists():
         return False
-    lock = _alone(files)
+    lock = _locked(files, fcntl.LOCK_SH)  # those who look do not hinder each other
     if lock is not None:
         lock.close()
     return lock is None
@@ -285,7 +285,7 @@ def main(folder: Path, logs: Path) -> None:
     """Look after the services until there are none."""
     files = Files(folder)
     until = time.monotonic() + 2.0  # somebody may hold it for the moment that looking takes
-    while (lock := _alone(files)) is None:
+    while (lock := _locked(files)) is None:
         if time.monotonic() > until:
             return
         time.sleep(_ROUND)
