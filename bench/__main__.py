@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from bench.router import measure_router
 from bench.triggerer import measure_triggerer
 from bench.waiting import measure_waiting
 from bench.workflow import measure_workflow
+from cch.stack.processes import interrupt_on
 
 MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "language": measure_language,
@@ -52,6 +54,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=sorted(MEASUREMENTS), help="may be repeated")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     arguments = parser.parse_args()
+    interrupt_on(signal.SIGTERM, signal.SIGHUP)  # stacks and their folders are removed then, too
     console = Console(width=max(Console().width, 110))
     result: dict[str, object] = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}

@@ -92,9 +92,7 @@ def _measure(bench: WaitersBench, count: int, empty: int) -> dict[str, Any]:
     bench.stop()
     restarted = bench.begin(count)
     settled = bench.memory()
-    for name in bench.names:
-        bench.stack.processes.signal(name, signal.SIGKILL)
-    bench.stop()
+    bench.stack.processes.stop(bench.names, signal.SIGKILL)
     before = bench.calls()
     going_on = bench.begin(count)
     return {

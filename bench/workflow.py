@@ -82,7 +82,7 @@ def measure_workflow() -> Figures:
         f"{name} {number / (NODES * TOGETHER):.2f}" for name, number in measured["ours"][1].most_common()
     )
     return Figures(
-        title=f"async → condition → set_state → async → end, {TOGETHER} runs together, SQLite, LocalExecutor",
+        title=f"async → condition → set_state → async → end, {TOGETHER} runs together, PostgreSQL, LocalExecutor",
         columns=("nodes/s", "all runs s", "one run s", "AWS calls a node", "failed runs"),
         rows=[(label, values) for label, (values, _) in measured.items()],
         notes=(

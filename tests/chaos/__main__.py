@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cch.runtime.platform import open_platform
+from cch.stack.processes import interrupt_on
 from cch.stack.topology import TOPOLOGIES, topology_named
 from tests.chaos.faults import BY_NAME, FAULTS, MIXED, Fault
 from tests.chaos.fleet import WORKFLOWS
@@ -77,7 +78,7 @@ class Options:
     """What the command line says."""
 
     count: int
-    patience: float
+    still: float
     seed: int
     output: Path
 
@@ -88,7 +89,7 @@ async def _work(world: World, rounds: Sequence[tuple[str, list[Fault]]], options
         for name, faults in rounds:
             result = Result(name=name, faults=[fault.name for fault in faults], instances=options.count)
             results.append(result)
-            this = Round(world=world, platform=platform, patience=options.patience, result=result)
+            this = Round(world=world, platform=platform, still=options.still, result=result)
             await this.run(faults, overlapping=name == "mixed")
             _write(options, results)
     return results
@@ -113,16 +114,15 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=60, help="instances of a round")
     parser.add_argument("--hold", type=float, default=60.0, help="seconds that a fault lasts")
     parser.add_argument(
-        "--patience", type=float, help="seconds until all must have ended after the last fault (600, or 2 an instance)"
+        "--still", type=float, default=600.0, help="seconds without any progress after which a round is given up"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--topology", default="cluster", choices=sorted(TOPOLOGIES))
     parser.add_argument("--output", type=Path, default=Path("build/chaos.json"))
     parser.add_argument("--keep", action="store_true", help="leave the stack running, to look at it")
     arguments = parser.parse_args()
-    patience = arguments.patience or max(600.0, 2.0 * arguments.count)
-    options = Options(count=arguments.count, patience=patience, seed=arguments.seed, output=arguments.output)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the stack is stopped then, too
+    options = Options(count=arguments.count, still=arguments.still, seed=arguments.seed, output=arguments.output)
+    interrupt_on(signal.SIGTERM, signal.SIGHUP)  # what is being written is finished then
     console = Console(width=max(Console().width, 120), soft_wrap=True)
     if "CCH_HOME" not in os.environ:
         os.environ["CCH_HOME"] = tempfile.mkdtemp(prefix="cch-chaos-")
@@ -131,6 +131,8 @@ def main() -> int:
     os.environ["CCH_MOCK_EFFECTS"] = f"{os.environ['CCH_HOME']}/{EFFECTS}"
     stack = ChaosStack.open(None if ChaosStack.open().running() else topology_named(arguments.topology))
     before = stack.running()
+    if before:  # what is killed and started again still belongs to whoever has started the stack
+        stack.processes.start_for(before[0])
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False)
@@ -147,7 +149,9 @@ def main() -> int:
         rounds = _rounds(arguments.faults.split(","), world)
         results = asyncio.run(_work(world, rounds, options))
     finally:
-        if not arguments.keep:
+        if arguments.keep:
+            stack.keep()
+        else:
             stack.stop(keep=before)
     lost = [] if before or arguments.keep else leaked(stack)
     console.print(_table(results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import uuid
@@ -23,6 +24,8 @@ from cch.runtime.platform import Platform
 from tests.chaos.world import World
 
 WORKFLOWS = ("chaos_sequence_v1", "chaos_loop_v1", "chaos_map_v1")
+#: Calls of AWS that somebody makes only if there is a message.
+_MESSAGES = ("AmazonSQS.SendMessage", "AmazonSQS.DeleteMessage")
 #: Instances that are looked at together.
 _AT_ONCE = 20
 #: Instances that may be looked at in a second: each costs a call of AWS's stand-in, which has other things to do.
@@ -70,6 +73,18 @@ class Fleet:
             if status in ENDED:
                 self.ended[instance] = str(status)
         return Counter(self.ended.values())
+
+    def signs(self) -> dict[str, object]:
+        """What moves while instances get on; heartbeats and polls do not count."""
+        effects, calls = self.world.effects, {}
+        with contextlib.suppress(OSError):
+            calls = self.world.aws_calls()
+        return {
+            "instances that have ended": len(self.ended),
+            "bytes of effects": effects.stat().st_size if effects.exists() else 0,
+            "messages sent or deleted": sum(n for name, n in calls.items() if name.startswith(_MESSAGES)),
+            "processes": sorted(filter(None, map(self.world.stack.processes.pid, self.world.stack.topology.services))),
+        }
 
     @property
     def pause(self) -> float:

@@ -12,6 +12,7 @@ from bench.airflow import Airflow
 from cch.ledger.audit import audit
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
+from cch.stack.patience import StandstillError, Stillness
 from tests.chaos.faults import Fault
 from tests.chaos.fleet import Fleet
 from tests.chaos.leaks import leaked
@@ -41,11 +42,11 @@ class Result:
 
 @dataclass(kw_only=True)
 class Round:
-    """``patience``: how long instances, and what they leave behind, may take after the last fault (s)."""
+    """``still``: seconds without any progress after which instances, and what they leave behind, are given up."""
 
     world: World
     platform: Platform
-    patience: float
+    still: float
     result: Result
     _begun: float = field(default_factory=time.monotonic)
 
@@ -56,7 +57,7 @@ class Round:
         late = result.instances // (len(faults) + 1)
         self._say(f"{result.instances} instances")
         fleet.start(result.instances - late * len(faults))
-        await self._until(fleet, 0.1 * len(fleet.instances), 60.0)
+        await self._until(fleet, 0.1 * len(fleet.instances))
         pause = self.world.hold / 2 if overlapping else 0.0
         under_way: list[asyncio.Task[None]] = []
         for fault in faults:
@@ -65,11 +66,11 @@ class Round:
             await (asyncio.sleep(pause) if overlapping else under_way[-1])
         await asyncio.gather(*under_way)
         over = time.monotonic()
-        if not await self._until(fleet, len(fleet.instances), self.patience, supervised=True):
+        if stands := await self._until(fleet, len(fleet.instances), supervised=True):
             missing = [f"{fleet.instances[i]} {i}" for i in fleet.instances if i not in fleet.ended]
-            result.problems.append(f"not ended within {self.patience:g} s: {', '.join(missing)}")
+            result.problems.append(f"{stands}; not ended: {', '.join(missing)}")
         result.recovered = time.monotonic() - over
-        result.problems += await settled(self.platform, fleet, self.patience)
+        result.problems += await settled(self.platform, fleet, self.still)
         result.refused = await self._refused() - refused
         result.seconds = time.monotonic() - self._begun
         self._say("\n    ".join(["NOT GOOD", *result.problems[:20]]) if result.problems else "good")
@@ -81,19 +82,23 @@ class Round:
         await asyncio.to_thread(fault.heal, self.world)
         self._say(f"{fault.name} is over")
 
-    async def _until(self, fleet: Fleet, wanted: float, patience: float, *, supervised: bool = False) -> bool:
-        until, shown = time.monotonic() + patience, 0.0
-        while time.monotonic() < until:
+    async def _until(self, fleet: Fleet, wanted: float, *, supervised: bool = False) -> str:
+        """Wait until so many have ended; why it was given up, or ""."""
+        watch, shown = Stillness(still=self.still), 0.0
+        while True:
             if supervised:
                 await asyncio.to_thread(self.world.supervise)
             ended = (await fleet.look(self.platform)).total()
             if ended >= wanted:
-                return True
+                return ""
+            try:
+                await asyncio.to_thread(_see, watch, fleet, "instances end")
+            except StandstillError as error:
+                return str(error)
             if time.monotonic() - shown > _SHOWN_EVERY:
                 shown = time.monotonic()
                 self._say(f"{ended} of {len(fleet.instances)} have ended")
             await asyncio.sleep(fleet.pause)
-        return False
 
     async def _refused(self) -> int:
         fates = (await audit(self.platform.ledger, Inspector(self.platform).plan, 0.0)).messages
@@ -103,11 +108,20 @@ class Round:
         self.world.say(f"{time.monotonic() - self._begun:6.1f} s  {self.result.name}: {line}")
 
 
-async def settled(platform: Platform, fleet: Fleet, patience: float) -> list[str]:
-    """What is wrong once everything has had the time to come to rest."""
-    until = time.monotonic() + patience
+def _see(watch: Stillness, fleet: Fleet, what: str, unrest: Sequence[str] = ()) -> None:
+    """:raises StandstillError: the fleet has not moved for long."""
+    if watch.due:
+        watch.see({**fleet.signs(), "unrest": list(unrest)})
+    watch.give_up_on(what)
+
+
+async def settled(platform: Platform, fleet: Fleet, still: float) -> list[str]:
+    """What is wrong once nothing moves any more."""
+    watch = Stillness(still=still)
     while problems := await asyncio.to_thread(_unrest, fleet):
-        if time.monotonic() > until:
+        try:
+            await asyncio.to_thread(_see, watch, fleet, "everything comes to rest", problems)
+        except StandstillError:
             break
         await asyncio.sleep(2.0)
     return [*problems, *await asyncio.to_thread(_runs, fleet, FAILED), *await fleet.problems(platform)]

@@ -31,9 +31,10 @@ def _belongs_to(pid: int, owners: set[int]) -> bool:
 
 
 def leaked(stack: LocalStack) -> list[str]:
-    """``pid command`` of each process with the stack's environment that is below none of its services."""
+    """``pid command`` of each process with the stack's environment that nothing of the stack looks after."""
     mark = f"CCH_HOME={stack.layout.home}".encode()
-    owners = {os.getpid(), *(pid for name in stack.topology.services if (pid := stack.processes.pid(name)))}
+    heads = (stack.processes.supervisor, *map(stack.processes.pid, stack.topology.services))
+    owners = {os.getpid(), *(pid for pid in heads if pid)}
     # Whoever runs the harness may have set the same folder.
     ours: set[int] = set()
     pid = os.getpid()

@@ -12,10 +12,13 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from shutil import which
 from typing import Any
 
+from cch.pauses import Pauses
+from cch.stack.health import Ends
 from cch.stack.local import LocalStack
 from cch.stack.processes import Service, StackError
 from cch.testing.aws_faults import OBSERVER
@@ -24,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFINITIONS = Path(__file__).parent / "definitions"
 #: The mock's file of what has taken effect, below the stack's home.
 EFFECTS = "effects.jsonl"
+#: How often everything is started before it is given up; each start itself waits as long as something moves.
+_TRIES = 20
 
 
 class ChaosStack(LocalStack):
@@ -61,6 +66,10 @@ class World:
     random: random.Random
     say: Callable[[str], None]
 
+    @cached_property
+    def ends(self) -> Ends:
+        return Ends(self.stack)
+
     @property
     def environment(self) -> dict[str, str]:
         """Of programs that look on: faults of AWS do not meet them."""
@@ -83,34 +92,33 @@ class World:
         return self.random.choice(self.services(kind))
 
     def kill(self, name: str) -> None:
-        """``kill -9`` of the service with all its children."""
-        self.stack.processes.signal(name, signal.SIGKILL)
-        while self.stack.processes.pid(name) is not None:
-            time.sleep(0.1)
+        """``kill -9`` of the service with all its children; nobody starts it again before ``restart``."""
+        self.stack.processes.stop([name], signal.SIGKILL)
 
     def restart(self) -> None:
-        """Start whatever does not run, as whoever operates the stack would: until all of it runs, for five minutes.
+        """Start whatever does not run, as whoever operates the stack would: again and again until all of it runs.
 
-        :raises StackError, OSError: it does not start.
+        :raises StackError, OSError: it has not started for the twentieth time.
         """
-        until = time.monotonic() + 300.0
-        while True:
+        pauses = Pauses(longest=15.0)
+        for tries_left in reversed(range(_TRIES)):
             try:
                 self.stack.start(lambda _line: None)
                 self.script_mock()  # a new one knows nothing
             except (StackError, OSError) as error:  # another fault was faster
-                if time.monotonic() > until:
+                if not tries_left:
                     raise
                 self.say(f"trying again to start everything: {error}")
-                time.sleep(1.0)
+                time.sleep(pauses.next())
             else:
                 return
 
     def supervise(self) -> None:
-        """Start what has ended by itself since, as whoever operates processes does."""
-        if ended := set(self.stack.topology.services) - set(self.stack.running()):
-            self.say(f"ended by itself: {', '.join(sorted(ended))}")
-            self.restart()
+        """Tell what has ended by itself since; the stack starts it again, but the mock has lost its script then."""
+        for line in self.ends.fresh():
+            self.say(line)
+            if line.startswith("mock "):
+                self.script_mock()
 
     # --- AWS and the mock ---
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.patience import run
 
 from cch import __version__
 from cch.errors import CapabilityError, SettingsError
@@ -36,10 +36,7 @@ def program(*arguments, cwd, code=REPORT, **variables):
         "AWS_EC2_METADATA_DISABLED": "true",
         **variables,
     }
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    result = run([sys.executable, "-c", code, *map(str, arguments)], cwd=cwd, env=environment)
     said, _, loaded = result.stderr.rstrip("\n").rpartition("\n")
     return result.returncode, result.stdout, said, json.loads(loaded)
 

@@ -184,6 +184,17 @@ def test_a_timeout_exits_with_one_and_says_how_far_it_came(office, cch):
     assert json.loads(data.stdout)["requests"][0]["state"] == "open"
 
 
+def test_watching_ends_when_nothing_changes_any_more(office, cch):
+    """However long it took until then; what has changed last is shown."""
+    del office.answers["import#enrichment"]
+
+    result = cch("run", "enrich_v1", "--set", "shipmentId=1", "--watch", "--still", "0.3")
+
+    assert result.exit_code == 1
+    assert "WAITING   Enrich for import#enrichment since" in result.stdout
+    assert "nothing has changed for 0.3 s: it is running" in result.stderr
+
+
 def test_a_rejection_is_told_with_its_reason(office, cch, monkeypatch):
     """When the platform refuses the start, its reason is found in the ledger."""
     monkeypatch.setattr(starting, "context_problems", lambda *_: [])

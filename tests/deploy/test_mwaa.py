@@ -73,8 +73,8 @@ def test_the_main_job_runs(environment: Environment) -> None:
     def served() -> bool:
         return environment.get(f"/api/v2/dags/{WORKFLOW}", "ada")[0] == 200
 
-    wait_until("the DAG", served, 120)
-    environment.run("cch", "run", WORKFLOW, "--context", json.dumps(CONTEXT), "--watch", "--timeout", "240")
+    wait_until("the DAG", served)
+    environment.run("cch", "run", WORKFLOW, "--context", json.dumps(CONTEXT), "--watch", "--still", "240")
     environment.run("cch", "ledger", "check")
 
     for kind in ("SchedulerJob", "DagProcessorJob", "TriggererJob"):
@@ -89,7 +89,7 @@ def test_other_dags_run_as_before(environment: Environment) -> None:
     assert status == 200, run
 
     path = f"/api/v2/dags/other/dagRuns/{run['dag_run_id']}"
-    wait_until("the end of the run", lambda: environment.get(path, "ada")[1]["state"] in ("success", "failed"), 120)
+    wait_until("the end of the run", lambda: environment.get(path, "ada")[1]["state"] in ("success", "failed"))
 
     assert environment.get(path, "ada")[1]["state"] == "success"
 

@@ -29,7 +29,7 @@ def logged_in(program: str, url: str, password: str, **options: Any) -> Iterator
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(_QUIET))
         page = browser.new_page(**options)
-        page.set_default_timeout(45_000)
+        page.set_default_timeout(240_000)
         page.goto(f"{url}/")
         page.fill("input[name=username]", USER)
         page.fill("input[name=password]", password)

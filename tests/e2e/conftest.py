@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,33 +19,33 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 from playwright.sync_api import Page
 
 from cch.stack.layout import USER, environment
 from cch.stack.local import LocalStack
+from cch.stack.patience import Patience, StandstillError
+from tests.chaos.leaks import leaked
 from tests.e2e.browser import chromium, logged_in
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Seconds that an instance may take on a busy machine with two cores.
-PATIENCE = 120.0
+TABLE = "cch-dev-local-workflow-state-table"
 #: The local stack's topic; moto's account has this number.
 TOPIC = "arn:aws:sns:us-east-1:123456789012:cch-dev-local-workflow-lifecycle-topic"
 
 
-def eventually(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """The first true value that ``look`` returns."""
-    until = time.monotonic() + patience
-    while True:
-        if value := look():
-            return value
-        if time.monotonic() > until:
-            pytest.fail(f"not within {patience:g} s: {what}")
-        time.sleep(0.3)
+def eventually(what: str, look: Callable[[], Any], stack: Stack | None = None) -> Any:
+    """The first true value that ``look`` returns; however long it takes, as long as anything moves in the stack."""
+    try:
+        return Patience(signs=stack.signs if stack else dict).until(what, look)
+    except StandstillError as error:
+        pytest.fail(str(error))
 
 
 @dataclass
@@ -79,15 +81,32 @@ class Stack:
         answer = self.cch("status", instance, "--json", check=False)
         return json.loads(answer.stdout) if answer.returncode == 0 and answer.stdout.strip() else {}
 
-    def finished(self, instance: str, patience: float = PATIENCE) -> dict[str, Any]:
+    def eventually(self, what: str, look: Callable[[], Any]) -> Any:
+        """The first true value that ``look`` returns."""
+        return eventually(what, look, self)
+
+    def finished(self, instance: str) -> dict[str, Any]:
         """The instance after its end."""
 
         ended = ("completed", "failed", "cancelled")
         # One look costs a process of its own: ask the table until there is something to look at.
-        eventually(
-            f"the end of {instance}", lambda: self.item(f"INST#{instance}", "META").get("status") in ended, patience
-        )
+        self.eventually(f"the end of {instance}", lambda: self.item(f"INST#{instance}", "META").get("status") in ended)
         return self.status(instance)
+
+    def signs(self) -> dict[str, object]:
+        """What moves while the stack gets on. What it does while everybody waits (heartbeats, polls) does not count."""
+        found: dict[str, object] = {f"process of {n}": self.local.processes.pid(n) for n in self.local.running()}
+        with contextlib.suppress(OSError, BotoCoreError, ClientError):
+            table = self.client("dynamodb")
+            found["items in the ledger"] = table.scan(TableName=TABLE, Select="COUNT", ConsistentRead=True)["Count"]
+        effects = self.local.layout.home / "effects.jsonl"
+        found["bytes of effects"] = effects.stat().st_size if effects.exists() else 0
+        with contextlib.suppress(OSError, HTTPException, LookupError, TypeError):
+            token = self.token()
+            runs = "/dags/~/dagRuns?"
+            for what, path in (("runs", runs), ("running", f"{runs}state=running&"), ("DAGs", "/dags?")):
+                found[what] = self.call("GET", f"/api/v2{path}limit=1", token=token)[1]["total_entries"]
+        return found
 
     # --- AWS ---
 
@@ -120,9 +139,8 @@ class Stack:
         return instance
 
     def item(self, pk: str, sk: str = "-") -> dict[str, Any]:
-        table = "cch-dev-local-workflow-state-table"
         answer = self.client("dynamodb").get_item(
-            TableName=table, Key={"PK": {"S": pk}, "SK": {"S": sk}}, ConsistentRead=True
+            TableName=TABLE, Key={"PK": {"S": pk}, "SK": {"S": sk}}, ConsistentRead=True
         )
         return {name: next(iter(value.values())) for name, value in answer.get("Item", {}).items()}
 
@@ -133,7 +151,7 @@ class Stack:
             found = self.item(f"MSG#cch-dev-local-{queue}#{message_id}")
             return found if found.get("fate") not in (None, "held", "claimed") else None
 
-        found: dict[str, Any] = eventually(f"the fate of {message_id}", look)
+        found: dict[str, Any] = self.eventually(f"the fate of {message_id}", look)
         return found
 
     # --- the mock ---
@@ -196,7 +214,7 @@ class Stack:
     def run_ended(self, workflow: str, run_id: str) -> str:
         """The state of Airflow's run after its end."""
         ended = ("success", "failed")
-        eventually(f"the end of run {run_id}", lambda: self.run_state(workflow, run_id) in ended)
+        self.eventually(f"the end of run {run_id}", lambda: self.run_state(workflow, run_id) in ended)
         return self.run_state(workflow, run_id)
 
 
@@ -255,9 +273,10 @@ def figures() -> Figures:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterator[Stack]:
-    """The stack, started once, with the sample definitions and data published."""
-    home = tmp_path_factory.mktemp("stack")
+def stack(figures: Figures) -> Iterator[Stack]:
+    """The stack that everybody gets, started once, with the sample definitions and data published."""
+    # Not in pytest's folder: PostgreSQL, which root starts as somebody else, may not pass that one.
+    home = Path(tempfile.mkdtemp(prefix="cch-e2e-"))
     settings = {
         "CCH_HOME": str(home), "CCH_PROJECT": str(ROOT), "CCH_LIFECYCLE_TOPIC": TOPIC, **figures.settings(),
         "CCH_MOCK_EFFECTS": str(home / "effects.jsonl"), "CCH_MOCK_VISIBILITY_SECONDS": "10",  # tests/chaos needs them
@@ -268,12 +287,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterato
         local.start(lambda _line: None)
         running = Stack(local, environment(local.layout))
         running.cch("publish")
-        eventually("the DAGs", lambda: running.api("GET", "/dags/orchestra_fan_out_v1")[0] == 200)
+        running.eventually("the DAGs", lambda: running.api("GET", "/dags/orchestra_fan_out_v1")[0] == 200)
         yield running
     finally:
         local.stop()
+        left = leaked(local)
+        shutil.rmtree(home, ignore_errors=True)
         for name in settings:
             del os.environ[name]
+    assert left == []
 
 
 @pytest.fixture

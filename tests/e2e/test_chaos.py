@@ -15,8 +15,8 @@ FAULTS = "kill-triggerer+sqs-forget+dynamodb-throttle+kill-mock"
 def test_instances_survive_faults(stack: Stack, tmp_path: Path) -> None:
     """Every instance completes, every outcome and every effect is there once, nothing is left anywhere."""
     report = tmp_path / "chaos.json"
-    command = [sys.executable, "-m", "tests.chaos", "--faults", FAULTS, "--count", "20", "--hold", "3", "--patience",
-               "150", "--output", str(report)]  # fmt: skip
+    command = [sys.executable, "-m", "tests.chaos", "--faults", FAULTS, "--count", "20", "--hold", "3",
+               "--still", "240", "--output", str(report)]  # fmt: skip
 
     answer = stack.run(command, check=False)
     stack.mock("DELETE", "/scenario?all=true")

@@ -13,14 +13,15 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
 from cch.api.dashboard import FOLDER
-from tests.e2e.conftest import ROOT, Stack, eventually, reply_message
+from tests.e2e.conftest import ROOT, Stack, reply_message
 from tests.e2e.ledgers import put_flight
 
 WORKFLOW = "import_correction_v1"
 AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 ENRICH, CREATE = "import#enrich_consignment", "declaration_communicator#create"
 #: Milliseconds; a step of a workflow takes seconds on a busy machine.
-expect.set_options(timeout=60_000)
+#: A page asks again every 3 s: what it does not show for so long it will not show.
+expect.set_options(timeout=240_000)
 REFUSED = {"status": "ERROR", "payload": {"messages": [{"code": "HITL"}]}}
 ENRICHED = {"payload": {"consignmentImportEnrichedId": "e-1"}}
 
@@ -68,7 +69,7 @@ def _waiting(stack: Stack, key: str, capabilities: dict[str, Any], until: str) -
         nodes = stack.status(instance).get("nodes", ())
         return any(node["state"] == "WAITING" and until in (node["name"], node["waits_for"]) for node in nodes)
 
-    eventually(f"{key} waits at {until}", waits)
+    stack.eventually(f"{key} waits at {until}", waits)
     return instance
 
 
@@ -139,14 +140,14 @@ def test_cancelling_asks_first(stack: Stack, page: Page) -> None:
 def test_sending_again(stack: Stack, page: Page) -> None:
     """A request that got lost on the way is sent again, with the same command id, and the page says where it went."""
     instance = _waiting(stack, "BOL-DASH-AGAIN", {ENRICH: [{"never": True}]}, ENRICH)
-    eventually("the request", lambda: len(stack.requests(instance)) == 1)
+    stack.eventually("the request", lambda: len(stack.requests(instance)) == 1)
     page.goto(f"{stack.local.layout.ui_url}/cch/ui/#/instances/{instance}")
 
     page.get_by_role("button", name="Send again").click()
     page.get_by_role("dialog").get_by_role("button", name="Send again").click()
 
     expect(page.get_by_text("Sent again to cch-dev-local-capability-import-request-queue")).to_be_visible()
-    eventually("the second copy", lambda: [request["times"] for request in stack.requests(instance)] == [2])
+    stack.eventually("the second copy", lambda: [request["times"] for request in stack.requests(instance)] == [2])
 
 
 def test_ten_thousand_items(stack: Stack, page: Page) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Stack
 from tests.e2e.test_language import event, waits_at
-
-#: Until the last of the looks that make sure of a change (cch.scheduling.idle_runs), with room.
-_SETTLED = 33.0
 
 
 def looked_at(stack: Stack, instance: str) -> str:
@@ -23,14 +20,14 @@ def test_a_waiting_run_is_not_examined_until_something_happens(stack: Stack) -> 
     enrich = [{"status": "ERROR", "payload": {"messages": [{"code": "HITL"}]}}, {"payload": {}}]
     stack.mock_scenario(instance, {"capabilities": {"import#enrich_consignment": enrich}})
     stack.start("import_correction_v1", {"consignmentId": "c-1"}, instance)
-    eventually("the wait for a person", lambda: waits_at(stack, instance, "Wait_For_Correction"))
+    stack.eventually("the wait for a person", lambda: waits_at(stack, instance, "Wait_For_Correction"))
 
     def stands_still() -> bool:
         before = looked_at(stack, instance)
         time.sleep(4.0)  # several rounds of the scheduler
         return looked_at(stack, instance) == before
 
-    eventually("a round without this run", stands_still, _SETTLED + 30.0)
+    stack.eventually("a round without this run", stands_still)
     before = looked_at(stack, instance)
     stack.send("orchestrator-command-queue", event(instance, {"messages": []}))
 

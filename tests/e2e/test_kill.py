@@ -6,7 +6,7 @@ import signal
 import uuid
 
 from cch.stack.local import AIRFLOW_SERVICES
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Stack
 
 CONTEXT = {"shipmentId": "SHP-1", "originCountry": "VN", "destinationCountry": "US"}
 WORKFLOW = "import_vn_memphis_v1"
@@ -20,13 +20,13 @@ def start_many_that_wait(stack: Stack) -> list[str]:
     for instance in instances:
         stack.mock_scenario(instance, slow)
         stack.start(WORKFLOW, CONTEXT, instance)
-    eventually("all requests at the mock", lambda: all(stack.requests(instance) for instance in instances))
+    stack.eventually("all requests at the mock", lambda: all(stack.requests(instance) for instance in instances))
     return instances
 
 
 def assert_all_once(stack: Stack, instances: list[str]) -> None:
     for instance in instances:
-        done = stack.finished(instance, 240.0)
+        done = stack.finished(instance)
         assert done["status"] == "completed", done
         assert done["visited"] == ["Prepare_Import_Enrichment", "Process_Import_Enrichment_Response", "End_Workflow"]
         assert len({request["commandId"] for request in stack.requests(instance)}) == 1
@@ -36,12 +36,12 @@ def assert_all_once(stack: Stack, instances: list[str]) -> None:
 
 
 def test_kill_the_triggerer(stack: Stack) -> None:
-    """Requests are open, the triggerer dies, replies come, a new triggerer finishes every instance."""
+    """Requests are open, the triggerer dies, replies come; the stack starts another one, which finishes all."""
     instances = start_many_that_wait(stack)
 
+    before = stack.local.processes.pid("triggerer")
     stack.local.processes.signal("triggerer", signal.SIGKILL)
-    eventually("the triggerer's end", lambda: stack.local.processes.pid("triggerer") is None)
-    stack.local.start(lambda _line: None)
+    stack.eventually("another triggerer", lambda: stack.local.processes.pid("triggerer") not in (None, before))
 
     assert_all_once(stack, instances)
 
@@ -50,9 +50,7 @@ def test_kill_the_whole_of_airflow(stack: Stack) -> None:
     """Scheduler, triggerer, DAG processor and API server die at once; after a restart every instance completes."""
     instances = start_many_that_wait(stack)
 
-    for name in AIRFLOW_SERVICES:
-        stack.local.processes.signal(name, signal.SIGKILL)
-    eventually("their end", lambda: not any(stack.local.processes.pid(name) for name in AIRFLOW_SERVICES))
+    stack.local.processes.stop(AIRFLOW_SERVICES, signal.SIGKILL)
     stack.local.start(lambda _line: None)
 
     assert_all_once(stack, instances)

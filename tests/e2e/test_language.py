@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Stack
 
 
 def event(instance: str, payload: dict[str, Any], branch: str = "") -> dict[str, Any]:
@@ -43,14 +43,13 @@ def test_a_loop_with_a_person_survives_a_killed_triggerer(stack: Stack) -> None:
     stack.mock_scenario(instance, {"capabilities": {"import#enrich_consignment": enrich}})
     message = {"consignmentId": "c-1"}
     stack.start("import_correction_v1", message, instance, correlation_id=correlation)
-    eventually("the wait for a person", lambda: waits_at(stack, instance, "Wait_For_Correction"))
-    stack.local.processes.signal("triggerer", signal.SIGKILL)
-    eventually("the triggerer's end", lambda: stack.local.processes.pid("triggerer") is None)
+    stack.eventually("the wait for a person", lambda: waits_at(stack, instance, "Wait_For_Correction"))
+    stack.local.processes.stop(["triggerer"], signal.SIGKILL)
     stack.local.start(lambda _line: None)
 
     stack.cch("event", correlation, "--set", "messages=[]")
 
-    done = stack.finished(instance, 180.0)
+    done = stack.finished(instance)
     assert done["status"] == "completed"
     assert done["visited"] == [
         "Enrich_Consignment", "Check_Enrichment", "Wait_For_Correction", "Clear_Status",
@@ -71,7 +70,9 @@ def test_a_map_whose_items_wait_for_their_own_events(stack: Stack) -> None:
     stack.start("filing_packs_v1", {"consignment": {"filingPacks": packs}}, instance)
     for pack in packs:
         branch = pack["filingPackId"]
-        eventually(f"the wait of {branch}", lambda branch=branch: waits_at(stack, instance, "Wait_For_Customs", branch))
+        stack.eventually(
+            f"the wait of {branch}", lambda branch=branch: waits_at(stack, instance, "Wait_For_Customs", branch)
+        )
 
     for pack in reversed(packs):
         released = {"customStatus": {"latestStatus": {"status": "RELEASED"}}}
@@ -116,7 +117,7 @@ def test_a_scenario_gives_the_same_on_airflow(stack: Stack, scenario: str, scale
 
     answer = stack.cch(
         "run", workflow, "--scenario", f"scenarios/{scenario}.yaml", "--time-scale", scale,
-        "--timeout", "120", "--json", check=False,
+        "--still", "240", "--json", check=False,
     )  # fmt: skip
 
     result = json.loads(answer.stdout)
@@ -160,7 +161,7 @@ nodes:
 def publish(stack: Stack, folder: Path, workflow: str, text: str) -> None:
     (folder / f"{workflow}.yaml").write_text(text)
     stack.cch("publish", str(folder / f"{workflow}.yaml"))
-    eventually(f"the DAG {workflow}", lambda: stack.api("GET", f"/dags/{workflow}")[0] == 200)
+    stack.eventually(f"the DAG {workflow}", lambda: stack.api("GET", f"/dags/{workflow}")[0] == 200)
 
 
 RESTRUCTURED = """
@@ -179,7 +180,7 @@ def test_another_structure_under_a_running_instance(stack: Stack, tmp_path: Path
     workflow, other = "e2e_restructured", RESTRUCTURED.replace("Ask", "Query")
     publish(stack, tmp_path, workflow, RESTRUCTURED)
     instance = stack.start(workflow, {})
-    eventually("the wait for the event", lambda: waits_at(stack, instance, "Hold"))
+    stack.eventually("the wait for the event", lambda: waits_at(stack, instance, "Hold"))
     file = tmp_path / f"{workflow}.yaml"
     file.write_text(other)
     assert stack.cch("publish", str(file), check=False).returncode != 0
@@ -189,20 +190,20 @@ def test_another_structure_under_a_running_instance(stack: Stack, tmp_path: Path
         return task in [each["task_id"] for each in answer["tasks"]]
 
     stack.cch("publish", "--force", str(file))
-    eventually("the other structure", lambda: has("Query"))
+    stack.eventually("the other structure", lambda: has("Query"))
     stack.send("orchestrator-command-queue", event(instance, {"go": True}))
     assert stack.run_ended(workflow, instance) == "success", "Airflow knows no task that follows"
-    eventually("the word that it failed", lambda: stack.status(instance)["status"] == "failed")
+    stack.eventually("the word that it failed", lambda: stack.status(instance)["status"] == "failed")
     assert "another structure" in stack.status(instance)["reason"]
     assert stack.requests(instance) == []
 
     publish(stack, tmp_path, workflow, RESTRUCTURED)
-    eventually("the old structure", lambda: has("Ask"))
+    stack.eventually("the old structure", lambda: has("Ask"))
     clear = {"dry_run": False, "dag_run_id": instance, "only_failed": False, "include_downstream": True,
              "task_ids": ["Ask"]}  # fmt: skip
     assert stack.api("POST", f"/dags/{workflow}/clearTaskInstances", clear)[0] == 200
 
-    eventually("its end", lambda: stack.status(instance)["status"] == "completed")
+    stack.eventually("its end", lambda: stack.status(instance)["status"] == "completed")
     assert stack.run_ended(workflow, instance) == "success"
     assert len(stack.requests(instance)) == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from tests.e2e.conftest import Stack, eventually, reply_message, start_message
+from tests.e2e.conftest import Stack, reply_message, start_message
 
 CONTEXT = {"shipmentId": "SHP-1", "originCountry": "VN", "destinationCountry": "US"}
 WORKFLOW = "import_vn_memphis_v1"
@@ -98,7 +98,7 @@ def test_poison_replies_harm_nobody(stack: Stack) -> None:
     instance = str(uuid.uuid4())
     stack.mock_scenario(instance, {"capabilities": {"import#enrichment": [{"never": True}]}})
     stack.start(WORKFLOW, CONTEXT, instance)
-    (request,) = eventually("the request", lambda: stack.requests(instance))
+    (request,) = stack.eventually("the request", lambda: stack.requests(instance))
     triggerer = stack.local.processes.pid("triggerer")
     depth = '{"workflowInstanceId":"x","command":' + '{"a":' * 5000 + "1" + "}" * 5001
     surrogate = (
@@ -132,7 +132,7 @@ def test_a_reply_to_another_instance_is_rejected(stack: Stack) -> None:
     instance = str(uuid.uuid4())
     stack.mock_scenario(instance, {"capabilities": {"import#enrichment": [{"never": True}]}})
     stack.start(WORKFLOW, CONTEXT, instance)
-    (request,) = eventually("the request", lambda: stack.requests(instance))
+    (request,) = stack.eventually("the request", lambda: stack.requests(instance))
 
     wrong = stack.send(
         REPLIES, reply_message(str(uuid.uuid4()), "import#enrichment", {}, inReplyTo=request["commandId"])

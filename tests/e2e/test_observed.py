@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import TOPIC, Figures, Stack, eventually
+from tests.e2e.conftest import ROOT, TOPIC, Figures, Stack
 
 WORKFLOW = "import_vn_memphis_v1"
 CONTEXT = {"shipmentId": "SHP-1", "originCountry": "VN", "destinationCountry": "US"}
@@ -46,15 +46,16 @@ def test_the_main_job_is_seen_from_outside(stack: Stack, figures: Figures) -> No
     instance = stack.start(WORKFLOW, CONTEXT)
     stack.finished(instance)
 
-    eventually("all metrics", lambda: set(figures.names) >= EXPECTED)
-    heard = eventually("both steps", lambda: found if len(found := _heard(stack, url, instance)) >= 2 else None)
+    stack.eventually("all metrics", lambda: set(figures.names) >= EXPECTED)
+    heard = stack.eventually("both steps", lambda: found if len(found := _heard(stack, url, instance)) >= 2 else None)
     steps = {event["transition"]["currentStep"]["name"] for event in heard}
     assert steps >= {"Prepare_Import_Enrichment", "Process_Import_Enrichment_Response"}
 
 
 def test_the_doctor_finds_nothing(stack: Stack) -> None:
     """In the stack that `cch up` makes, Airflow's options included; a missing queue is found and named."""
-    eventually("the router's report", lambda: not _ill(stack))
+    stack.eventually("the router's report", lambda: not _ill(stack))
+    assert _unbound(stack) == []
     sqs = stack.client("sqs")
     queue = "cch-dev-local-orchestrator-command-queue-rejected-dlq"
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -66,11 +67,22 @@ def test_the_doctor_finds_nothing(stack: Stack) -> None:
         sqs.create_queue(QueueName=queue, Attributes=attributes)
 
 
+def _report(stack: Stack) -> list[dict[str, str]]:
+    answer = stack.run([str(Path(sys.executable).with_name("cch")), "doctor", "--json"], check=False)
+    found: list[dict[str, str]] = json.loads(answer.stdout)
+    assert answer.returncode == any(f["level"] == "error" for f in found)
+    return found
+
+
+def _unbound(stack: Stack) -> list[str]:
+    """What the doctor does not like about the sample definitions."""
+    samples = [path.stem for path in (ROOT / "workflow-definitions").glob("*.yaml")]
+    return [f["what"] for f in _report(stack) if f["level"] == "error" and f["area"].startswith(tuple(samples))]
+
+
 def _ill(stack: Stack) -> list[str]:
     """Where the doctor finds warnings and errors; not in definitions and dead letters of other tests."""
-    answer = stack.run([str(Path(sys.executable).with_name("cch")), "doctor", "--json"], check=False)
-    found = json.loads(answer.stdout)
-    assert answer.returncode == any(f["level"] == "error" for f in found)
+    found = _report(stack)
     queues = ("command-queue", "reply-queue", "rejected-dlq", "request-queue", "table", "bucket")
     ours = ("credentials", "clock", "router", *(f["area"] for f in found if f["area"].endswith(queues)))
     return [f["area"] for f in found if f["area"] in ours and f["level"] in ("warning", "error")]

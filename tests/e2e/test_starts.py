@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cch.ledger.records import instance_id_of_run
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Stack
 
 WORKFLOW = "import_vn_memphis_v1"
 CONTEXT = {"shipmentId": "SHP-1", "originCountry": "VN", "destinationCountry": "US"}
@@ -139,4 +139,4 @@ def test_a_bad_start_is_refused_with_a_reason(stack: Stack, body: Any, fate: str
         ids = [m["MessageAttributes"]["originalMessageId"]["StringValue"] for m in answer.get("Messages", ())]
         return message_id in ids
 
-    eventually("the forwarded message", forwarded)
+    stack.eventually("the forwarded message", forwarded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from cch.ledger.records import instance_id_of_run
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Stack
 
 WORKFLOW = "import_vn_memphis_v1"
 
@@ -27,7 +27,7 @@ def test_trigger_form_asks_for_the_initial_context(stack: Stack, page: Page) -> 
         runs = stack.api("GET", f"/dags/{WORKFLOW}/dagRuns?limit=100")[1]["dag_runs"]
         return {run["dag_run_id"] for run in runs} - before
 
-    (run_id,) = eventually("the run", started)
+    (run_id,) = stack.eventually("the run", started)
     status = stack.finished(instance_id_of_run(WORKFLOW, run_id))
     assert status["status"] == "completed"
     assert status["correlation_id"] == "BOL-UI"

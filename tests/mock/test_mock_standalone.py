@@ -15,23 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mock_fakes import request
+from tests.patience import eventually
+from tests.patience import run as run_to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PACKAGE = Path(__file__).parents[2] / "capability-mock-service"
 
-#: Seconds until a wait is given up; the machine may be busy.
-PATIENCE = 20.0
-
-
-def eventually(look: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {PATIENCE} s: {what}")
+#: Seconds without any byte of an answer after which a call is given up.
+SILENCE = 120.0
 
 
 class Mock:
@@ -51,7 +44,7 @@ class Mock:
                 env={**os.environ, "PYTHONPATH": str(PACKAGE)},
                 stderr=log,
             )
-        ready = eventually(self._ready, "the ready file")
+        ready = eventually("the ready file", self._ready)
         self.url = ready["control_url"]
         assert ready["pid"] == self.process.pid
 
@@ -64,7 +57,7 @@ class Mock:
         data = None if body is None else body.encode()
         wanted = urllib.request.Request(self.url + path, data=data, method=method)
         try:
-            with urllib.request.urlopen(wanted, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(wanted, timeout=SILENCE) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -75,7 +68,8 @@ class Mock:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        eventually("the mock's end", lambda: self.process.poll() is not None)
+        return self.process.returncode
 
 
 class Stage:
@@ -112,7 +106,7 @@ class Stage:
                 taken.append(message["Body"])
             return len(taken) >= count
 
-        eventually(enough, f"{count} replies")
+        eventually(f"{count} replies", enough)
         return taken
 
     def left(self) -> int:
@@ -138,7 +132,7 @@ def test_request_is_answered_and_sigterm_stops_cleanly(stage: Stage) -> None:
     asked = stage.ask("import#e", keys=["import_enrichment_uri"])
 
     (body,) = stage.take(1)
-    eventually(lambda: stage.left() == 0, "the request to be deleted")
+    eventually("the request to be deleted", lambda: stage.left() == 0)
     code = mock.stop()
 
     reply = json.loads(body)
@@ -165,7 +159,7 @@ def test_the_reply_belongs_to_the_trace_of_its_request(stage: Stage) -> None:
         traces.extend(attribute.get("StringValue", "") for attribute in attributes)
         return len(traces) >= 2
 
-    eventually(both, "two replies")
+    eventually("two replies", both)
     assert sorted(traces) == ["", trace]
 
 
@@ -186,7 +180,7 @@ def test_queue_that_goes_is_let_go_and_found_again(stage: Stage) -> None:
     """A deleted queue is no longer polled; created anew it is answered again."""
     mock = stage.start()
     stage.aws.delete_queue(QueueUrl=stage.requests)
-    eventually(lambda: mock.call("GET", "/health")["queues"] == [], "the queue to be let go")
+    eventually("the queue to be let go", lambda: mock.call("GET", "/health")["queues"] == [])
 
     stage.queue("capability-import-request-queue")
     stage.ask()
@@ -211,7 +205,7 @@ def test_delay_duplicates_and_broken_replies(stage: Stage) -> None:
     assert took >= 0.6
     with pytest.raises(ValueError, match="Expecting value"):
         json.loads(broken)
-    stats = eventually(lambda: (found := mock.stats())["answered"] == 2 and found, "both to be counted")
+    stats = eventually("both to be counted", lambda: (found := mock.stats())["answered"] == 2 and found)
     assert (stats["received"], stats["sent"], stats["malformed"], stats["waiting"]) == (2, 3, 1, 0)
 
 
@@ -221,7 +215,7 @@ def test_killed_mock_answers_after_its_restart(stage: Stage) -> None:
 
     first = stage.start("--visibility-seconds", "2", scenario="capabilities: {a#b: [{after: 1h}]}")
     asked = stage.ask("a#b")
-    eventually(lambda: first.stats()["waiting"] == 1, "the request to wait")
+    eventually("the request to wait", lambda: first.stats()["waiting"] == 1)
     first.process.kill()
     first.process.wait()
     first.ready_file.unlink()
@@ -248,7 +242,7 @@ def test_stopped_mock_gives_its_requests_back(stage: Stage) -> None:
     """After SIGTERM a waiting request is visible at once, not after its visibility timeout."""
     mock = stage.start("--visibility-seconds", "600", scenario="capabilities: {a#b: [{after: 1h}]}")
     stage.ask("a#b")
-    eventually(lambda: mock.stats()["waiting"] == 1, "the request to wait")
+    eventually("the request to wait", lambda: mock.stats()["waiting"] == 1)
 
     mock.stop(signal.SIGINT)
 
@@ -322,14 +316,8 @@ def test_wrong_use_is_one_clear_message(aws: Any, tmp_path: Path) -> None:
     bad.write_text("capabilities: {a#b: [{after: soon}]}", encoding="utf-8")
 
     def run(*flags: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "capability_mock", *flags],
-            env={**os.environ, "PYTHONPATH": str(PACKAGE)},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        command = [sys.executable, "-m", "capability_mock", *flags]
+        done = run_to_its_end(command, env={**os.environ, "PYTHONPATH": str(PACKAGE)})
         return done.returncode, done.stderr
 
     code, text = run("--scenario", str(bad))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from cch.tracing import traceparent
+from tests import patience
 
 ROOT = Path(__file__).parents[2]
 _PROGRAM = """
@@ -65,7 +65,7 @@ def run(tmp_path: Path, collector: Collector, **settings: str) -> None:
         "PATH": "", "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "plugins"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", **settings,
     }  # fmt: skip
-    subprocess.run([sys.executable, "-c", _PROGRAM], env=environment, check=True, capture_output=True, timeout=60)
+    patience.run([sys.executable, "-c", _PROGRAM], env=environment).check_returncode()
 
 
 def test_spans_of_an_instance_and_its_request(tmp_path: Path, collector: Collector) -> None:

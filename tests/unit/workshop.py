@@ -12,6 +12,7 @@ from typing import Any
 from faults import FragileStore
 from processes import Process
 from scripted import ManualClock
+from tests.patience import finished
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
@@ -169,7 +170,7 @@ class Workshop:
 
     async def run(self, region: str, task_instance: str = "t1", **changes: Any) -> RegionEnd:
         """Execute one region; it must end within seconds."""
-        return await asyncio.wait_for(execute_region(self.task(region, task_instance, **changes), self.platform), 10)
+        return await finished(execute_region(self.task(region, task_instance, **changes), self.platform))
 
     async def run_all(self) -> dict[str, RegionEnd]:
         """Execute every region that tokens lead to, one after the other."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import finished
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.source import FolderSource
@@ -163,6 +164,6 @@ async def answer(world: World) -> None:
 async def with_answers(world: World, work: Any) -> Any:
     capability = asyncio.create_task(answer(world))
     try:
-        return await asyncio.wait_for(work, 20)
+        return await finished(work)
     finally:
         capability.cancel()

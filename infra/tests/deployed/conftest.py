@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import socket
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +20,7 @@ from typing import Any
 import boto3
 import pytest
 
-from cch.stack.layout import USUAL_PORTS, open_layout
+from cch.stack.layout import USUAL_PORTS, open_layout, usual_topology
 from cch.stack.local import LocalStack
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -102,12 +104,14 @@ def free_ports() -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed() -> Iterator[Deployed]:
     """A server of its own with the stack in it; this process's AWS settings lead there."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CCH_HOME", str(tmp_path_factory.mktemp("stack")))
+        # Not in pytest's folder: PostgreSQL, which root starts as somebody else, may not pass that one.
+        home = tempfile.mkdtemp(prefix="cch-deployed-")
+        patch.setenv("CCH_HOME", home)
         patch.setenv("CCH_PROJECT", str(ROOT))
-        stack = Deployed(replace(open_layout(), ports=free_ports()))
+        stack = Deployed(replace(open_layout(), ports=free_ports(), topology=usual_topology()))
         for name, value in stack.environment().items():
             if name.startswith(("AWS_", "CCH_")):
                 patch.setenv(name, value)
@@ -116,3 +120,4 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
             yield stack
         finally:
             stack.stop()
+            shutil.rmtree(home, ignore_errors=True)

@@ -59,7 +59,7 @@ def test_the_main_job_runs(deployed: Deployed) -> None:
     asn = json.loads((ROOT / "sample-data" / "asn-hcmc-memphis.json").read_text())
     values = {name: asn[name] for name in ("shipmentId", "originCountry", "destinationCountry")}
     context = {**values, "asnUri": f"s3://{names.eventdata_bucket}/samples/asn-hcmc-memphis.json"}
-    cch("run", WORKFLOW, "--context", json.dumps(context), "--watch", "--timeout", "240")
+    cch("run", WORKFLOW, "--context", json.dumps(context), "--watch", "--still", "240")
     used = {name.removeprefix("DynamoDB.") for name in calls(deployed) if name.startswith("DynamoDB.")}
     cch("ledger", "check")
 

@@ -30,7 +30,8 @@ def doctor(
     every: Annotated[bool, typer.Option("--all", help="Show what is in order, too.")] = False,
     mwaa: Annotated[str, typer.Option(metavar="<name>", help="Look at this environment of Amazon MWAA, too.")] = "",
 ) -> None:
-    """Examine a live environment: credentials, queues, table, buckets, clock, routers, definitions, capabilities.
+    """Examine a live environment: credentials, queues, table, buckets, clock, routers, definitions, capabilities;
+    of the local stack its processes, too.
 
     Airflow's options are MWAA's, else this machine's if AIRFLOW_HOME is set.
     Changes nothing but a probe in the table and the event-data bucket.
@@ -38,12 +39,14 @@ def doctor(
     """
     from cch.checkup.airflow import look_at_configuration, look_at_versions  # noqa: PLC0415 - loads the platform
     from cch.checkup.findings import Findings  # noqa: PLC0415
+    from cch.checkup.local_stack import look_at_local_stack  # noqa: PLC0415
     from cch.checkup.mwaa import look_at_mwaa  # noqa: PLC0415
     from cch.checkup.resources import look_at_resources  # noqa: PLC0415
     from cch.settings import load_settings  # noqa: PLC0415
 
     settings, found = load_settings(), Findings()
     look_at_versions(found)
+    look_at_local_stack(found)
     look_at_resources(settings, found)
     waiters = asyncio.run(_examine(found))
     if mwaa:

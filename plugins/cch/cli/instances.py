@@ -38,6 +38,10 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Watch no longer than this.", show_default=False)
     ] = None,
+    still: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Watch until nothing has changed for so long.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a workflow with a START_WORKFLOW command.
@@ -45,7 +49,7 @@ def run(
     With --watch the exit code is 0 only if the instance has completed; with --scenario, only if it did what the
     scenario expects (its status, visits, context and requests).
     """
-    from cch.cli import scripted, starting  # noqa: PLC0415 - loads the platform
+    from cch.cli import scripted, starting, watching  # noqa: PLC0415 - loads the platform
 
     staging = scripted.Staging.read(scenario, time_scale) if scenario else None
     given = starting.read_context(context, values or [])
@@ -55,7 +59,11 @@ def run(
         correlation_id=correlation_id or (staging.scenario.correlation_id if staging else ""),
         instance_id=instance_id,
     )
-    starting.run(wish, watching=watch or scenario is not None, timeout=timeout, as_json=as_json, staging=staging)
+    never = watching.NO_LIMITS
+    limits = watching.Limits(
+        whole=never.whole if timeout is None else timeout, still=never.still if still is None else still
+    )
+    starting.run(wish, watching=watch or scenario is not None, limits=limits, as_json=as_json, staging=staging)
 
 
 def status(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import signal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from cch.stack.layout import USER, environment, open_layout
+from cch.stack.health import health
+from cch.stack.layout import USER, environment, open_layout, usual_topology
 from cch.stack.local import LocalStack
+from cch.stack.processes import interrupt_on
 from cch.stack.topology import TOPOLOGIES, topology_named
 
 _errors = Console(stderr=True)
@@ -23,8 +27,13 @@ def up(
         help=f"Of what it consists: {', '.join(TOPOLOGIES)}. Default: what runs, else local.",
     ),
 ) -> None:
-    """Start the local stack: AWS's stand-in, the capability mock, Airflow."""
-    stack = LocalStack.open(topology_named(topology) if topology else None)
+    """Start the local stack: AWS's stand-in, the capability mock, PostgreSQL, Airflow.
+
+    A process that ends by itself is started again; running this once more, or `cch doctor`, tells why it ended.
+    """
+    interrupt_on(signal.SIGTERM, signal.SIGHUP)
+    wish = usual_topology() if topology == "local" else topology_named(topology) if topology else None
+    stack = LocalStack.open(wish)
     services = stack.topology.services
     names = tuple(name.strip() for name in only.split(",") if name.strip()) or services
     unknown = sorted(set(names) - set(services))
@@ -37,11 +46,16 @@ def up(
         _errors.print("stopping what has been started …")
         stack.stop(keep=before)
         raise typer.Exit(130) from None
+    stack.keep()
     table = Table("service", "process", "log")
-    for name, pid, log in stack.health():
-        table.add_row(name, str(pid or "-"), log)
+    states = health(stack)
+    for each in states:
+        table.add_row(each.name, str(each.pid or "-"), each.log)
     console = Console()
     console.print(table)
+    for each in states:
+        if each.story:
+            _errors.print(f"[yellow]{each.name}[/yellow] {escape(each.story)}", highlight=False, soft_wrap=True)
     if set(names) == set(services):
         console.print(f"Airflow: {stack.layout.ui_url}  user [b]{USER}[/b]  password [b]{stack.password}[/b]")
 
@@ -64,7 +78,7 @@ def env(
     if not stack and not layout.test_database.exists():
         layout.airflow_home.mkdir(parents=True, exist_ok=True)
         _errors.print("preparing the database for `airflow dags test` …")
-        local.migrate(layout.test_database)
+        local.make_file(layout.test_database)
     if "aws" not in local.running():
         _errors.print("[yellow]note:[/yellow] the local stack is not up: run `cch up` (or `cch up --only aws,mock`)")
     variables = environment(layout, database=None if stack else layout.test_database)

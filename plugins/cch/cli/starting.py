@@ -19,7 +19,7 @@ from cch.cli.output import complain, note, print_json, say, show_problems
 from cch.cli.publication import published_text
 from cch.cli.reading import is_definition_path
 from cch.cli.scripted import Staging, seen_outside
-from cch.cli.watching import Started, Watched, admission, display_for, watch
+from cch.cli.watching import Limits, Started, Watched, admission, display_for, watch
 from cch.envelope import parse_command, start_command
 from cch.errors import (
     DefinitionError,
@@ -197,7 +197,7 @@ async def _send(platform: Platform, wish: Wish) -> tuple[Started, bool]:
     return started, definition is not None
 
 
-async def _run(wish: Wish, *, watching: bool, limit: float | None, as_json: bool, staging: Staging | None) -> Watched:
+async def _run(wish: Wish, *, watching: bool, limits: Limits, as_json: bool, staging: Staging | None) -> Watched:
     async with open_platform() as platform:
         if staging is not None:
             wish = replace(wish, instance_id=wish.instance_id or str(uuid.uuid4()))
@@ -209,7 +209,7 @@ async def _run(wish: Wish, *, watching: bool, limit: float | None, as_json: bool
             return Watched(started=started, status="sent") if checked else await admission(platform, started)
         events = asyncio.create_task(staging.play_events(platform, started.instance_id)) if staging else None
         try:
-            watched = await watch(platform, started, display_for(platform, quiet=as_json), limit)
+            watched = await watch(platform, started, display_for(platform, quiet=as_json), limits)
         finally:
             if events is not None:
                 events.cancel()
@@ -236,9 +236,9 @@ def _unmet(watched: Watched, staging: Staging) -> list[str]:
     return differences(seen, seen_outside(dict(staging.scenario.expect)))
 
 
-def run(wish: Wish, *, watching: bool, timeout: float | None, as_json: bool, staging: Staging | None = None) -> None:
+def run(wish: Wish, *, watching: bool, limits: Limits, as_json: bool, staging: Staging | None = None) -> None:
     """Start, watch if wanted, and leave with 1 unless the instance has done what was wanted (or nobody watched)."""
-    watched = asyncio.run(_run(wish, watching=watching, limit=timeout, as_json=as_json, staging=staging))
+    watched = asyncio.run(_run(wish, watching=watching, limits=limits, as_json=as_json, staging=staging))
     unmet = _unmet(watched, staging) if staging and staging.scenario.expect else []
     if as_json:
         print_json({**result_data(watched), **({"differences": unmet} if staging else {})})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -53,6 +54,17 @@ class Watched:
     progress: Progress | None = None
     reason: str = ""
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When watching ends before the instance does (s): after ``whole``, or when nothing has changed for ``still``."""
+
+    whole: float = math.inf
+    still: float = math.inf
+
+
+NO_LIMITS = Limits()
 
 
 class Display(Protocol):
@@ -154,13 +166,13 @@ async def admission(platform: Platform, started: Started, limit: float = _UNTAKE
 
 
 class _Watch:
-    def __init__(self, platform: Platform, started: Started, display: Display, limit: float | None) -> None:
+    def __init__(self, platform: Platform, started: Started, display: Display, limits: Limits) -> None:
         self._platform = platform
         self._started = started
         self._display = display
-        self._limit = limit
+        self._limits = limits
         self._inspector = Inspector(platform)
-        self._begun = time.monotonic()
+        self._begun = self._moved = time.monotonic()
         self._failures = 0
         self._last: Progress | None = None
         self._warned = False
@@ -190,17 +202,21 @@ class _Watch:
                 if self._failures >= _PATIENCE:
                     raise
                 note(f"{error}; looking again")
-            if self._limit is not None and self._spent() >= self._limit:
-                status = self._last.instance.status if self._last else "sent"
-                return self._watched("timeout", f"not finished within {self._limit:g} s: it is {status}")
+            status = self._last.instance.status if self._last else "sent"
+            limit, still = self._limits.whole, self._limits.still
+            if self._spent() >= limit:
+                return self._watched("timeout", f"not finished within {limit:g} s: it is {status}")
+            if time.monotonic() - self._moved >= still:
+                return self._watched("timeout", f"nothing has changed for {still:g} s: it is {status}")
             pause = _SOON if self._spent() < _LATER_AFTER else _LATER
-            left = pause if self._limit is None else self._limit - self._spent()
-            await asyncio.sleep(max(0.0, min(pause, left)))
+            await asyncio.sleep(max(0.0, min(pause, limit - self._spent())))
 
     async def _look(self) -> Watched | None:
         progress = await self._inspector.look(self._started.instance_id)
         if progress is None:
             return await self._not_there()
+        if progress != self._last:
+            self._moved = time.monotonic()
         self._last = progress
         self._display.update(progress)
         return self._watched(progress.instance.status) if progress.ended else None
@@ -216,10 +232,10 @@ class _Watch:
         return None
 
 
-async def watch(platform: Platform, started: Started, display: Display, limit: float | None = None) -> Watched:
-    """Follow the instance until it has ended, was rejected, or ``limit`` (s) is over.
+async def watch(platform: Platform, started: Started, display: Display, limits: Limits = NO_LIMITS) -> Watched:
+    """Follow the instance until it has ended, was rejected, or a limit is over.
 
     :raises ServiceUnavailableError: the ledger did not answer for a while.
     """
     with display:
-        return await _Watch(platform, started, display, limit).follow()
+        return await _Watch(platform, started, display, limits).follow()

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
+from cch.stack.health import Ends
 from cch.stack.layout import USER
 from cch.stack.local import LocalStack
-from cch.stack.processes import StackError
+from cch.stack.processes import StackError, interrupt_on
 
 WORKFLOW = "import_vn_memphis_v1"
-#: Seconds after which a demo that has not finished says so; it takes 10 on a laptop.
-_PATIENCE = 240
+#: Seconds without any change of the instance after which a demo gives up; all of it takes 10 on a laptop.
+_STILL = 240
 
 
 class Demo:
@@ -39,7 +41,7 @@ class Demo:
         What ran before goes on running; everything else is stopped, however this ends.
         """
         before = self._stack.running()
-        _interrupt_on(signal.SIGTERM, signal.SIGHUP)
+        interrupt_on(signal.SIGTERM, signal.SIGHUP)
         completed: bool | None = None
         try:
             completed = self._run()
@@ -59,12 +61,18 @@ class Demo:
             self._say("\nThe stack was up before and stays up: `make down` stops it.")
             return
         self._say("\nAirflow stays up for you to look around. Ctrl-C stops everything.")
+        ends = Ends(self._stack)
         while "api-server" in self._stack.running():
+            self._tell(ends)
             time.sleep(1)
         self._say("\nAirflow has been stopped by another program.")
 
+    def _tell(self, ends: Ends) -> None:
+        for line in ends.fresh():
+            self._say(f"[yellow]{escape(line)}[/yellow]", highlight=False, soft_wrap=True)
+
     def _run(self) -> bool:
-        say = self._progress
+        say, ends = self._progress, Ends(self._stack)
         self._stack.start(say, ("aws", "mock"))
         self._cch("publish")
         self._stack.start(say)
@@ -75,8 +83,9 @@ class Demo:
         self._cch(
             "run", WORKFLOW, *arguments, "--instance-id", instance,
             "--correlation-id", self._sample("billOfLading.master"),
-            "--watch", "--timeout", str(_PATIENCE), shown=True,
+            "--watch", "--still", str(_STILL), shown=True,
         )  # fmt: skip
+        self._tell(ends)
         result = self._result(instance)
         target = self._stack.layout.root / "build" / "demo.json"
         target.parent.mkdir(exist_ok=True)
@@ -132,14 +141,3 @@ class Demo:
             "dashboard": f"{self._stack.layout.ui_url}/plugin/cch#/instances/{instance}",
             "ui": f"{self._stack.layout.ui_url}/dags/{WORKFLOW}/runs/{instance}",
         }
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _interrupt_on(*numbers: signal.Signals) -> None:
-    """Let signals do what Ctrl-C does, unless somebody wanted them to be ignored (nohup)."""
-    for number in numbers:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)

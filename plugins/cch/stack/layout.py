@@ -15,18 +15,30 @@ from typing import Any
 
 from cch.errors import SettingsError
 from cch.settings import load_settings
-from cch.stack.topology import LOCAL, Topology, topology_named
+from cch.stack import programs
+from cch.stack.topology import LAST_RESORT, LOCAL, Topology, topology_named
 
 #: Usual ports; a free one is taken where something else listens.
 USUAL_PORTS: Mapping[str, int] = {
     "aws": 5566,
     "mock": 8790,
     "airflow": 8080,
+    "postgresql": 5466,
     "worker_logs": 8793,
     "trigger_logs": 8794,
 }
 USER = "admin"
+#: Binds what the sample definitions call.
+_SAMPLES = "cch.testing.sample_capabilities"
 _SECRETS = ("jwt", "api", "database", "redis", "password")
+
+
+#: Seconds for which a writer waits for another one before SQLite says `database is locked`; its own default is 5.
+_BUSY = 120
+
+
+def _file_url(path: Path) -> str:
+    return f"sqlite:///{path}?timeout={_BUSY}"
 
 
 def project_root() -> Path:
@@ -66,7 +78,8 @@ def choose_ports(topology: Topology = LOCAL, *, usual: bool = True) -> dict[str,
         taken = set(chosen.values())
         chosen[name] = port if usual and port not in taken and _is_free(port) else _free_port(taken)
     for name in topology.ports:
-        chosen[name] = _free_port(set(chosen.values()))
+        if name not in chosen:
+            chosen[name] = _free_port(set(chosen.values()))
     return chosen
 
 
@@ -95,7 +108,7 @@ class Layout:
     @property
     def database_url(self) -> str:
         if self.topology.database == "sqlite":
-            return f"sqlite:///{self.database}"
+            return _file_url(self.database)
         return (
             f"postgresql+psycopg2://airflow:{self.secrets()['database']}@127.0.0.1:{self.ports['postgresql']}/airflow"
         )
@@ -134,6 +147,15 @@ class Layout:
         return stored
 
 
+def usual_topology() -> Topology:
+    """What ``CCH_TOPOLOGY`` names, else PostgreSQL and one of each process, else, as a last resort, SQLite.
+
+    :raises SettingsError: there is no topology of that name.
+    """
+    named = topology_named(os.environ.get("CCH_TOPOLOGY") or "local")
+    return LAST_RESORT if named == LOCAL and programs.missing() else named
+
+
 def open_layout(*, choose: bool = False, topology: Topology | None = None) -> Layout:
     """The layout of this checkout's stack, with the ports it has or, if it has none, the usual ones.
 
@@ -143,7 +165,7 @@ def open_layout(*, choose: bool = False, topology: Topology | None = None) -> La
     root = project_root()
     home = Path(os.environ.get("CCH_HOME") or root / "build" / "stack").resolve()
     if choose:
-        topology = topology or topology_named(os.environ.get("CCH_TOPOLOGY") or "local")
+        topology = topology or usual_topology()
         # Stacks with a home of their own may start at the same moment, and would meet on the usual ports.
         ports = choose_ports(topology, usual="CCH_HOME" not in os.environ)
         return Layout(root=root, home=home, ports=ports, topology=topology)
@@ -185,12 +207,15 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
 
     ``database``: a file of SQLite instead of the stack's own database.
     """
-    keys, names = layout.secrets(), load_settings().names
+    keys, settings = layout.secrets(), load_settings()
+    names = settings.names
     return {
         **aws_environment(layout),
         "CCH_ENV": names.env,
         "CCH_OWNER": names.owner,
         "CCH_MOCK_URL": layout.mock_url,
+        # First, so that a module of the user's may bind the same capability to something else.
+        "CCH_CAPABILITY_MODULES": ",".join(dict.fromkeys((_SAMPLES, *settings.capability_modules))),
         "CCH_HOME": str(layout.home),
         "CCH_PROJECT": str(layout.root),
         "CCH_CACHE_FOLDER": str(layout.home / "definitions-cache"),
@@ -207,7 +232,7 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.home / "passwords.json"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}" if database else layout.database_url,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _file_url(database) if database else layout.database_url,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(layout.ports["airflow"]),
         "AIRFLOW__API__BASE_URL": layout.ui_url,

@@ -6,17 +6,16 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-from cch.stack import postgresql, redis
+from cch.stack import groups, postgresql, programs, redis
 from cch.stack.layout import USER, Layout, environment, open_layout
+from cch.stack.patience import Patience, StandstillError
 from cch.stack.processes import Processes, Service, StackError
 from cch.stack.services import service
 from cch.stack.topology import LOCAL, Topology
@@ -24,8 +23,9 @@ from cch.stack.topology import LOCAL, Topology
 #: The services of the usual topology.
 AIRFLOW_SERVICES = LOCAL.airflow
 SERVICES = LOCAL.services
-#: Airflow's imports alone take 5 to 10 s for each process; slow machines need more.
-_PATIENCE = 180.0
+#: What a process computes (s) is a sign that it gets on: one that starts needs 5 to 10, one that idles less than one in
+#: five minutes.
+_WORK = 5.0
 
 Say = Callable[[str], None]
 
@@ -42,15 +42,6 @@ def _answers(url: str, *, errors_too: bool = False) -> bool:
         return errors_too
     except (OSError, ValueError):
         return False
-
-
-def _wait(ready: Callable[[], bool], check: Callable[[], None], what: str) -> None:
-    until = time.monotonic() + _PATIENCE
-    while not ready():
-        check()
-        if time.monotonic() > until:
-            raise StackError(f"{what} is not ready after {_PATIENCE:g} s")
-        time.sleep(0.2)
 
 
 class LocalStack:
@@ -79,7 +70,8 @@ class LocalStack:
         return self.layout.topology
 
     def running(self) -> list[str]:
-        return [name for name in self.topology.services if self.processes.pid(name) is not None]
+        """Services that run, or are about to be started again."""
+        return [name for name in self.topology.services if self.processes.has(name)]
 
     def environment(self) -> dict[str, str]:
         return environment(self.layout)
@@ -95,6 +87,8 @@ class LocalStack:
         with self._alone(say):
             if self.running():
                 self.layout = open_layout()  # somebody else's start was faster than this one: its ports count
+            elif self.topology.database == "sqlite" and (reason := programs.missing()):
+                say(f"database: SQLite, which is slow when much happens at once. {reason}")
             names = names or self.topology.services
             self.layout.save()
             for name in names:
@@ -144,7 +138,21 @@ class LocalStack:
         return started
 
     def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
-        _wait(ready, lambda: self.processes.check(name), f"{name} (log: {self.processes.log(name)})")
+        """:raises StackError: the service ends again and again, or does nothing any more."""
+        patience = Patience(signs=lambda: self.signs(name), pause=0.2, check=lambda: self.processes.check(name))
+        try:
+            patience.until(f"{name} is not ready (log: {self.processes.log(name)})", ready)
+        except StandstillError as error:
+            raise StackError(str(error)) from None
+
+    def signs(self, name: str) -> dict[str, object]:
+        """What moves while a service gets on."""
+        pid, log = self.processes.pid(name), self.processes.log(name)
+        return {
+            f"process of {name}": pid,
+            f"seconds computed by {name}": groups.computed(pid) // _WORK * _WORK,
+            f"bytes in {log}": log.stat().st_size if log.exists() else 0,
+        }
 
     def _provision(self) -> None:
         """Create the resources, in a process of its own: it must not leave AWS settings in this one."""
@@ -169,17 +177,24 @@ class LocalStack:
             raise StackError(f"{what}: {(answer.stderr or answer.stdout).strip()[-2000:]}")
 
     def _start_airflow(self, say: Say, names: Sequence[str]) -> None:
+        """Schedulers and workers come when the API server answers: their tasks talk to it."""
         self._start_servers(say)
         self._prepare_database(say)
+        late = [name for name in names if name.startswith(("scheduler", "worker"))] if "api-server" in names else []
         for name in names:
+            if name not in late:
+                self._start(name, say)
+        if "api-server" in names:
+            if not self._airflow_answers():
+                say("waiting for Airflow to answer")
+            self._wait_for("api-server", self._airflow_answers)
+        for name in late:
             self._start(name, say)
         for name in names:
             self.processes.check(name)
-        if "api-server" not in names:
-            return
-        if not _answers(f"{self.layout.ui_url}/api/v2/monitor/health"):
-            say("waiting for Airflow to answer")
-        self._wait_for("api-server", lambda: _answers(f"{self.layout.ui_url}/api/v2/monitor/health"))
+
+    def _airflow_answers(self) -> bool:
+        return _answers(f"{self.layout.ui_url}/api/v2/monitor/health")
 
     def _start_servers(self, say: Say) -> None:
         if "postgresql" in self.topology.servers:
@@ -194,27 +209,27 @@ class LocalStack:
         layout = self.layout
         layout.airflow_home.mkdir(parents=True, exist_ok=True)
         passwords = layout.home / "passwords.json"
+        passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({USER: self.password}))
         passwords.chmod(0o600)
         if self.topology.database == "sqlite":
-            self._prepare_file(say)
-        elif not (made := layout.home / "postgresql" / "migrated").exists():
+            if not layout.database.exists():
+                say("database: creating")
+                self.make_file(layout.database)
+        elif postgresql.is_new(layout):
             say("database: creating")
             postgresql.create_database(layout)
-            self.migrate()
-            made.touch()
+            self._migrate()
+            postgresql.migrated(layout)
 
-    def _prepare_file(self, say: Say) -> None:
-        layout = self.layout
-        if not layout.database.exists():
-            say("database: creating")
-            fresh = layout.airflow_home / "new.db"
-            fresh.unlink(missing_ok=True)
-            self.migrate(fresh)
-            shutil.copyfile(fresh, layout.test_database)
-            fresh.rename(layout.database)
+    def make_file(self, database: Path) -> None:
+        """Make an Airflow database in a file of SQLite."""
+        fresh = database.with_name(f"new-{database.name}")
+        fresh.unlink(missing_ok=True)
+        self._migrate(fresh)
+        fresh.rename(database)
 
-    def migrate(self, database: Path | None = None) -> None:
+    def _migrate(self, database: Path | None = None) -> None:
         """Create the tables of an Airflow database: of a file of SQLite, or of the stack's own."""
         variables = {**os.environ, **environment(self.layout, database=database)}
         airflow = str(Path(sys.executable).with_name("airflow"))
@@ -226,13 +241,10 @@ class LocalStack:
     def password(self) -> str:
         return self.layout.secrets()["password"]
 
-    def stop(self, keep: Collection[str] = ()) -> list[str]:
-        """Stop everything but ``keep``; Airflow first, so that nothing looks for AWS while it goes."""
-        groups = (self.topology.airflow, self.topology.servers, ("mock", "aws"))
-        stopped = (self.processes.stop([name for name in group if name not in keep]) for group in groups)
-        return [name for names in stopped for name in names]
+    def keep(self) -> None:
+        """Let what runs go on after this process has ended, until it is stopped."""
+        self.processes.keep(self.topology.services)
 
-    def health(self) -> Iterator[tuple[str, int | None, str]]:
-        """(service, process id or None, log) of each service."""
-        for name in self.topology.services:
-            yield name, self.processes.pid(name), str(self.processes.log(name))
+    def stop(self, keep: Collection[str] = ()) -> list[str]:
+        """Stop everything but ``keep``; those that ran."""
+        return self.processes.stop([name for name in reversed(self.topology.services) if name not in keep])

@@ -1,48 +1,74 @@
-"""A PostgreSQL server of the stack's own, from Debian's package, with its data below the stack's home."""
+"""A PostgreSQL server of the stack's own, with its data below the stack's home."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
+from cch.stack import programs
 from cch.stack.layout import Layout
 from cch.stack.processes import Service, StackError
+from cch.stack.programs import Programs
 
 NAME = "airflow"
-#: PostgreSQL refuses to run as root; Debian's package makes this account.
-_ACCOUNT = "postgres"
-#: Debian keeps the programs of each version apart.
-_VERSIONS = Path("/usr/lib/postgresql")
+#: PostgreSQL refuses to run as root: then it runs as the first of these accounts that there is.
+_ACCOUNTS = ("postgres", "nobody")
 #: A stack that dies with the machine is made anew; one that is killed loses nothing all the same.
 _OPTIONS = ("fsync=off", "max_connections=300", "unix_socket_directories=", "listen_addresses=127.0.0.1")
 
 
-def _program(name: str) -> str:
-    newest = sorted(_VERSIONS.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
-    found = shutil.which(name, path=os.pathsep.join([*map(str, newest), os.environ.get("PATH", "")]))
-    if found is None:
-        raise StackError(f"{name} is not installed: on Debian `apt-get install postgresql`")
-    return found
+def _account() -> pwd.struct_passwd | None:
+    """Who the server runs as, if not as we do.
+
+    :raises StackError: there is no account for it.
+    """
+    if os.geteuid() != 0:
+        return None
+    for name in _ACCOUNTS:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise StackError(f"PostgreSQL does not run as root, and there is no account {' or '.join(_ACCOUNTS)}")
 
 
-def missing() -> str:
-    """Why there can be no server, or ""."""
-    try:
-        _program("initdb")
-    except StackError as error:
-        return str(error)
-    return ""
+def _may_pass(folder: Path) -> bool:
+    """Whether anybody may reach what is in the folder, if it was open itself."""
+    return all(parent.stat().st_mode & 0o001 for parent in folder.parents)
 
 
 def _folder(layout: Layout) -> Path:
-    return layout.home / "postgresql"
+    """What belongs to the server: below the stack's home, or, if its account may not pass there, beside other
+    temporary files.
+    """
+    if _account() is None or _may_pass(layout.home):
+        return layout.home / "postgresql"
+    mark = hashlib.sha256(str(layout.home).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"cch-postgresql-{mark}"
 
 
-def _user() -> str:
-    return _ACCOUNT if os.geteuid() == 0 else ""
+def _programs(layout: Layout) -> Programs:
+    """Those that fit the data that is there.
+
+    :raises StackError: there are none.
+    """
+    if reason := programs.missing():
+        raise StackError(reason)
+    data, found = _folder(layout) / "data", programs.found()
+    if (mark := data / "PG_VERSION").exists():
+        version = int(mark.read_text())
+        found = [each for each in found if each.version == version]
+        if not found:
+            raise StackError(f"{data} is of PostgreSQL {version}, which is not installed any more: remove that folder")
+    if _account() is None:
+        return found[0]
+    return next((each for each in found if _may_pass(each.folder)), found[-1])
 
 
 def service(layout: Layout) -> Service:
@@ -51,69 +77,122 @@ def service(layout: Layout) -> Service:
     :raises StackError: PostgreSQL is not installed.
     """
     options = [part for option in (*_OPTIONS, f"port={layout.ports['postgresql']}") for part in ("-c", option)]
-    command = [_program("postgres"), "-D", str(_folder(layout) / "data"), *options]
+    command = [_reachable(layout).path("postgres"), "-D", str(_folder(layout) / "data"), *options]
+    account = _account()
     # SIGTERM would wait until all clients have gone.
-    return Service(name="postgresql", command=command, user=_user(), stop_signal="SIGINT")
+    return Service(
+        name="postgresql", command=command, user=account.pw_name if account else "", stop_signal="SIGINT", stage=1
+    )
+
+
+def _reachable(layout: Layout) -> Programs:
+    """Programs that the server's account may execute."""
+    found = _programs(layout)
+    if _account() is None or _may_pass(found.folder):
+        return found
+    if not found.bundled:
+        raise StackError(f"PostgreSQL's account may not pass to {found.folder}")
+    return found.copied(_folder(layout) / "programs")
 
 
 def prepare(layout: Layout) -> None:
     """Make the data folder, once.
 
-    :raises StackError: PostgreSQL is not installed, or cannot reach the folder.
+    :raises StackError: PostgreSQL is not installed, or cannot make it.
     """
-    folder = _folder(layout)
+    folder, account = _folder(layout), _account()
     if (folder / "data" / "PG_VERSION").exists():
         return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
-    password = folder / "password"
+    _make(folder, account)
+    if account and folder.is_relative_to(layout.home):
+        layout.home.chmod(layout.home.stat().st_mode | 0o011)  # to pass, not to look
+    data, password = folder / "data", folder / "password"
+    data.mkdir(mode=0o700)
     password.touch(mode=0o600)
     password.write_text(layout.secrets()["database"])
-    if user := _user():
-        _give_away(layout, user, folder, password)
+    if account:
+        for path in (data, password):
+            os.chown(path, account.pw_uid, account.pw_gid)
     command = [
-        _program("initdb"), "--pgdata", str(folder / "data"), "--username", NAME, "--pwfile", str(password),
-        "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
+        _reachable(layout).path("initdb"), "--pgdata", str(data), "--username", NAME, "--pwfile", str(password),
+        "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions",
     ]  # fmt: skip
-    account = _user() or None
     answer = subprocess.run(  # noqa: S603
-        command, cwd="/", user=account, group=account, capture_output=True, text=True, check=False
+        command, cwd="/", **_as(account), capture_output=True, text=True, check=False
     )
     password.unlink()
     if answer.returncode:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(data, ignore_errors=True)
         raise StackError(f"initdb: {(answer.stderr or answer.stdout).strip()[-2000:]}")
 
 
-def _give_away(layout: Layout, user: str, *paths: Path) -> None:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        raise StackError(f"there is no account {user}: on Debian `apt-get install postgresql`") from None
-    for path in paths:
-        shutil.chown(path, user, user)
-    layout.home.chmod(layout.home.stat().st_mode | 0o011)  # to pass, not to look
-    closed = [str(parent) for parent in layout.home.parents if not parent.stat().st_mode & 0o001]
-    if closed:
-        raise StackError(
-            f"PostgreSQL runs as {user}, which may not pass {closed[-1]}: set CCH_HOME to a folder where others may"
-        )
+def _as(account: pwd.struct_passwd | None) -> dict[str, Any]:
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
+
+
+def _make(folder: Path, account: pwd.struct_passwd | None) -> None:
+    """The server's own folder, which others may pass but not look into; what a failed start has left goes."""
+    if folder.is_symlink() or (folder.exists() and folder.stat().st_uid not in _ids(account)):
+        raise StackError(f"{folder} belongs to somebody else: remove it")
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711 if account else 0o700)
+
+
+def _ids(account: pwd.struct_passwd | None) -> tuple[int, ...]:
+    return (os.geteuid(), account.pw_uid) if account else (os.geteuid(),)
+
+
+def is_new(layout: Layout) -> bool:
+    """Whether Airflow's tables have to be made."""
+    return not (_folder(layout) / "migrated").exists()
+
+
+def migrated(layout: Layout) -> None:
+    """They have been made."""
+    (_folder(layout) / "migrated").touch()
+
+
+def remove(layout: Layout) -> None:
+    """Remove all that belongs to the server, which has been stopped."""
+    shutil.rmtree(_folder(layout), ignore_errors=True)
 
 
 def create_database(layout: Layout) -> None:
-    """Make Airflow's empty database; an existing one is dropped."""
-    environment = {"PGPASSWORD": layout.secrets()["database"]}
-    where = ["--host", "127.0.0.1", "--port", str(layout.ports["postgresql"]), "--username", NAME]
-    for command in (["dropdb", "--if-exists", *where, NAME], ["createdb", *where, NAME]):
-        answer = subprocess.run(  # noqa: S603
-            [_program(command[0]), *command[1:], "--maintenance-db", "postgres"],
-            env={**os.environ, **environment}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if answer.returncode:
-            raise StackError(f"{command[0]}: {answer.stderr.strip()[-2000:]}")
+    """Make Airflow's empty database; an existing one is dropped.
+
+    :raises StackError: the server refuses.
+    """
+    import psycopg2  # noqa: PLC0415 - slow, and only where there is such a stack
+
+    try:
+        connection = _connect(layout)
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+                cursor.execute(f"CREATE DATABASE {NAME}")
+        finally:
+            connection.close()
+    except psycopg2.Error as error:
+        raise StackError(f"database: {str(error).strip()}") from None
 
 
 def answers(layout: Layout) -> bool:
     """Whether the server takes connections."""
-    command = [_program("pg_isready"), "--quiet", "--host", "127.0.0.1", "--port", str(layout.ports["postgresql"])]
-    return subprocess.run(command, check=False).returncode == 0  # noqa: S603
+    import psycopg2  # noqa: PLC0415
+
+    try:
+        _connect(layout).close()
+    except psycopg2.Error:
+        return False
+    return True
+
+
+def _connect(layout: Layout) -> Any:
+    import psycopg2  # noqa: PLC0415
+
+    return psycopg2.connect(
+        host="127.0.0.1", port=layout.ports["postgresql"], user=NAME, password=layout.secrets()["database"],
+        dbname="postgres", connect_timeout=10,
+    )  # fmt: skip

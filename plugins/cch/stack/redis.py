@@ -34,7 +34,7 @@ def service(layout: Layout) -> Service:
     settings.write_text(
         f"bind 127.0.0.1\nport {layout.ports['redis']}\ndir {folder}\nsave ''\nrequirepass {password}\n"
     )
-    return Service(name="redis", command=["redis-server", str(settings)])
+    return Service(name="redis", command=["redis-server", str(settings)], stage=1)
 
 
 def answers(layout: Layout) -> bool:

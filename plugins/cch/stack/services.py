@@ -43,4 +43,4 @@ def _airflow(layout: Layout, name: str) -> Service:
     if (port := layout.ports.get(name)) is not None:  # each serves its own logs
         served = "TRIGGER" if kind == "triggerer" else "WORKER"
         environment[f"AIRFLOW__LOGGING__{served}_LOG_SERVER_PORT"] = str(port)
-    return Service(name=name, command=[program, *arguments], environment=environment)
+    return Service(name=name, command=[program, *arguments], environment=environment, stage=2)

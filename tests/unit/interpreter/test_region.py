@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from scripted import ManualClock, ScriptedHost
 from strategies import Behaviour
+from tests.patience import finished
 from workflows import graph_of
 
 from cch.graph.plan import plan_tasks
@@ -104,7 +105,7 @@ async def test_a_loop_of_a_thousand_visits() -> None:
         on_request=lambda r: Answer(kind="reply", at=0, payload={"n": "stop" if r.visit == 1000 else r.visit})
     )
 
-    await asyncio.wait_for(RegionRun(region, flow, host).run(), 30)
+    await finished(RegionRun(region, flow, host).run())
 
     assert flow.status() == "completed"
     assert [request.visit for request in host.requests] == list(range(1, 1001))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.patience import finished
 
 from cch.aws.queues import SqsQueues
 from cch.errors import MessageRefusedError, ServiceUnavailableError
@@ -142,7 +143,7 @@ async def test_a_long_poll_ends_with_the_first_message(desk: Desk) -> None:
     await asyncio.sleep(0.05)
     await queue.send("x")
 
-    batch = await asyncio.wait_for(waiting, 10)
+    batch = await finished(waiting)
 
     assert [message.body for message in batch] == ["x"]
 
@@ -152,7 +153,7 @@ async def test_an_empty_queue_answers_nothing(desk: Desk) -> None:
     queue = await desk.make()
 
     assert await queue.receive(0) == []
-    assert await asyncio.wait_for(queue.receive(1), 10) == []
+    assert await finished(queue.receive(1)) == []
 
 
 async def test_a_queue_that_does_not_exist_is_none(desk: Desk) -> None:

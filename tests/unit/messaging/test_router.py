@@ -14,6 +14,7 @@ import pytest
 from faults import Died, FragileStore
 from processes import Process
 from scripted import ManualClock
+from tests.patience import finished
 
 from cch.envelope import event_command, start_command
 from cch.errors import RejectedMessageError, ServiceUnavailableError
@@ -758,7 +759,7 @@ async def test_a_running_router_consumes_wakes_and_stops(office: Office) -> None
         office.router.start(wait=0.05)
         office.router.start(wait=0.05)
         await office.queue().send(reply(to="c1"))
-        await asyncio.wait_for(woken.wait(), 5)
+        await finished(woken.wait())
     await office.router.stop()
 
     assert asyncio.all_tasks() == before
@@ -773,7 +774,7 @@ async def test_commands_are_consumed_only_while_a_doorbell_is_attached(office: O
     await asyncio.sleep(0.1)
     untouched = len(office.queue(NAMES.command_queue).messages)
     office.router.attach_doorbell(rung.set)
-    await asyncio.wait_for(rung.wait(), 5)
+    await finished(rung.wait())
     office.router.detach_doorbell(rung.set)
     await office.router.stop()
 

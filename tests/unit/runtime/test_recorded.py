@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import finished
 from world import World, eventually, open_memory_platform
 
 from cch.ledger.records import RequestRecord
@@ -326,7 +327,7 @@ async def test_a_recorded_instance_goes_on_to_its_end(tmp_path: Path, name: str)
             await world.reply(request.command_id, request.source, key)
         for branch, payload in story.events:
             await world.event(payload, branch=branch)
-        await asyncio.wait_for(work, 10)
+        await finished(work)
         server.cancel()
         with suppress(asyncio.CancelledError):
             await server

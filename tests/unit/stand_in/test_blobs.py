@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from tests.patience import finished
 
 from cch.aws.objects import S3Blobs
 from cch.settings import Settings
@@ -26,7 +27,7 @@ async def test_a_hanging_s3_leaves_the_threads_of_everybody_else_alone(monkeypat
     await asyncio.sleep(0)
 
     try:
-        assert await asyncio.wait_for(asyncio.to_thread(lambda: "served"), 30.0) == "served"
+        assert await finished(asyncio.to_thread(lambda: "served")) == "served"
         assert not any(task.done() for task in writing)
     finally:
         answers.set()
