@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cch.api import paging
 from cch.api.mapping import error_view, moment, request_wait, requests_view, visit_view, wait_of_event, wait_view
-from cch.api.models import MapItemDetail, MapItemPage, MapItemView, NodeState, NodeView
+from cch.api.models import MapItemDetail, MapItemPage, MapItemView, NodeView
 from cch.api.problems import not_found
 from cch.definition.model import MapFork
-from cch.graph.blocks import waits
 from cch.graph.model import Graph
-from cch.graph.scopes import map_body
 from cch.identity import ROOT
 from cch.interpreter.context import merge, selected
-from cch.interpreter.flow import TokenFlow
-from cch.interpreter.mapping import item_flow
-from cch.interpreter.outcome import Outcome
 from cch.ledger.records import ENDED, Instance, MapItem
 from cch.runtime.inspection import Inspector
+from cch.runtime.items import ItemProgress, ItemStates
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
 
@@ -30,74 +25,54 @@ _AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Map:
-    """One visit of a map; ``body`` is what runs for each item, ``begun`` how many items have begun."""
+    """One visit of a map; ``begun`` is how many items have begun."""
 
-    instance: Instance
     node: str
     visit: int
     begun: int
-    body: Graph
-
-
-class _Item:
-    """One item and what its journal says."""
-
-    def __init__(self, of: _Map, item: MapItem, outcomes: Sequence[Outcome]) -> None:
-        self._map = of
-        self.item = item
-        self.flow: TokenFlow = item_flow(of.body, outcomes, {})
-        self.outcomes = sorted(outcomes, key=lambda o: (o.stamp, o.visit))
-        self.status = self.flow.status()
-        self._at = next((ready.node for ready in self.flow.ready()), "")
+    states: ItemStates
 
     @property
-    def state(self) -> NodeState:
-        if self.status != "running":
-            return "FAILED" if self.status == "failed" else "SUCCEEDED"
-        if self._map.instance.status in ENDED:
-            return "SKIPPED"
-        return "WAITING" if self._at and waits(self._map.body.nodes[self._at]) else "RUNNING"
+    def body(self) -> Graph:
+        """What runs for each item."""
+        return self.states.body(self.node)
 
-    def facts(self) -> dict[str, object]:
-        last = self.outcomes[-1] if self.outcomes else None
-        failures = self.flow.failures
-        reason = str(failures[0].patch.get("_internalError") or f"ended at {failures[0].node!r}") if failures else ""
-        return {
-            "index": self.item.index,
-            "branch": self.item.branch,
-            "branch_path": list(self.item.path),
-            "state": self.state,
-            "node": self._at or (last.node if last else self._map.body.entry),
-            "started": moment(self.outcomes[0].started) if self.outcomes else None,
-            "ended": moment(last.stamp) if last and self.status != "running" else None,
-            "reason": reason,
-        }
 
-    def nodes(self) -> list[NodeView]:
-        """The nodes of the body that the item has come to, or is at."""
-        visits: dict[str, list[Outcome]] = {}
-        for outcome in self.outcomes:
-            visits.setdefault(outcome.node, []).append(outcome)
-        shown = []
-        for name, node in self._map.body.nodes.items():
-            done = visits.get(name, [])
-            if not done and name != self._at:
-                continue
-            state: NodeState = self.state if name == self._at else "FAILED" if done[-1].failed else "SUCCEEDED"
-            last = done[-1] if done else None
-            shown.append(
-                NodeView(
-                    name=name,
-                    type=node.type,
-                    title=node.title or name,
-                    state=state,
-                    visits=len(done) + (name == self._at),
-                    since=moment(last.started) if last else None,
-                    seconds=(last.stamp - last.started) / 1000 if last else None,
-                    edge=last.label if last else "",
-                )
+def _facts(of: _Map, stand: ItemProgress) -> dict[str, object]:
+    last = stand.outcomes[-1] if stand.outcomes else None
+    return {
+        "index": stand.item.index,
+        "branch": stand.item.branch,
+        "branch_path": list(stand.item.path),
+        "state": stand.state,
+        "node": stand.at[0] if stand.at else last.node if last else of.body.entry,
+        "started": moment(stand.outcomes[0].started) if stand.outcomes else None,
+        "ended": moment(last.stamp) if last and not stand.at else None,
+        "reason": stand.reason,
+    }
+
+
+def _nodes(of: _Map, stand: ItemProgress) -> list[NodeView]:
+    """The nodes of the body that the item has come to, or is at."""
+    shown = []
+    for name, node in of.body.nodes.items():
+        if name not in stand.nodes:
+            continue
+        done = [outcome for outcome in stand.outcomes if outcome.node == name]
+        last = done[-1] if done else None
+        shown.append(
+            NodeView(
+                name=name,
+                type=node.type,
+                title=node.title or name,
+                state=stand.nodes[name],
+                visits=len(done) + (name in stand.at),
+                since=moment(last.started) if last else None,
+                seconds=(last.stamp - last.started) / 1000 if last else None,
+                edge=last.label if last else "",
             )
-        return shown
+        )
+    return shown
 
 
 class ItemReader:
@@ -115,18 +90,12 @@ class ItemReader:
         latest = await self._ledger.instances.map_visit(self._instance, node) if known else None
         if plan is None or latest is None or (visit or 1) > latest[0]:
             raise not_found("map", node)
-        return _Map(
-            instance=self._instance,
-            node=node,
-            visit=visit or latest[0],
-            begun=latest[1],
-            body=map_body(plan.graph, node),
-        )
+        states = ItemStates(plan.graph, ended=self._instance.status in ENDED)
+        return _Map(node=node, visit=visit or latest[0], begun=latest[1], states=states)
 
-    async def _read(self, of: _Map, item: MapItem, slots: asyncio.Semaphore) -> _Item:
+    async def _read(self, of: _Map, item: MapItem, slots: asyncio.Semaphore) -> ItemProgress:
         async with slots:
-            state = await read(self._ledger, item.key)
-            return _Item(of, item, tuple(state.outcomes.values()))
+            return of.states.item(item, await read(self._ledger, item.key))
 
     async def page(self, node: str, visit: int | None, limit: int, cursor: str | None, first: int = 0) -> MapItemPage:
         """One page of a map's items, from ``cursor`` on, or from the index ``first`` on.
@@ -147,7 +116,7 @@ class ItemReader:
             node=node,
             visit=of.visit,
             total=of.begun,
-            items=[MapItemView.model_validate(item.facts()) for item in items],
+            items=[MapItemView.model_validate(_facts(of, item)) for item in items],
             next_cursor=paging.encode(found[-1].index) if len(found) == limit else None,
         )
 
@@ -177,9 +146,9 @@ class ItemReader:
         open_now += [wait_of_event(each) for each in event_waits if each.state == "open"]
         return MapItemDetail.model_validate(
             {
-                **item.facts(),
+                **_facts(of, item),
                 "waits": open_now if instance.status not in ENDED else [],
-                "nodes": item.nodes(),
+                "nodes": _nodes(of, item),
                 "visits": [visit_view(outcome) for outcome in item.outcomes],
                 "requests": requests_view(requests),
                 "event_waits": [wait_view(each) for each in event_waits],

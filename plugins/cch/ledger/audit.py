@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cch.identity import Scope
-from cch.interpreter.flow import TokenFlow
+from cch.interpreter.replay import flow_of
 from cch.ledger.records import ENDED, FINAL, RegionKey
 
 if TYPE_CHECKING:
@@ -218,9 +218,7 @@ async def _citation_findings(ledger: Ledger, books: _Books) -> list[Finding]:
 
 
 def _says(plan: Plan, view: InstanceView) -> str:
-    flow = TokenFlow(plan.graph, plan.domains, view.instance.context)
-    flow.apply_all(outcome for exit_ in view.exits for outcome in exit_.outcomes)
-    return flow.status()
+    return flow_of(plan, view.instance.context, view.outcomes()).status()
 
 
 async def _ending_findings(ledger: Ledger, books: _Books, plan_of: PlanOf) -> list[Finding]:

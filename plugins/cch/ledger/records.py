@@ -9,6 +9,12 @@ from typing import Any, Literal
 
 from cch.identity import NAMESPACE, NEWEST_SCHEME, ROOT, Box, ItemStep, Scope, Step
 from cch.interpreter.outcome import Outcome
+from cch.interpreter.replay import JournalEntry
+
+__all__ = [
+    "ENDED", "FINAL", "Exit", "Fate", "Instance", "InstanceStatus", "InstanceView", "JournalEntry", "MapItem",
+    "MessageRecord", "RegionKey", "RequestRecord", "RequestState", "instance_id_of_run",
+]  # fmt: skip
 
 InstanceStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 ENDED: frozenset[InstanceStatus] = frozenset({"completed", "failed", "cancelled"})
@@ -105,20 +111,9 @@ class InstanceView:
     instance: Instance
     exits: tuple[Exit, ...]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
-    """A ``try`` (somebody began to execute the region) or a ``turn`` (outcomes committed together).
-
-    ``dropped`` maps outcome ids that the try set aside to the last attempt number they used.
-    """
-
-    kind: Literal["try", "turn"]
-    task_instance: str
-    generation: int
-    mode: Literal["first", "continue", "fresh", ""] = ""
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    outcomes: tuple[Outcome, ...] = ()
+    def outcomes(self, without: str = "") -> list[Outcome]:
+        """What all regions have left, or all but ``without``."""
+        return [outcome for exit_ in self.exits if exit_.region != without for outcome in exit_.outcomes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

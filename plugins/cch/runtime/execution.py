@@ -26,6 +26,7 @@ from cch.identity import UnknownSchemeError, require_known
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
+from cch.interpreter.replay import flow_of
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
 from cch.pauses import Pauses
 from cch.runtime.admission import context_problems
@@ -33,7 +34,6 @@ from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
 from cch.runtime.platform import Platform
-from cch.runtime.progress import recorded_flow
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
     key = RegionKey(instance=instance.id, region=task.region)
     region = plan.regions[task.region]
     while True:
-        flow = recorded_flow(plan, view, without=task.region)
+        flow = flow_of(plan, view.instance.context, view.outcomes(task.region))
         if not RegionRun.may_begin(region, flow):
             return _not_begun(region, flow)
         left = any(exit_.region == task.region for exit_ in view.exits)
@@ -249,7 +249,9 @@ def _before_map(task: RegionTask, platform: Platform, view: InstanceView, plan: 
     """What is recorded before the map, and a host for its items: the map's own region has not begun."""
     key = RegionKey(instance=view.instance.id, region=task.region)
     attempt = Try(key=key, task_instance=task.task_instance, generation=0, dropped={})
-    return recorded_flow(plan, view, without=task.region), ItemHost(platform, view.instance, attempt, plan.graph)
+    return flow_of(plan, view.instance.context, view.outcomes(task.region)), ItemHost(
+        platform, view.instance, attempt, plan.graph
+    )
 
 
 async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, generation: int) -> RegionEnd:
@@ -277,7 +279,7 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     """Record the end of the instance if no token is left. The last region to leave sees all exits."""
     view = await platform.ledger.instances.view(instance_id)
     assert view is not None
-    flow = recorded_flow(plan, view)
+    flow = flow_of(plan, view.instance.context, view.outcomes())
     status = flow.status()
     if status != "running":
         reason = flow.failure_reason(flow.failures[0]) if flow.failures else ""

@@ -17,6 +17,7 @@ from cch.identity import Address, ItemStep, Keys, Step
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, OvertakenError, Request
 from cch.interpreter.outcome import Outcome
+from cch.interpreter.replay import JournalState
 from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
 from cch.ledger.waits import WaitRecord
@@ -24,7 +25,7 @@ from cch.messaging.outgoing import request_body
 from cch.pauses import Pauses
 from cch.runtime.deadlines import Deadlines
 from cch.runtime.flight import Flight
-from cch.runtime.journaling import Anew, JournalState, any_failed, enter
+from cch.runtime.journaling import Anew, any_failed, enter
 from cch.runtime.lifecycle import Announcer
 from cch.runtime.platform import Platform
 

@@ -7,50 +7,40 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from cch.definition.model import MapFork
+from cch.graph.blocks import waits
 from cch.graph.scopes import map_body
 from cch.identity import ROOT, Scope
-from cch.interpreter.flow import TokenFlow
+from cch.interpreter.mapping import item_flow
+from cch.interpreter.replay import has_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from cch.graph.model import Graph
     from cch.interpreter.outcome import Outcome
-    from cch.ledger.records import JournalEntry, MapItem, RequestRecord
-    from cch.ledger.waiting import OpenWait
+    from cch.interpreter.replay import JournalState
+    from cch.ledger.records import MapItem
 
-#: WAITING: for a reply or an event. FAILED: the item as a whole did, because nobody handled a failure.
-ItemState = Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED"]
-#: State of an item at one node: FAILED, also if somebody handled it.
-AtNode = Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED"]
+#: Of an item, or of an item at one node. WAITING: a token is at a node that waits for a reply, an event or a date.
+#: FAILED: of an item, nobody handled a failure; at a node, the last visit failed, handled or not. SKIPPED: the
+#: instance ended first.
+ItemState = Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemProgress:
-    """One item of a map. ``at`` are the nodes that hold its tokens, ``outcomes`` its visits by time."""
+    """One item of a map.
+
+    ``at`` are the nodes that hold its tokens, ``outcomes`` its visits by time, ``reason`` why it failed.
+    """
 
     item: MapItem
     state: ItemState
     at: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
-    nodes: Mapping[str, AtNode] = field(default_factory=dict)
-
-
-def committed(entries: Iterable[JournalEntry]) -> list[Outcome]:
-    """The outcomes of a journal that count: what a later try dropped does not."""
-    outcomes: dict[str, Outcome] = {}
-    for entry in entries:
-        if entry.mode == "fresh":
-            outcomes.clear()
-        for dropped in entry.dropped:
-            outcomes.pop(dropped, None)
-        outcomes.update({outcome.id: outcome for outcome in entry.outcomes})
-    return list(outcomes.values())
-
-
-def has_failed(outcome: Outcome) -> bool:
-    """Whether the visit failed, handled or not."""
-    return outcome.failed or outcome.patch.get("_errorNode") == outcome.node
+    nodes: Mapping[str, ItemState] = field(default_factory=dict)
+    reason: str = ""
 
 
 def current(items: Iterable[MapItem]) -> list[MapItem]:
@@ -70,33 +60,48 @@ def current(items: Iterable[MapItem]) -> list[MapItem]:
 
 
 class ItemStates:
-    """Reads items of one plan; a map's body is made once."""
+    """Reads items of one graph; a map's body is made once. ``ended``: whether their instance has."""
 
-    def __init__(self, graph: Graph, requests: Iterable[RequestRecord], waits: Iterable[OpenWait]) -> None:
+    def __init__(self, graph: Graph, *, ended: bool) -> None:
         self._graph = graph
-        self._asking = {(request.scope, request.node) for request in requests if request.state == "open"}
-        self._awaiting = {(wait.path, wait.node) for wait in waits if wait.is_event}
+        self._ended = ended
         self._bodies: dict[str, Graph] = {}
 
-    def item(self, item: MapItem, journal: Sequence[JournalEntry]) -> ItemProgress:
-        """Where one item stands, by its journal and by what it waits for."""
-        body = self._bodies.setdefault(item.node, map_body(self._graph, item.node))
-        flow = TokenFlow(body, dict.fromkeys(body.nodes, body.entry), {})
-        flow.apply_all(committed(journal))
+    def body(self, map_name: str) -> Graph:
+        """What runs for each item of a map."""
+        return self._bodies.setdefault(map_name, map_body(self._graph, map_name))
+
+    def item(self, item: MapItem, journal: JournalState) -> ItemProgress:
+        """Where one item stands, by its journal alone."""
+        body = self.body(item.node)
+        flow = item_flow(body, journal.outcomes.values(), {})
         status = flow.status()
-        at = tuple(flow.positions)
-        waits = {name for name in at if self._waits(item, name)}
+        states: dict[str, ItemState] = {name: self._at(body, name) for name in flow.positions}
+        outcomes = sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit))
+        nodes: dict[str, ItemState] = {o.node: "FAILED" if has_failed(o) else "SUCCEEDED" for o in outcomes}
         state: ItemState = "FAILED" if status == "failed" else "SUCCEEDED"
         if status == "running":
-            state = "WAITING" if waits else "RUNNING"
-        outcomes = sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit))
-        nodes: dict[str, AtNode] = {o.node: "FAILED" if has_failed(o) else "SUCCEEDED" for o in outcomes}
-        for name in at:
-            nodes[name] = "WAITING" if name in waits else "RUNNING"
-        return ItemProgress(item=item, state=state, at=at, outcomes=tuple(outcomes), nodes=nodes)
+            state = least(states.values())
+        return ItemProgress(
+            item=item,
+            state=state,
+            at=tuple(states),
+            outcomes=tuple(outcomes),
+            nodes=nodes | states,
+            reason=flow.failure_reason(flow.failures[0]) if flow.failures else "",
+        )
 
-    def _waits(self, item: MapItem, node: str) -> bool:
-        return (item.key.scope, node) in self._asking or (item.path, node) in self._awaiting
+    def _at(self, body: Graph, name: str) -> ItemState:
+        if self._ended:
+            return "SKIPPED"
+        node = body.nodes[name]
+        return "WAITING" if waits(node) and not isinstance(node, MapFork) else "RUNNING"
+
+
+def least(states: Iterable[ItemState]) -> ItemState:
+    """The state that is furthest from the end."""
+    order: tuple[ItemState, ...] = ("WAITING", "RUNNING", "FAILED", "SKIPPED", "SUCCEEDED")
+    return min(states, key=order.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,6 @@ def course(outcomes: Iterable[Outcome], items: Iterable[ItemProgress]) -> list[S
     return [shown[key] for key in order]
 
 
-def counts(items: Iterable[ItemProgress], name: str) -> Counter[AtNode]:
+def counts(items: Iterable[ItemProgress], name: str) -> Counter[ItemState]:
     """How many items stand how at node ``name``."""
     return Counter(item.nodes[name] for item in items if name in item.nodes)

@@ -10,15 +10,15 @@ from cch.envelope import iso
 from cch.graph.regions import carriers
 from cch.graph.scopes import map_body
 from cch.interpreter.context import merge, selected
-from cch.interpreter.flow import TokenFlow
+from cch.interpreter.replay import flow_of, has_failed, replay
 from cch.ledger.records import ENDED, Instance, InstanceView, JournalEntry, MapItem, RequestRecord
-from cch.runtime.items import AtNode, ItemProgress, ItemStates, ShownVisit, committed, counts, course, has_failed
+from cch.runtime.items import ItemProgress, ItemState, ItemStates, ShownVisit, counts, course, least
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cch.graph.plan import Plan
-    from cch.interpreter.flow import Ready
+    from cch.interpreter.flow import Ready, TokenFlow
     from cch.interpreter.outcome import Outcome
     from cch.ledger.waiting import OpenWait
     from cch.ledger.waits import WaitRecord
@@ -50,7 +50,7 @@ class NodeProgress:
     reason: str = ""
     request: RequestRecord | None = None
     wait: WaitRecord | None = None
-    items: Mapping[AtNode, int] = field(default_factory=dict)
+    items: Mapping[ItemState, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +98,9 @@ class Progress:
         return max(0, (self.instance.ended or now) - self.instance.started) / 1000
 
 
-def recorded_flow(plan: Plan, view: InstanceView, without: str = "") -> TokenFlow:
-    """The tokens as the exits of all regions left them, or of all but ``without``."""
-    flow = TokenFlow(plan.graph, plan.domains, view.instance.context)
-    flow.apply_all(outcome for exit_ in view.exits if exit_.region != without for outcome in exit_.outcomes)
-    return flow
-
-
 def live_regions(plan: Plan, view: InstanceView) -> list[str]:
     """Heads of the regions that have left no exit and that the exits of others lead into."""
-    ready = {ready.node for ready in recorded_flow(plan, view).ready()}
+    ready = {ready.node for ready in flow_of(plan, view.instance.context, view.outcomes()).ready()}
     left = {exit_.region for exit_ in view.exits}
     return [head for head, region in plan.regions.items() if head not in left and ready & set(region.nodes)]
 
@@ -204,7 +197,7 @@ class _Nodes:
         if here:
             of_items = [o for item in self._items for o in item.outcomes if o.node == name]
             since = min((outcome.started for outcome in of_items), default=0)
-            return NodeProgress(**described, state=_least(here), visits=len(of_items), since=since)
+            return NodeProgress(**described, state=least(here), visits=len(of_items), since=since)
         if name in self._ready and self._instance.status == "running":
             return NodeProgress(**described, state="READY", since=self._arrival(self._ready[name]))
         return NodeProgress(**described, state="PENDING" if self._may_come(name) else "SKIPPED")
@@ -231,12 +224,6 @@ class ItemJournals:
     in_all: int = 0
 
 
-def _least(here: Mapping[AtNode, int]) -> NodeState:
-    """The state of the item that has come least far."""
-    order: tuple[AtNode, ...] = ("WAITING", "RUNNING", "FAILED", "SUCCEEDED")
-    return next(state for state in order if here.get(state))
-
-
 def progress(
     plan: Plan,
     view: InstanceView,
@@ -251,12 +238,12 @@ def progress(
     """
     items = items or ItemJournals()
     ended = view.instance.status in ENDED
-    states = ItemStates(plan.graph, () if ended else asked.requests, () if ended else asked.open)
-    stand = tuple(states.item(item, journal) for item, journal in items.looked_at)
-    flow = recorded_flow(plan, view)
+    states = ItemStates(plan.graph, ended=ended)
+    stand = tuple(states.item(item, replay(journal)) for item, journal in items.looked_at)
+    flow = flow_of(plan, view.instance.context, view.outcomes())
     for head, entries in (journals or {}).items():
         if all(exit_.region != head for exit_ in view.exits):
-            flow.apply_all(committed(entries))
+            flow.apply_all(replay(entries).outcomes.values())
     flow.status()
     nodes = _Nodes(plan, flow, view, asked, journals, items=stand)
     visits = course(flow.outcomes.values(), stand)

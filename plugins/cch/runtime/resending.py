@@ -14,6 +14,7 @@ from cch.interpreter.context import selected
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.mapping import Item, item_flow, map_items
 from cch.interpreter.region import RegionRun
+from cch.interpreter.replay import flow_of
 from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, RegionKey, RequestRecord
 from cch.messaging.outgoing import request_body
@@ -45,8 +46,7 @@ class Rebuilder:
         plan = await self._inspector.plan(progress.instance) if progress else None
         if progress is None or plan is None:
             raise BodyLostError("the instance, or its definition, is not kept any more")
-        flow = TokenFlow(plan.graph, plan.domains, progress.instance.context)
-        flow.apply_all(progress.outcomes)
+        flow = flow_of(plan, progress.instance.context, progress.outcomes)
         if record.scope:
             self._come_to_map(plan, flow, progress.instance, record)
             flow = await self._enter_item(flow, record)
