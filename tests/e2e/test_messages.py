@@ -123,7 +123,7 @@ def test_replies_to_nobody_are_orphans(stack: Stack) -> None:
     unknown = stack.send(REPLIES, reply_message(str(uuid.uuid4()), "import#enrichment", {}))
     never = stack.send(REPLIES, reply_message(str(uuid.uuid4()), "import#enrichment", {}, inReplyTo=str(uuid.uuid4())))
 
-    assert stack.fate(REPLIES, unknown)["fate"] == "orphan"
+    assert stack.fate(REPLIES, unknown)["fate"] == "held"
     assert stack.fate(REPLIES, never)["fate"] == "orphan"
 
 

@@ -195,7 +195,7 @@ class Workshop:
 
     def stored(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Everything that counts: not messages and wakes, of which a death may cause more, nor what is only noted."""
-        content = FragileStore(self.data).content("MSG#", "WAKE#", "ROUTERS")
+        content = FragileStore(self.data).content("MSG#", "WAKE#", "ROUTERS", "EARLY")
         for item in content.values():
             item.pop("sent_at", None)
         return content

@@ -151,6 +151,7 @@ def wait_view(record: WaitRecord) -> EventWaitView:
         id=record.id,
         node=record.node,
         branch=record.branch,
+        branch_path=list(record.path),
         event_key=record.event_key,
         state=record.state,
         created=at(record.created),

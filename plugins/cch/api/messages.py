@@ -26,9 +26,12 @@ from cch.api.models import (
 )
 from cch.api.problems import ApiError, not_found, responses
 from cch.envelope import Command
+from cch.errors import RejectedMessageError
+from cch.ledger.messages import ATTACHABLE
 from cch.ledger.records import ENDED, Instance, MessageRecord
 from cch.ledger.store import Place
-from cch.messaging.desk import reply_of
+from cch.ledger.waiting import EVENTS, OpenWait
+from cch.messaging.desk import attachable
 from cch.runtime.platform import Platform
 
 router = APIRouter(tags=["messages"])
@@ -117,26 +120,26 @@ async def _visible(platform: Platform, access: Access, identifier: str) -> tuple
     return found[0]
 
 
-async def _candidates(platform: Platform, access: Access, record: MessageRecord) -> list[Candidate]:
-    """Open requests that the message may answer, the likeliest first."""
+async def _candidates(platform: Platform, access: Access, record: MessageRecord, command: Command) -> list[Candidate]:
+    """Open requests that a reply may answer, or waits that an event may end; the likeliest first."""
     readable = await access.readable()
-    of_capability = (
-        await platform.ledger.waiting.of_capability(record.source, _MOST_CANDIDATES * 5, None) if record.source else []
-    )
-    waits = [wait for wait, _ in of_capability]
+    event = command.kind == "EVENT_WAIT_RESP"
+    source = EVENTS if event else record.source
+    of_source = await platform.ledger.waiting.of_capability(source, _MOST_CANDIDATES * 5, None) if source else []
+    waits = [wait for wait, _ in of_source]
     if record.instance:
         waits += await platform.ledger.waiting.of_instance(record.instance, _MOST_CANDIDATES)
-    waits = list({wait.id: wait for wait in waits if not wait.is_event}.values())
+    waits = list({wait.id: wait for wait in waits if wait.is_event == event}.values())
     instances = {one.id: one for one in await platform.ledger.instances.many(list({w.instance for w in waits}))}
     found = [
         Candidate(
             command_id=wait.id,
             instance_id=wait.instance,
             node=wait.node,
-            capability=wait.capability,
+            capability="" if event else wait.capability,
             branch=wait.branch,
             since=at(wait.since),
-            exact=(wait.instance, wait.capability, wait.branch) == (record.instance, record.source, record.branch),
+            exact=_is_exact(wait, record, command),
         )
         for wait in waits
         if wait.instance in instances
@@ -147,8 +150,22 @@ async def _candidates(platform: Platform, access: Access, record: MessageRecord)
     return found[:_MOST_CANDIDATES]
 
 
-def _is_reply(record: MessageRecord) -> bool:
-    return record.kind == "ASYNC_RESP" and record.fate in ("orphan", "late", "held")
+def _is_exact(wait: OpenWait, record: MessageRecord, command: Command) -> bool:
+    """Whether the message may be given to the wait without force."""
+    fits = (
+        not wait.event_key or wait.event_key in command.payload if wait.is_event else wait.capability == record.source
+    )
+    return fits and wait.instance == record.instance and command.address.fits(wait.path)
+
+
+def _to_attach(record: MessageRecord) -> Command | None:
+    """What the message brings, if a person may give it to somebody."""
+    if record.fate not in ATTACHABLE:
+        return None
+    try:
+        return attachable(record)
+    except RejectedMessageError:
+        return None
 
 
 @router.get("/messages/{message_id}", response_model=MessageDetail, responses=responses(404, 503))
@@ -156,11 +173,12 @@ async def get_message(request: Request, message_id: MessageIdPath, access: Acces
     """One message with its body, and the open requests that it may answer."""
     async with backend.reading() as platform:
         record, workflow_id = await _visible(platform, access, message_id)
-        candidates = await _candidates(platform, access, record) if _is_reply(record) else []
+        command = _to_attach(record)
+        candidates = await _candidates(platform, access, record, command) if command else []
         detail = MessageDetail(
             **message_view(record, workflow_id),
             body=record.body,
-            attachable=_is_reply(record),
+            attachable=command is not None,
             candidates=candidates,
         )
         return conditional(request, detail)
@@ -170,20 +188,20 @@ async def get_message(request: Request, message_id: MessageIdPath, access: Acces
 async def attach_message(
     message_id: MessageIdPath, body: Annotated[AttachBody, Body()], access: AccessDep, backend: BackendDep
 ) -> AttachReceipt:
-    """Let a message that found nobody answer an open request, as if its sender had named it.
+    """Let a reply that found nobody answer an open request, or an event end a wait, as if its sender had named it.
 
-    Without `force` the message must be from the request's capability, for its instance and branch. Repeating it
-    changes nothing.
+    Without `force` the message must be from the request's capability, for its instance and branch; an event must have
+    the key that is waited for. Repeating it changes nothing.
     """
     platform = await backend.platform()
     record, _ = await _visible(platform, access, message_id)
-    request = await platform.ledger.requests.get(body.command_id)
-    found = await platform.ledger.instances.many([request.instance]) if request else []
-    if request is None or not found or not await access.may_read(found[0].workflow_id):
+    of = await _instance_of(platform, record, body)
+    found = await platform.ledger.instances.many([of]) if of else []
+    if not found or not await access.may_read(found[0].workflow_id):
         raise not_found("request", body.command_id)
     await access.need_edit(found[0].workflow_id)
     if not (record.fate == "matched" and record.claimed_for == body.command_id):  # else it was done before
-        await _attach(platform, record, reply_of(record), body)
+        await _attach(platform, found[0], record, attachable(record), body)
     await asyncio.to_thread(
         airflow_runs.audit, access.name, "cch_attach", dag_id=found[0].workflow_id, run_id=found[0].run_id,
         facts={
@@ -193,11 +211,26 @@ async def attach_message(
     return AttachReceipt(command_id=body.command_id, instance_id=found[0].id, message_id=message_id)
 
 
-async def _attach(platform: Platform, record: MessageRecord, command: Command, body: AttachBody) -> None:
+async def _instance_of(platform: Platform, record: MessageRecord, body: AttachBody) -> str:
+    """The instance whose request or wait is meant; "" if there is no such request."""
+    if record.kind == "EVENT_WAIT_RESP":
+        return body.instance_id or record.instance
+    request = await platform.ledger.requests.get(body.command_id)
+    return request.instance if request else ""
+
+
+async def _attach(
+    platform: Platform, instance: Instance, record: MessageRecord, command: Command, body: AttachBody
+) -> None:
     """:raises ApiError: 409, and why."""
-    refused, closed = await platform.exchange.attach(body.command_id, command, record, force=body.force)
+    exchange = platform.exchange
+    if command.kind == "EVENT_WAIT_RESP":
+        refused, wait = await exchange.attach_event(body.command_id, instance, command, record, force=body.force)
+        owners = wait.owners if wait else ()
+    else:
+        refused, closed = await exchange.attach(body.command_id, command, record, force=body.force)
+        owners = closed.record.owners if closed else ()
     if refused:
         raise ApiError(409, "not_attachable", refused)
-    if closed is not None:
-        for owner in closed.record.owners:
-            await platform.ledger.mailboxes.wake(owner, [closed.record.command_id], platform.clock())
+    for owner in owners:
+        await platform.ledger.mailboxes.wake(owner, [body.command_id], platform.clock())

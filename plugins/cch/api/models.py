@@ -165,6 +165,7 @@ class EventWaitView(View):
     id: str
     node: str
     branch: str = ""
+    branch_path: list[str] = Field(default=[], description=BRANCH_PATH)
     event_key: str = ""
     state: Literal["open", "event", "timed_out", "superseded"]
     created: datetime
@@ -414,9 +415,10 @@ class ResendReceipt(View):
 
 
 class AttachBody(Body):
-    """Lets a message answer an open request."""
+    """Lets a reply answer an open request, or an event end a wait."""
 
-    command_id: CommandId
+    command_id: CommandId = Field(description="Command id of the request, or id of the wait.")
+    instance_id: Line = Field(default="", description="Of an event: whose wait it is. Default: the event's instance.")
     force: bool = Field(
         default=False, description="Also if the message is from another capability, branch or instance."
     )
@@ -454,7 +456,7 @@ class MessagePage(View):
 
 
 class Candidate(View):
-    """An open request that the message may belong to."""
+    """An open request, or wait for an event, that the message may belong to."""
 
     command_id: str
     instance_id: str

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from cch.envelope import Command, parse_command
+from cch.exchange.early import keep
 from cch.exchange.meaning import several, unaddressable
 from cch.exchange.settled import Settled
-from cch.identity import Box, require_known
+from cch.identity import Address, Box, require_known
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
 from cch.ledger.records import ENDED, Fate, Instance, MessageRecord
@@ -47,14 +48,14 @@ class Events:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def event(self, command: Command, record: MessageRecord) -> Settled:
+    async def event(self, command: Command, record: MessageRecord, now: int) -> Settled:
         """Keep the event for the waits of its instance and branch, and name those that are open.
 
         :raises UnknownSchemeError: a later release made the instance; the message stays in its queue.
         """
         instance = await self._ledger.instances.head(command.instance)
         if instance is None:
-            return await self._settle(record, "orphan", f"no instance {command.instance}")
+            return await self._before_its_instance(command, record, now)
         require_known(instance.scheme, instance.id)
         if (ended := _no_longer(instance)) is not None:
             return await self._settle(record, *ended)
@@ -67,13 +68,26 @@ class Events:
         if first != record.key:
             return await self._settle(record, "duplicate", f"event {command.id} came before, as {first}")
         held = await self._ledger.messages.hold(record, box, EVENT_SOURCE)
-        # The instance may have ended, and swept up, between our first look and our pointer.
-        now = await self._ledger.instances.head(instance.id) if held.fate == "held" else None
-        if now is not None and (ended := _no_longer(now)) is not None:
-            await self._ledger.messages.end_hold(record.key, *ended)
-            return Settled(stored=Stored(record.key), fate=ended[0])
-        to_wake = tuple(w for w in await self._waits(box) if w.state == "open" and command.address.fits(w.path))
-        return Settled(stored=Stored(record.key), fate=held.fate, waits=to_wake)
+        return await self._held(command, box, held)
+
+    async def _held(self, command: Command, box: Box, held: MessageRecord) -> Settled:
+        """The event is kept: whose waits may take it, unless the instance has ended meanwhile."""
+        if held.fate == "held":
+            # It may have ended, and swept up, between our first look and our pointer.
+            instance = await self._ledger.instances.head(command.instance)
+            if instance is not None and (ended := _no_longer(instance)) is not None:
+                await self._ledger.messages.end_hold(held.key, *ended)
+                return Settled(stored=Stored(held.key), fate=ended[0])
+        waits = [wait for wait in await self._waits(box) if wait.state == "open" and command.address.fits(wait.path)]
+        return Settled(stored=Stored(held.key), fate=held.fate, waits=tuple(waits))
+
+    async def _before_its_instance(self, command: Command, record: MessageRecord, now: int) -> Settled:
+        box = Box(record.instance, record.branch)
+        first = await self._ledger.messages.first_of(record, box)
+        if first != record.key:
+            return await self._settle(record, "duplicate", f"event {record.command_id} came before, as {first}")
+        _, held = await keep(self._ledger, record, EVENT_SOURCE, now)
+        return await self._held(command, box, held)  # it may have begun in between, and not have seen it
 
     async def _waits(self, box: Box) -> list[WaitRecord]:
         return await self._ledger.waits.of_box(box)
@@ -109,6 +123,49 @@ class Events:
                 await self._ledger.messages.release(held.key, wait.id, wait.event_key)
             return closed
         return wait
+
+    async def attach(
+        self, wait_id: str, instance: Instance, command: Command, record: MessageRecord, now: int, *, force: bool
+    ) -> tuple[str, WaitRecord | None]:
+        """Let an event that nobody took end an open wait of the instance, because a person says so.
+
+        ``force``: also if it is for another instance or item, or lacks the wait's key. Returns why not, or "", and the
+        wait, whose owners must look again. To repeat it, also after a crash, changes nothing.
+        """
+        wait = await self._find(wait_id, instance)
+        if wait is None:
+            return f"instance {instance.id} has no open wait {wait_id}", None
+        if wait.message != record.key:
+            if wait.state != "open":
+                return f"the wait has ended: {wait.state.replace('_', ' ')}", None
+            if not force and (difference := _difference(command, record, wait)):
+                return f"{difference}; it needs force", None
+        if record.fate == "matched" and wait.message != record.key:
+            return "another wait has taken the event", None
+        if record.fate != "matched" and not await self._ledger.messages.attach(record, wait.id):
+            return "the event is taken, or is none that can be attached", None
+        closed = await self._ledger.waits.close(wait, "event", now, record.key)
+        if closed.message != record.key:
+            await self._ledger.messages.detach(record, wait.id)
+            return "the wait ended meanwhile", None
+        await self._ledger.messages.attached(record.key, wait.id)
+        return "", closed
+
+    async def _find(self, wait_id: str, instance: Instance) -> WaitRecord | None:
+        boxes = await self._ledger.boxes(instance)
+        found = [wait for box in boxes for wait in await self._waits(box) if wait.id == wait_id]
+        return found[0] if found else None
+
+
+def _difference(command: Command, record: MessageRecord, wait: WaitRecord) -> str:
+    """What speaks against the event being for the wait; "" if nothing does."""
+    if record.instance != wait.instance:
+        return f"the event is for instance {record.instance!r}, the wait is of {wait.instance!r}"
+    if not command.address.fits(wait.path):
+        return f"the event is for {command.address}, the wait is of {Address(wait.path)}"
+    if wait.event_key and wait.event_key not in command.payload:
+        return f"the event has no {wait.event_key!r}, which the wait asks for"
+    return ""
 
 
 def _no_longer(instance: Instance) -> tuple[Fate, str] | None:

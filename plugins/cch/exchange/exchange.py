@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from cch.envelope import Command
 from cch.errors import LedgerError
+from cch.exchange.early import give_up
 from cch.exchange.events import Events
 from cch.exchange.replies import Replies
 from cch.exchange.requests import Sent, Unsent, ask
@@ -84,7 +85,7 @@ class Exchange:
 
     async def event(self, command: Command, record: MessageRecord) -> Settled:
         """See :meth:`cch.exchange.events.Events.event`."""
-        return await self._events.event(command, record)
+        return await self._events.event(command, record, self._clock())
 
     async def again(self, known: MessageRecord) -> Closed | None:
         """See :meth:`cch.exchange.replies.Replies.again`."""
@@ -95,6 +96,16 @@ class Exchange:
     ) -> tuple[str, Closed | None]:
         """See :meth:`cch.exchange.replies.Replies.attach`."""
         return await self._replies.attach(command_id, command, record, self._clock(), force=force)
+
+    async def attach_event(
+        self, wait_id: str, instance: Instance, command: Command, record: MessageRecord, *, force: bool = False
+    ) -> tuple[str, WaitRecord | None]:
+        """See :meth:`cch.exchange.events.Events.attach`."""
+        return await self._events.attach(wait_id, instance, command, record, self._clock(), force=force)
+
+    async def give_up_early(self) -> int:
+        """See :func:`cch.exchange.early.give_up`."""
+        return await give_up(self._ledger, self._clock())
 
     # What the end of an instance does
 

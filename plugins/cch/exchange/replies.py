@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from cch.envelope import Command, parse_command
 from cch.errors import RejectedMessageError
+from cch.exchange.early import keep
 from cch.exchange.meaning import HOW_CLOSED, Early, Ends, Meaning, Means, meaning, several, unaddressable
 from cch.exchange.settled import Settled
 from cch.exchange.waiters import Waiters
@@ -56,7 +57,11 @@ class Replies:
             return await self._close(command.in_reply_to, command, record, now)
         instance = await self._ledger.instances.head(command.instance)
         if instance is None:
-            return await self._settle(record, "orphan", f"no instance {command.instance}")
+            stored, held = await keep(self._ledger, record, record.source, now)
+            instance = await self._ledger.instances.head(command.instance)
+            if instance is None:
+                return Settled(stored=stored, fate=held.fate)
+            return await self._hold(command, record, instance, now)  # it began in between, and may not have seen it
         require_known(instance.scheme, instance.id)
         found = await self._meaning(command, instance)
         if isinstance(found, Early):

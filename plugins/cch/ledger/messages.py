@@ -14,7 +14,7 @@ from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, 
 _TEXTS = ("fate", "kind", "reason", "instance", "source", "branch", "command_id", "claimed_for")
 #: Fates that a person may have to look at.
 LISTED: frozenset[Fate] = frozenset({"orphan", "malformed", "late", "rejected", "held"})
-#: Fates of replies that a person may still let answer a request.
+#: Fates of replies and events that a person may still give to a request or a wait.
 ATTACHABLE: tuple[Fate, ...] = ("orphan", "late", "held")
 
 
@@ -172,6 +172,14 @@ class Messages:
         except ConditionFailedError:
             return False
         return True
+
+    async def attached(self, key: str, wait: str) -> None:
+        """The final fate of an event that a person gave to a wait; its body stays, for the wait reads it."""
+        change = Change(set={"fate": "matched", _ANY: wait}, remove=("open_fate", "reason"))
+        try:
+            await self._store.update((key, "-"), change, When.all(Equals("claimed_for", wait)))
+        except ConditionFailedError:
+            pass  # it was given to another wait before
 
     async def detach(self, record: MessageRecord, command_id: str) -> None:
         """Give a message its fate back: the request was closed by something else."""

@@ -89,15 +89,15 @@ class Desk:
         return key, await self._exchange.event(command, _record(key, command, self._clock(), body))
 
 
-def reply_of(record: MessageRecord) -> Command:
-    """The reply that an unmatched message brings.
+def attachable(record: MessageRecord) -> Command:
+    """The reply or event that an unmatched message brings.
 
-    :raises RejectedMessageError: it brings none.
+    :raises RejectedMessageError: it brings neither.
     """
     try:
         command = parse_command(record.body)
     except MalformedMessageError as error:
         raise RejectedMessageError(f"the message cannot be read: {error.reason}") from None
-    if command.kind != "ASYNC_RESP":
-        raise RejectedMessageError(f"the message is no reply, but {command.kind}")
+    if command.kind == "START_WORKFLOW":
+        raise RejectedMessageError("the message is neither a reply nor an event, but a start")
     return command

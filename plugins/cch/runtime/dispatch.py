@@ -152,6 +152,7 @@ class Dispatcher:
     async def reconcile(self) -> int:
         """Compare live instances with their runs, the least recently compared first. Number mended."""
         now, mended = self._platform.clock(), 0
+        await self._platform.exchange.give_up_early()
         for instance in await self._platform.ledger.instances.least_checked(_COMPARED):
             if now - instance.started > _TOO_YOUNG:
                 if instance.run_id and instance.scheme <= NEWEST_SCHEME:

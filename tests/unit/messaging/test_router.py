@@ -197,7 +197,7 @@ async def test_a_reply_to_what_was_given_up_is_late(office: Office, echo: bool, 
     ("body", "fate", "words"),
     [
         (reply(to="nobody"), "orphan", "no request nobody"),
-        (reply("unknown"), "orphan", "no instance unknown"),
+        (reply("unknown"), "held", "no instance unknown yet"),
         (reply("i2"), "late", "instance i2 has completed"),
         (reply("i2", to="c1"), "rejected", "belongs to another instance"),
         ("no json", "malformed", "not JSON"),
@@ -458,7 +458,7 @@ async def test_while_the_ledger_does_not_answer_nothing_is_deleted(office: Offic
     await office.take()
 
     assert left == 3
-    assert await office.fates() == ["matched", "malformed", "orphan"]
+    assert await office.fates() == ["matched", "malformed", "held"]
     assert office.queue().messages == []
 
 

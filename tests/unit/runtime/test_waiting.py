@@ -170,16 +170,16 @@ async def _has_fates(world: World, fates: list[str]) -> bool:
 
 
 async def test_events_for_nobody(platform: Platform) -> None:
-    """An unknown instance's event is an orphan, an ended one's late."""
+    """One that came before its instance is kept until the instance ends; one that comes after its end is late."""
     world = World(platform, HUMAN_LOOP, answers=[SUCCESS])
     await world.event({"messages": []})
-    await eventually(lambda: _has_fates(world, ["orphan"]))
+    await eventually(lambda: _has_fates(world, ["held"]))
     await world.create()
     await with_answers(world, world.execute("Enrich"))
 
     await world.event({"messages": []})
 
-    await eventually(lambda: _has_fates(world, ["late", "orphan"]))
+    await eventually(lambda: _has_fates(world, ["late", "late"]))
 
 
 async def test_a_wait_times_out(platform: Platform) -> None:

@@ -45,7 +45,7 @@ function Row({ task }: { task: Task }) {
           instance={task.instance_id}
           title={`${task.title}: ${task.correlation_id || task.instance_id}`}
           eventKey={task.event_key}
-          branch={task.branch}
+          path={task.branch_path}
           schema={task.payload_schema}
         />
       )}

@@ -22,6 +22,7 @@ const row = (over: Partial<Schemas["InstanceSummary"]> = {}): Schemas["InstanceS
       capability: "customs#ask",
       event_key: "",
       branch: "",
+      branch_path: [],
       since: "2026-01-05T08:00:01Z",
       deadline: null,
     },

@@ -15,6 +15,7 @@ const task = (over: object = {}) => ({
   description: "",
   event_key: "decision",
   branch: "",
+  branch_path: [],
   since: "2026-01-05T08:00:00Z",
   deadline: null,
   payload_schema: {

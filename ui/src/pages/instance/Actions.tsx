@@ -49,7 +49,7 @@ export function Actions({ detail }: { detail: Detail }) {
           instance={detail.id}
           title={`Send an event to ${detail.correlation_id || detail.id}`}
           eventKey=""
-          branch=""
+          path={[]}
           schema={null}
           label="Send event"
           quiet

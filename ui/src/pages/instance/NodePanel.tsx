@@ -90,7 +90,7 @@ function Waits({
               instance={detail.id}
               title={graphNode?.title ?? wait.node}
               eventKey={wait.event_key}
-              branch={wait.branch}
+              path={wait.branch_path}
               schema={graphNode?.payload_schema ?? null}
             />
           )}

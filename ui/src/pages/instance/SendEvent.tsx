@@ -11,7 +11,8 @@ interface SendEventProps {
   instance: string;
   title: string;
   eventKey: string;
-  branch: string;
+  /** Branch keys of the item that waits, from the outside in. */
+  path: string[];
   schema: object | null;
   label?: string;
   quiet?: boolean;
@@ -22,7 +23,7 @@ export function SendEvent({
   instance,
   title,
   eventKey,
-  branch,
+  path,
   schema,
   label = "Answer",
   quiet = false,
@@ -48,7 +49,7 @@ export function SendEvent({
         <Dialog title={words(title)} close={() => setId("")}>
           <div className="dialog-body">
             <p className="muted">
-              {branch && `For ${branch}. `}
+              {path.length > 0 && `For ${path.join(" / ")}. `}
               {eventKey ? (
                 <>
                   The event must bring <code>{eventKey}</code>; the instance goes on with what you send.
@@ -65,7 +66,10 @@ export function SendEvent({
                 pending={send.isPending}
                 error={send.error}
                 send={(payload) =>
-                  send.mutate({ payload, event_id: id, branch, status: "" }, { onSuccess: () => setId("") })
+                  send.mutate(
+                    { payload, event_id: id, branch: "", branch_path: path, status: "" },
+                    { onSuccess: () => setId("") },
+                  )
                 }
               />
             </Suspense>

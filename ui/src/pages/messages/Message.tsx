@@ -49,14 +49,18 @@ function Open({ candidate, choose, chosen }: { candidate: Candidate; choose: () 
   );
 }
 
+/** Whose wait an event is to end; a request says by itself whose it is. */
+const whose = (message: Detail, chosen: Candidate) =>
+  message.kind === "EVENT_WAIT_RESP" ? { instance_id: chosen.instance_id } : {};
+
 function Attach({ message, close }: { message: Detail; close: () => void }) {
   const [chosen, setChosen] = useState<Candidate | null>(message.candidates.find((each) => each.exact) ?? null);
   const attach = useAttach(message.id);
   if (!message.attachable) return null;
-  if (message.candidates.length === 0) return <p className="muted">No open request waits for such an answer.</p>;
+  if (message.candidates.length === 0) return <p className="muted">Nothing that is open waits for such a message.</p>;
   return (
     <section>
-      <h3>Let it answer an open request</h3>
+      <h3>Give it to what waits</h3>
       <ul className="candidates">
         {message.candidates.map((each) => (
           <Open
@@ -71,14 +75,20 @@ function Attach({ message, close }: { message: Detail; close: () => void }) {
       {chosen && (
         <div className="actions">
           <p className="muted">
-            {words(chosen.node)} goes on with this message as its answer. This cannot be undone.
-            {!chosen.exact && " The message is from another capability, branch or instance: be sure."}
+            {words(chosen.node)} goes on with this message. This cannot be undone.
+            {!chosen.exact &&
+              " The message names another capability, item or instance, or lacks what is waited for: be sure."}
           </p>
           <button
             type="button"
             className={chosen.exact ? "primary" : "danger"}
             disabled={attach.isPending}
-            onClick={() => attach.mutate({ command_id: chosen.command_id, force: !chosen.exact }, { onSuccess: close })}
+            onClick={() =>
+              attach.mutate(
+                { command_id: chosen.command_id, force: !chosen.exact, ...whose(message, chosen) },
+                { onSuccess: close },
+              )
+            }
           >
             {chosen.exact ? "Attach" : "Attach all the same"}
           </button>
