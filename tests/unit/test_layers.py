@@ -26,7 +26,7 @@ LAYERS = (
     {"graph"},
     {"definition"},
     {"provider"},
-    {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "__init__"},
+    {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "values", "__init__"},
 )
 
 

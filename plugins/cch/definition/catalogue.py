@@ -19,6 +19,7 @@ from typing import Any
 from cch import __version__
 from cch.definition.model import Definition
 from cch.definition.reader import digest_of, read_checked
+from cch.definition.rules import NEWEST
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, Problem, ServiceUnavailableError
 
@@ -27,6 +28,7 @@ Check = Callable[[str, str], tuple[Definition | None, tuple[Problem, ...]]]
 
 #: Verdicts of other versions do not count: their checks were others.
 _GOOD = f"good-{__version__}"
+_ENDINGS = (".yaml", ".yml")
 #: Names that files of definitions may have, in bytes well below what file systems and S3 take.
 _NAME = re.compile(r"[^\x00-\x1f/\\]{1,60}")
 
@@ -132,6 +134,24 @@ class Catalogue:
                 return entry.definition
         raise DefinitionNotFoundError(f"there is no definition of {workflow_id!r} in {self._source.describe()}")
 
+    def at(self, uri: str) -> Definition | None:
+        """The definition in the file that a URI names, if the file is one of the source and good.
+
+        :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
+        """
+        place, _, file = uri.rpartition("/")
+        if place not in ("", self._source.describe()) or not _NAME.fullmatch(file):
+            return None
+        names = [file] if file.endswith(_ENDINGS) else [f"{file}{ending}" for ending in _ENDINGS]
+        for name in names:
+            try:
+                entry = self._entry(name, self._text(name))
+            except DefinitionNotFoundError:
+                continue
+            if entry.definition is not None:
+                return self.current(entry.workflow_id)  # another file may have the id
+        return None
+
     def published(self, file: str) -> str:
         """The text of a file of the source, good or not.
 
@@ -140,8 +160,8 @@ class Catalogue:
         """
         return self._text(file)
 
-    def by_digest(self, digest: str, workflow_id: str = "") -> Definition:
-        """A version that was published, for an instance that runs it.
+    def by_digest(self, digest: str, workflow_id: str = "", rules: int = NEWEST) -> Definition:
+        """A version that was published, for an instance that runs it and reads it by ``rules``.
 
         :raises DefinitionNotFoundError: it is neither cached nor kept.
         """
@@ -153,10 +173,10 @@ class Catalogue:
                 cached = answer.text
             except DefinitionNotFoundError:
                 if workflow_id and (current := self.current(workflow_id)).digest == digest:
-                    return current
+                    return read_checked(current.text, current.file, rules)
                 raise
             _write(self._cache / "by-digest" / digest, cached)
-        return read_checked(cached, f"{workflow_id or digest[:12]}.yaml")
+        return read_checked(cached, f"{workflow_id or digest[:12]}.yaml", rules)
 
     def keep(self, definition: Definition) -> None:
         """Keep a version for the instances that run it, beyond its next publication."""

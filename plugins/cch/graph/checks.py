@@ -24,7 +24,7 @@ from cch.definition.model import (
     ScheduledRequest,
     SyncCall,
 )
-from cch.definition.reader import parse
+from cch.definition.reader import parse, served_document
 from cch.definition.schema import did_you_mean, schema_problems
 from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph, success_is_open
@@ -314,11 +314,18 @@ def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def check(text: str, file: str = "") -> tuple[Definition | None, tuple[Problem, ...]]:
-    """Everything that is wrong with one definition, and the definition if nothing is an error."""
+    """What keeps one definition from being served or looks wrong, and the definition if nothing is an error.
+
+    What was served once is served for good: what is to be refused from now on is a finding (:mod:`cch.graph.findings`).
+    """
     try:
-        document = read_document(text, file)
+        document = served_document(text, file)
     except DefinitionError as error:
         return None, error.problems
+    return _checked(document)
+
+
+def _checked(document: Document) -> tuple[Definition | None, tuple[Problem, ...]]:
     problems = [*document.problems, *schema_problems(document), *_unknown_targets(document), *_too_many_ways(document)]
     if problems:
         return None, _ordered(problems)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from cch.definition.rules import NEWEST
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
 
@@ -41,11 +42,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """What a visit waits for; ``event_key`` "" takes any event. ``timeout`` in seconds; None waits for ever."""
+    """What a visit waits for; ``event_key`` "" takes any event. ``timeout`` in seconds; None waits for ever.
+
+    ``rules``: the number of those by which ``event_key`` is read.
+    """
 
     node: str
     visit: int
     event_key: str
+    rules: int = NEWEST
     timeout: float | None = None
 
 
@@ -106,15 +111,17 @@ class Host(Protocol):
         """Wait for an event, also one that came before the wait."""
         ...
 
-    async def call(self, call: Call) -> Mapping[str, Any]:
-        """Run the function, Lambda or endpoint that is bound to the capability.
+    async def call(self, call: Call) -> Any:
+        """Run the function, Lambda or endpoint that is bound to the capability; what it returned, whatever that is.
 
         :raises CapabilityError: nothing bound, or the call failed.
         """
         ...
 
-    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-        """Run a function of the library.
+    async def library(
+        self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+    ) -> Any:
+        """Run a function of the library, for a definition that is read by ``rules``.
 
         :raises CapabilityError: unknown function, or it failed.
         """

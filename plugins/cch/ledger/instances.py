@@ -22,7 +22,7 @@ FAILED = "workflow instance has failed"
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
-    "structure_digest", "start_message", "ended", "reason",
+    "structure_digest", "start_message", "ended", "reason", "reading_rules",
 )  # fmt: skip
 
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.

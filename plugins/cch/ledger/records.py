@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cch.definition.rules import FIRST
 from cch.interpreter.outcome import Outcome
 
 #: Namespace of every derived id. Stored ids depend on it: never change it.
@@ -50,6 +51,8 @@ class Instance:
     start_message: str = ""
     ended: int = 0
     reason: str = ""
+    #: Number of the rules by which its definition is read; instances from before the second rules have none.
+    reading_rules: int = FIRST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cch.definition.paths import MISSING, read_key
+from cch.definition.rules import FIRST
 from cch.ledger.requests import box_of
 from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, open_attributes
@@ -29,6 +32,12 @@ class WaitRecord:
     owners: frozenset[str] = frozenset()
     message: str = ""
     closed_at: int = 0
+    #: Number of the rules by which ``event_key`` is read.
+    reading_rules: int = FIRST
+
+    def takes(self, payload: Mapping[str, Any]) -> bool:
+        """Whether an event with this payload ends the wait."""
+        return not self.event_key or read_key(self.event_key, self.reading_rules).find(payload) is not MISSING
 
 
 _TEXTS = ("node", "event_key", "state", "task_instance", "message")
@@ -50,6 +59,7 @@ class Waits:
             instance=instance,
             branch="" if branch == "-" else branch,
             owners=frozenset(item.get("owners", ())),
+            reading_rules=item.get("reading_rules", FIRST),
             **values,
         )
 
@@ -57,7 +67,7 @@ class Waits:
         """Put the wait, or become an owner of the one that is there; the wait as stored."""
         key = (box_of(record.instance, record.branch), f"EVT#{record.id}")
         item: Item = {"PK": key[0], "SK": key[1], "owners": frozenset({owner})}
-        for name in (*_TEXTS, *_NUMBERS):
+        for name in (*_TEXTS, *_NUMBERS, "reading_rules"):
             if (value := getattr(record, name)) not in ("", 0):
                 item[name] = value
         item |= open_attributes(record.instance, EVENTS, record.created)

@@ -59,7 +59,7 @@ class Events:
         """Let the oldest event that fits end the wait; the wait as it is then."""
         for held in await self._ledger.messages.held(wait.instance, wait.branch, EVENT_SOURCE):
             record = await self._ledger.messages.get(held.key)
-            if record is None or (wait.event_key and wait.event_key not in parse_command(record.body).payload):
+            if record is None or not wait.takes(parse_command(record.body).payload):
                 continue
             if not await self._ledger.messages.consume(held.key, wait.id, wait.event_key):
                 continue

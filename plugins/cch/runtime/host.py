@@ -10,8 +10,8 @@ from typing import Any
 
 from cch import metrics
 from cch.capabilities.calls import run_call
-from cch.capabilities.registry import find_library
-from cch.errors import CapabilityError, CchError, LedgerError, MessageRefusedError, ServiceUnavailableError
+from cch.capabilities.library_calls import LibraryWork, run_library
+from cch.errors import CchError, LedgerError, MessageRefusedError, ServiceUnavailableError
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, OvertakenError, Request
 from cch.interpreter.outcome import Outcome
@@ -20,7 +20,7 @@ from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.pauses import Pauses
 from cch.replies.envelope import parse_command
-from cch.replies.outgoing import LARGEST_REQUEST, capability_queue, request_body, send_request
+from cch.replies.outgoing import capability_queue, request_body, request_fault, send_request
 from cch.replies.waiters import Wake
 from cch.runtime.journaling import Anew, JournalState, any_failed, enter
 from cch.runtime.lifecycle import Announcer
@@ -89,17 +89,14 @@ class LedgerHost:
     def first_attempt(self, node: str, visit: int) -> int:
         return self._try.dropped.get(f"{node}#{visit}", 0) + 1
 
-    async def call(self, call: Call) -> Mapping[str, Any]:
+    async def call(self, call: Call) -> Any:
         return await run_call(call, self._platform.settings)
 
-    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-        function = find_library(function_id, self._platform.settings)
-        try:
-            return await asyncio.to_thread(function, parameters, context, self._platform.read_object)
-        except CapabilityError:
-            raise
-        except Exception as error:
-            raise CapabilityError(f"{function_id} failed: {error}") from error
+    async def library(
+        self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+    ) -> Any:
+        work = LibraryWork(function_id, parameters, context, rules)
+        return await asyncio.to_thread(run_library, work, self._platform.settings, self._platform.read_object)
 
     async def follow(self, flow: TokenFlow) -> None:
         self._flow = flow
@@ -172,6 +169,7 @@ class LedgerHost:
                 branch=self._branch,
                 node=query.node,
                 event_key=query.event_key,
+                reading_rules=query.rules,
                 state="open",
                 created=created,
                 deadline=0 if query.timeout is None else created + round(query.timeout * 1000),
@@ -299,9 +297,7 @@ class LedgerHost:
         if sha256(body) != record.body_hash:
             reason = "the request's body differs from the one sent before under this command id"
             return await self._close(record, "failed", reason)
-        size = len(body.encode())
-        if size > LARGEST_REQUEST:
-            reason = f"the request would have {size} bytes, more than {LARGEST_REQUEST}: choose input_keys"
+        if reason := request_fault(body):
             return await self._close(record, "failed", reason)
         while not record.deadline or self.now() < record.deadline:
             try:

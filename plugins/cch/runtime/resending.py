@@ -76,7 +76,7 @@ class Rebuilder:
             branch=record.branch,
             capability_id=record.source,
             output_keys=node.request_output_keys,
-            context=selected(context, node.input_keys),
+            context=selected(context, node.input_keys, instance.reading_rules),
         )
 
     def _come_to_map(self, plan: Plan, flow: TokenFlow, instance: Instance, record: RequestRecord) -> None:
@@ -95,7 +95,7 @@ class Rebuilder:
             node, context = flow.graph.nodes.get(name), _context(flow, name, int(visit))
             if step is None or context is None or not isinstance(node, MapFork):
                 raise BodyLostError(f"nothing is recorded any more that leads to {record.scope[len(path) :]!r}")
-            item = _item_at(node, context, record.scope[step.end() :])
+            item = _item_at(node, context, flow.graph.definition.reading_rules, record.scope[step.end() :])
             path = f"{record.scope[: step.end()]}{item.key}]"
             key = RegionKey(instance=record.instance, region=record.region, scope=path)
             state = await read(self._platform.ledger, key)
@@ -105,10 +105,10 @@ class Rebuilder:
         return flow
 
 
-def _item_at(node: MapFork, context: Mapping[str, Any], rest: str) -> Item:
+def _item_at(node: MapFork, context: Mapping[str, Any], rules: int, rest: str) -> Item:
     """The item whose branch key the rest of a path begins with; keys are data, and may look like steps of a path."""
     try:
-        found = [item for item in map_items(node, context) if f"{rest}/".startswith(f"{item.key}]/")]
+        found = [item for item in map_items(node, context, rules) if f"{rest}/".startswith(f"{item.key}]/")]
         return max(found, key=lambda item: len(item.key))
     except ValueError:
         raise BodyLostError(f"the list of {node.name!r} has no item {rest.removesuffix(']')!r} any more") from None

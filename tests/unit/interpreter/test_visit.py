@@ -391,7 +391,9 @@ async def test_a_library_call_puts_its_value_at_a_dotted_path() -> None:
     seen: list[Any] = []
 
     class Library(ScriptedHost):
-        async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        async def library(
+            self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+        ) -> Any:
             seen.append((function_id, parameters, context))
             return 7
 
@@ -406,7 +408,9 @@ async def test_a_library_call_that_fails_takes_on_failure() -> None:
     """The reason is what the function says."""
 
     class Broken(ScriptedHost):
-        async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        async def library(
+            self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+        ) -> Any:
             raise CapabilityError("no match")
 
     node = "{type: library_call, library_function_id: l, parameters: {}, output_key: a, on_success: E, on_failure: X}"

@@ -55,8 +55,10 @@ def admission(tmp_path: Path) -> CatalogueAdmission:
 
 
 async def test_a_good_start_is_admitted(admission: CatalogueAdmission) -> None:
-    """Nothing is raised, nothing returned."""
-    assert await admission.admit("w", {"a": "xx", "b": 1, "c": 2}) is None  # type: ignore[func-returns-value]
+    """With its own context, where nothing has a default."""
+    admitted = await admission.admit("w", {"a": "xx", "b": 1, "c": 2})
+
+    assert (admitted.workflow_id, admitted.context) == ("w", {"a": "xx", "b": 1, "c": 2})
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_a_capability_without_answers_is_named() -> None:
         ("capabilities: {a: [{duplicate: 0}]}", "at least 1"),
         ("events: 3", "events must be a list"),
         ("events: [{when: 3}]", "unknown key 'when'"),
-        ("start: monday", "not ISO 8601"),
+        ("start: monday", "not an ISO 8601 date"),
         ("expect: {visits: []}", "unknown key 'visits'"),
         ("context: [1]", "must be a mapping"),
         ("lists: {a: {item: 1}}", "needs the count"),
