@@ -160,7 +160,7 @@ entry_point: Call
 nodes:
   Call: {type: sync_call, capability_id: rates#today, on_success: Read}
   Read: {type: library_call, library_function_id: s3#raed, parameters: {}, output_key: k, on_success: Ask}
-  Ask: {type: async_request, capability_id: "import#x", on_response: Done, on_failure: Done}
+  Ask: {type: async_request, capability_id: "import#x", timeout: 1d, on_response: Done, on_failure: Done}
   Done: {type: end}
 """
 

@@ -27,7 +27,7 @@ from cch.api.models import (
     WorkflowSummary,
 )
 from cch.api.problems import not_found, responses
-from cch.definition.catalogue import Entry
+from cch.definition.entries import Entry
 from cch.definition.model import Definition, EventWait, MapFork, Node
 from cch.errors import Problem, ServiceUnavailableError
 from cch.graph.build import build_graph

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, timedelta
 from typing import Any
 
-from cch.capabilities.expressions import matches
 from cch.capabilities.registry import ObjectReader, library_function
+from cch.definition.dates import DateError, read_date
+from cch.definition.expressions import matches
 from cch.definition.rules import FIRST
 from cch.errors import CapabilityError
 from cch.interpreter.context import MISSING, lookup
-from cch.interpreter.dates import DateError, read_date
 
 
 def _parameter(parameters: Mapping[str, Any], name: str) -> Any:

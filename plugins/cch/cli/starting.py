@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import sys
 import uuid
 from collections import Counter
@@ -96,20 +95,10 @@ def _no_number(name: str) -> Any:
     raise ValueError(name)
 
 
-def _fraction(text: str) -> float:
-    """A number with a fraction or exponent.
-
-    :raises ValueError: a double cannot hold it.
-    """
-    if not math.isfinite(number := float(text)):
-        raise ValueError(text)
-    return number
-
-
 def _value(raw: str) -> Any:
-    """JSON where it is JSON; ``NaN``, ``1e999`` and everything else is text."""
+    """JSON where it is JSON; ``NaN`` and everything else is text."""
     try:
-        return json.loads(raw, parse_constant=_no_number, parse_float=_fraction)
+        return json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return raw
 

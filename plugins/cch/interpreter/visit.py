@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
+from cch.definition.dates import DateError, iso, milliseconds, read_date
 from cch.definition.model import (
     AsyncRequest,
     Condition,
@@ -31,7 +32,6 @@ from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, Miss
 from cch.graph.build import BRANCH_END
 from cch.graph.model import FORKED, Graph
 from cch.interpreter.context import MISSING, PathError, as_text, lookup, placed, read_key, read_path, selected
-from cch.interpreter.dates import DateError, iso, milliseconds, read_date
 from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
 from cch.values import UnstorableError, reason_text, storable, storable_object
 

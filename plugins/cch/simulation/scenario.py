@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from cch.definition.dates import DateError, milliseconds, read_date
 from cch.definition.document import Document, read_document
 from cch.definition.rules import NEWEST
 from cch.durations import parse_duration
 from cch.errors import DefinitionError, Problem
 from cch.interpreter.context import PathError, as_text, merge, read_path
-from cch.interpreter.dates import DateError, milliseconds, read_date
 
 #: What the top level of a scenario may hold.
 _KEYS = {
