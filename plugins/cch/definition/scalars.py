@@ -89,11 +89,11 @@ def newest_reading(text: str) -> Reading:
     if found["fraction"] is None and found["exponent"] is None:
         whole = int(text)
         if not _LEAST <= whole <= _MOST:
-            return Reading(text, "a whole number beyond 64 bits can only be kept as text")
+            return Reading(text, f"{text:.60} is a whole number beyond 64 bits, which can only be kept as text")
         return Reading(whole, "" if text != "-0" else f"{text} is the number 0")
     number = float(text)
     if not math.isfinite(number):
-        return Reading(text, "a number of this size can only be kept as text")
+        return Reading(text, f"{text:.60} is a number of a size that can only be kept as text")
     written = json.dumps(number)
     return Reading(number, "" if written == text else f"{text} is the number {written}")
 
