@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cch.definition.catalogue import Catalogue
+from cch.definition.rules import NEWEST
 from cch.definition.source import FolderSource
 from cch.graph.build import build_graph
 from cch.graph.checks import check
@@ -59,7 +60,7 @@ class World:
         await self.platform.ledger.instances.create(
             Instance(
                 id=self.instance, workflow_id=definition.workflow_id, run_id=self.instance, correlation_id="c",
-                status="pending", started=1, context=self.context, start_message="m",
+                status="pending", started=1, context=self.context, start_message="m", reading_rules=NEWEST,
             )
         )  # fmt: skip
 
