@@ -119,26 +119,25 @@ def parse(document: Document) -> Definition:
     )
 
 
-def _is_sound(document: Document) -> bool:
-    return not (
-        document.problems
-        or schema_problems(document)
-        or any(json_schemas.faults(schema) for _, schema in embedded_schemas(document))
-    )
+def _worth(document: Document) -> int:
+    """2: everything in it can be used. 1: it is a definition, but a JSON Schema in it cannot be applied. 0: none."""
+    if document.problems or schema_problems(document):
+        return 0
+    return 1 if any(json_schemas.faults(schema) for _, schema in embedded_schemas(document)) else 2
 
 
 def served_document(text: str, file: str = "", rules: int = NEWEST) -> Document:
-    """The document by ``rules``, or by the first ones if only those make a definition of it.
+    """The document by ``rules``, or by the first ones if more of it can be used by those.
 
     A definition that was good before there were other rules is served as it was, whatever is found in it now.
 
     :raises DefinitionError: it is no YAML mapping.
     """
     document = read_document(text, file, rules)
-    if not document.older or _is_sound(document):
+    if not document.older or (worth := _worth(document)) == 2:
         return document
     older = read_document(text, file, FIRST)
-    return older if _is_sound(older) else document
+    return older if _worth(older) > worth else document
 
 
 def read_definition(text: str, file: str = "", rules: int = NEWEST) -> Definition:

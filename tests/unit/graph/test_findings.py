@@ -203,6 +203,13 @@ def test_a_definition_with_a_tag_on_a_mapping_is_served() -> None:
     assert [problem.code for problem in examine(text)[1]] == ["CCH-D007"]
 
 
+def test_a_schema_that_never_could_be_used_keeps_no_definition_from_being_served() -> None:
+    """Also where another value makes only sense by the first rules."""
+    nodes = "S: {type: entry, next: 1e5}\n1e5: {type: entry, next: E}\nE: {type: end}"
+
+    assert check(definition_text(nodes, initial_context={"a": {"minimum": "30s"}}))[0] is not None
+
+
 SCALARS = st.sampled_from(
     ["NO", "yes", "0101", "1_0", "+3", "1:30", "1e5", "1.50", "~", "true", "True", "7", "x", ".5", "''", "'7'", "2.0"]
 )
