@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from capability_mock.source import read_source
 
+from capability_mock.source import read_source
 from cch.definition.scalars import newest_reading
 
 SCALARS = [

@@ -416,3 +416,16 @@ async def test_a_library_call_that_fails_takes_on_failure() -> None:
     node = "{type: library_call, library_function_id: l, parameters: {}, output_key: a, on_success: E, on_failure: X}"
 
     assert (await performed(node, Broken())).patch["_internalError"] == "no match"
+
+
+@pytest.mark.parametrize(("rules", "label"), [(FIRST, "on_success"), (NEWEST, "on_timeout")])
+@pytest.mark.parametrize("kind", ["sync_call", "library_call"])
+async def test_a_timeout_of_nothing_is_up_at_once(kind: str, rules: int, label: str) -> None:
+    """As at nodes that wait; the first rules took it for no limit."""
+    what = {"sync_call": "capability_id: a", "library_call": "library_function_id: l, parameters: {}, output_key: k"}
+    node, visit = visit_of(f"{{type: {kind}, {what[kind]}, timeout: 0s, on_success: E, on_timeout: X}}")
+    graph = replace(visit.graph, definition=replace(visit.graph.definition, reading_rules=rules))
+
+    result = await perform(node, replace(visit, graph=graph), ScriptedHost())
+
+    assert result.label == label
