@@ -8,14 +8,12 @@ import json
 from typing import Any, assert_never
 
 from cch.aws.session import client, explained
+from cch.capabilities.endpoints import post
 from cch.capabilities.failing import as_failure
 from cch.capabilities.registry import CapabilityFunction, HttpBinding, LambdaBinding, PythonBinding, binding
 from cch.errors import CapabilityError
 from cch.interpreter.host import Call
 from cch.settings import Settings
-
-#: Seconds an HTTP endpoint may take when the node has no timeout of its own.
-_HTTP_SECONDS = 300.0
 
 
 def call_body(call: Call) -> dict[str, Any]:
@@ -48,7 +46,7 @@ async def run_call(call: Call, settings: Settings) -> Any:
                 name = function.format(prefix=settings.names.prefix)
                 return await asyncio.to_thread(_invoke_lambda, name, call, settings)
             case HttpBinding(url):
-                return await _post(url, call)
+                return await post(url, call_body(call), call)
             case _:
                 assert_never(bound)
 
@@ -70,20 +68,3 @@ def _invoke_lambda(name: str, call: Call, settings: Settings) -> Any:
         return json.loads(text or "null")
     except ValueError:
         raise CapabilityError(f"Lambda function {name} returned no JSON: {text[:200]}") from None
-
-
-async def _post(url: str, call: Call) -> Any:
-    import httpx  # noqa: PLC0415 - only where an endpoint is bound
-
-    headers = {"Idempotency-Key": f"{call.request_key}/{call.attempt}"}
-    try:
-        async with httpx.AsyncClient(timeout=_HTTP_SECONDS) as http:
-            answer = await http.post(url, json=call_body(call), headers=headers)
-    except httpx.HTTPError as error:
-        raise CapabilityError(f"{url} did not answer: {type(error).__name__}: {error}") from None
-    if not answer.is_success:
-        raise CapabilityError(f"{url} answered {answer.status_code}: {answer.text[:300]}")
-    try:
-        return answer.json()
-    except ValueError:
-        raise CapabilityError(f"{url} answered no JSON: {answer.text[:200]}") from None

@@ -68,7 +68,8 @@ class EventAnswer:
 class Call:
     """One synchronous call. ``last_reply`` is the payload of the latest reply on the way here, if there was one.
 
-    ``outputs`` are the declared keys (None: nothing declared); ``request_key`` is stable over the attempts.
+    ``outputs`` are the declared keys (None: nothing declared); ``request_key`` is stable over the attempts. ``timeout``
+    is the node's, in seconds (None: it has none); who calls need not watch it.
     """
 
     node: str
@@ -80,6 +81,7 @@ class Call:
     correlation_id: str
     request_key: str
     attempt: int
+    timeout: float | None = None
 
 
 class OvertakenError(Exception):

@@ -37,6 +37,8 @@ from cch.values import UnstorableError, reason_text, storable, storable_object
 
 #: Error code under which ``retry.on`` names a timeout.
 TIMEOUT_CODE = "TIMEOUT"
+#: Longest pause (s) that a server may ask for before another attempt.
+_LONGEST_ADVICE = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +199,8 @@ async def perform(node: Node, visit: Visit, host: Host) -> Result:
             raise GraphError(f"{node.name!r} does not wait or call")
 
 
-def _codes(payload: Mapping[str, Any]) -> tuple[str, ...]:
+def error_codes(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """The codes of an ERROR's messages."""
     messages = payload.get("messages")
     if not isinstance(messages, list):
         return ()
@@ -282,7 +285,7 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
 def _again(answer: Answer, retry: Retry, tries: int) -> bool:
     if tries >= retry.max_attempts or (answer.kind == "reply" and answer.status == "SUCCESS"):
         return False
-    codes = {"reply": _codes(answer.payload), "timeout": (TIMEOUT_CODE,)}.get(answer.kind, ())
+    codes = {"reply": error_codes(answer.payload), "timeout": (TIMEOUT_CODE,)}.get(answer.kind, ())
     return retry.covers(codes)
 
 
@@ -305,7 +308,7 @@ def _answered(node: Requesting, visit: Visit, answer: Answer, attempt: int) -> R
             patch = {**answer.payload, "status": answer.status}
             if answer.status == "SUCCESS" or _error_goes_on(node, visit.graph):
                 return Result(label="on_response", patch=patch, cause=cause)
-            codes = ", ".join(_codes(answer.payload))
+            codes = ", ".join(error_codes(answer.payload))
             reason = f"{node.capability_id} answered ERROR" + (f": {codes}" if codes else "")
             return failure(visit.graph, node, reason, patch=patch, cause=cause)
         case _:
@@ -329,11 +332,13 @@ async def _attempts(node: SyncCall | LibraryCall, visit: Visit, host: Host, once
         else:
             return Result(label="on_success", patch=patch, cause=cause)
         timed_out = isinstance(error, CapabilityTimeoutError)
-        if attempt >= node.retry.max_attempts or not node.retry.covers((TIMEOUT_CODE,) if timed_out else (error.code,)):
+        codes = (TIMEOUT_CODE,) if timed_out else (error.code, *error.codes)
+        if attempt >= node.retry.max_attempts or not node.retry.covers(codes):
             label = "on_timeout" if timed_out else "on_failure"
             return failure(visit.graph, node, str(error), label=label, cause={**cause, "reason": str(error)})
         host.note("attempt failed, trying again", node=node.name, attempt=attempt, error=str(error))
-        await host.sleep_until(host.now() + round(node.retry.pause(attempt) * 1000))
+        pause = max(node.retry.pause(attempt), min(error.retry_after, _LONGEST_ADVICE))
+        await host.sleep_until(host.now() + round(pause * 1000))
         attempt += 1
 
 
@@ -349,6 +354,7 @@ async def _sync_call(node: SyncCall, visit: Visit, host: Host, attempt: int) -> 
             correlation_id=host.correlation_id,
             request_key=f"{host.instance_id}/{node.name}/{visit.number}",
             attempt=attempt,
+            timeout=node.timeout,
         )
     )
     result = storable_object(answer, node.capability_id)

@@ -19,6 +19,7 @@ from cch.errors import CapabilityError
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
+from cch.interpreter.visit import error_codes
 from cch.replies.outgoing import request_body, request_fault
 from cch.settings import Settings
 from cch.simulation.bounds import Bounds
@@ -216,7 +217,8 @@ class SimulationHost:
         assert answer is not None
         await asyncio.sleep(answer.after)
         if answer.status == "ERROR":
-            raise CapabilityError(f"{call.capability_id} failed as the scenario says: {dict(answer.payload or {})}")
+            reason = f"{call.capability_id} failed as the scenario says: {dict(answer.payload or {})}"
+            raise CapabilityError(reason, codes=error_codes(answer.payload or {}))
         return answer.payload or {}
 
     async def library(

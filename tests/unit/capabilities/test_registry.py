@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import re
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -123,9 +125,13 @@ class _Endpoint(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.seen.append((json.loads(body), self.headers["Idempotency-Key"]))
-        status = 500 if self.path == "/broken" else 200
+        found = re.fullmatch(r"/(\d+)(?:/(.*))?", self.path)
+        status = int(found[1]) if found else 500 if self.path == "/broken" else 200
         answer = b"no json" if self.path == "/text" else b'{"k": 1}'
+        answer = b"" if found and status < 300 else answer
         self.send_response(status)
+        if found and found[2]:
+            self.send_header("Retry-After", urllib.parse.unquote(found[2]))
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -143,6 +149,36 @@ def endpoint() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_a_success_without_a_body_is_an_empty_answer(endpoint: str, status: int) -> None:
+    """Whatever the status is called."""
+    bind_http("t#http", f"{endpoint}/{status}")
+
+    assert await run_call(call("t#http"), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "codes", "seconds"),
+    [
+        ("429/7", ("HTTP_429", "HTTP_4XX"), 7.0),
+        ("503", ("HTTP_503", "HTTP_5XX"), 0.0),
+        ("503/soon", ("HTTP_503", "HTTP_5XX"), 0.0),
+        ("503/Thu,%2001%20Jan%201970%2000:00:00%20GMT", ("HTTP_503", "HTTP_5XX"), 0.0),
+        ("301", ("HTTP_301", "HTTP_3XX"), 0.0),
+    ],
+)
+async def test_a_status_that_says_no_has_codes_and_perhaps_advice(
+    endpoint: str, path: str, codes: tuple[str, ...], seconds: float
+) -> None:
+    """``retry.on`` names the codes; Retry-After is the shortest pause."""
+    bind_http("t#http", f"{endpoint}/{path}")
+
+    with pytest.raises(CapabilityError) as caught:
+        await run_call(call("t#http"), SETTINGS)
+
+    assert (caught.value.codes, caught.value.retry_after) == (codes, seconds)
 
 
 async def test_an_endpoint_gets_the_call_and_a_key_for_idempotency(endpoint: str) -> None:
