@@ -207,7 +207,7 @@ def _unhandled_errors(graph: Graph, document: Document) -> Iterator[Problem]:
 
 
 #: Keys that are in a context without anybody writing them.
-_ALWAYS_THERE = frozenset({"status", "workflowInstanceId", "workflow_id"})
+_ALWAYS_THERE = frozenset({"status", "workflowInstanceId", "workflow_id", "internalError", "errorNode"})
 
 
 def _produced(graph: Graph) -> dict[str, set[str]]:

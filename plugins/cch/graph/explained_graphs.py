@@ -350,4 +350,24 @@ WARNINGS = (
         """),
         at="Start: {type",
     ),
+    Explanation(
+        code="CCH-G108",
+        title="A business status that a reply overwrites",
+        severity="warning",
+        why="Every reply sets `status` in the context to SUCCESS or ERROR, also where an earlier node, or the reply "
+        "itself, has a business value of that name. The condition then never sees that value.",
+        wrong=around("""
+            Start: {type: async_request, capability_id: import#rate, timeout: 1d, on_response: Decide, on_failure: Done}
+            Decide: {type: condition, condition_on_key: status, branches: {RELEASED: Done, _default: Held}}
+            Held: {type: end, status: failed}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: async_request, capability_id: import#rate, timeout: 1d, on_response: Decide, on_failure: Done}
+            Decide: {type: condition, condition_on_key: customsStatus, branches: {RELEASED: Done, _default: Held}}
+            Held: {type: end, status: failed}
+            Done: {type: end}
+        """),
+        at="condition_on_key: status",
+    ),
 )  # fmt: skip

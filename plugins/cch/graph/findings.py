@@ -19,6 +19,7 @@ from cch.graph.checks import check_document, ordered
 from cch.graph.labels import dead_labels
 from cch.graph.model import Graph
 from cch.graph.readings import bad_paths, bad_zones, other_readings
+from cch.graph.statuses import overwritten_status
 
 
 def _reserved(document: Document) -> Iterator[Problem]:
@@ -61,6 +62,7 @@ _OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
     bad_zones,
     other_readings,
     _endless_waits,
+    overwritten_status,
 )
 
 

@@ -93,7 +93,7 @@ def bad_paths(graph: Graph, document: Document) -> Iterator[Problem]:
     for place, used in _all_paths(graph, document):
         fault = path_fault(used.text)
         if not fault and used.sent and used.text.startswith("_"):
-            fault = "keys that begin with _ never leave the platform"
+            fault = "keys that begin with _ never leave the platform; internalError and errorNode name the failure"
         if fault:
             yield document.problem(place, "CCH-G009", f"the path {used.text!r:.80} can never match", fault)
     for place, text, _ in _expressions(graph):

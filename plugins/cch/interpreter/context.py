@@ -8,11 +8,25 @@ from typing import Any
 
 from cch.definition.merging import merge, placed
 from cch.definition.paths import MISSING, PathError, read_key, read_path
-from cch.definition.rules import NEWEST
+from cch.definition.rules import FIRST, NEWEST
 
-__all__ = ["MISSING", "Json", "PathError", "as_text", "lookup", "merge", "placed", "read_key", "read_path", "selected"]
+__all__ = [
+    "ERROR_KEYS",
+    "MISSING",
+    "Json",
+    "PathError",
+    "as_text",
+    "lookup",
+    "merge",
+    "placed",
+    "read_key",
+    "read_path",
+    "selected",
+]
 
 Json = Any
+#: Names under which a capability may ask for why an earlier node failed, and which one did: key → key of the context.
+ERROR_KEYS: Mapping[str, str] = {"internalError": "_internalError", "errorNode": "_errorNode"}
 
 
 def lookup(context: Any, path: str, rules: int) -> Any:
@@ -30,7 +44,8 @@ def as_text(value: Any) -> str:
 def selected(context: Mapping[str, Any], keys: Iterable[str] | None, rules: int = NEWEST) -> dict[str, Any]:
     """What of a context may be sent: the chosen paths (all, if None), never a key that starts with ``_``.
 
-    What a path of several steps names is sent under the path as it is written.
+    What a path of several steps names is sent under the path as it is written. The failure of an earlier node goes out
+    where it is asked for by name (:data:`ERROR_KEYS`), and nobody else has brought a key of that name.
     """
     public = {key: value for key, value in context.items() if not key.startswith("_")}
     if keys is None:
@@ -39,6 +54,8 @@ def selected(context: Mapping[str, Any], keys: Iterable[str] | None, rules: int 
     for key in keys:
         path = read_path(key, rules)
         value = path.find(public)
+        if value is MISSING and rules > FIRST:
+            value = context.get(ERROR_KEYS.get(key, ""), MISSING)
         if value is not MISSING:
             chosen[path.root if len(path.steps) == 1 else key] = value
     return chosen

@@ -155,7 +155,7 @@ def _simulated(
         messages={kind: world.messages[kind] for kind in ("late", "duplicate", "orphan", "malformed")},
         elapsed_seconds=(elapsed if elapsed is not None else _last(run)) / 1000,
         waiting_for=_waiting_for(run) if status == "waiting" else (),
-        errors=(*_errors(world), *({"code": code, "message": text, "node": ""} for code, text in ended)),
+        errors=(*_errors(run), *({"code": code, "message": text, "node": ""} for code, text in ended)),
         edges=frozenset((o.node, o.label) for _, o in done),
     )
 
@@ -174,11 +174,13 @@ def _last(run: _Run) -> int:
     return max(stamps) - run.scenario.start if stamps else 0
 
 
-def _errors(world: World) -> Iterator[Mapping[str, Any]]:
+def _errors(run: _Run) -> Iterator[Mapping[str, Any]]:
+    world = run.world
     for branch, outcome in world.visited:
         yield from outcome.errors
         if outcome.failed or outcome.patch.get("_errorNode") == outcome.node:
-            reason = outcome.patch.get("_internalError") or f"ended at {outcome.node!r} as failed"
+            own = outcome.patch.get("_internalError") or f"ended at {outcome.node!r} as failed"
+            reason = own if branch else run.flow.failure_reason(outcome)
             where = f"{outcome.node}[{branch}]" if branch else outcome.node
             yield {"code": "NODE_FAILED", "message": reason, "node": where}
     for capability in sorted(world.unscripted):

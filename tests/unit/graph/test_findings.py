@@ -125,6 +125,26 @@ def test_waits_without_a_limit_are_warned_of() -> None:
     assert codes(wait.replace("on_event", "timeout: 1d, on_event")) == []
 
 
+ASK = "A: {type: async_request, capability_id: a, timeout: 1d, on_response: C, on_failure: E"
+
+
+@pytest.mark.parametrize(
+    ("ask", "labels", "before", "is_warned_of"),
+    [
+        ("}", "{SUCCESS: E, ERROR: E}", "", False),
+        ("}", "{SUCCESS: E, _default: E}", "", False),
+        ("}", "{RELEASED: E, _default: E}", "", True),
+        ("}", "{HELD: E, _default: E}", "S: {type: set_state, static_outputs: {status: HELD}, on_success: C}\n", False),
+        (", request_output_keys: [status]}", "{SUCCESS: E, _default: E}", "", True),
+    ],
+)
+def test_a_business_status_behind_a_reply_is_warned_of(ask: str, labels: str, before: str, is_warned_of: bool) -> None:
+    """The reply sets it to SUCCESS or ERROR."""
+    nodes = f"{ASK}{ask}\n{before}C: {{type: condition, condition_on_key: status, branches: {labels}}}\n{END}"
+
+    assert ("CCH-G108" in codes(nodes)) is is_warned_of
+
+
 @pytest.mark.parametrize("workflow_id", ["cch_commands", "cch_definitions_unavailable", "CCH_mine"])
 def test_ids_of_the_platform_are_refused(workflow_id: str) -> None:
     """A workflow of such a name would stand in for the platform's own DAG."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cch.definition.rules import NEWEST
+from cch.definition.rules import FIRST, NEWEST
 from cch.interpreter.context import MISSING, as_text, lookup, merge, selected
 
 
@@ -55,3 +55,13 @@ def test_a_missing_key_reads_as_missing() -> None:
     """Not as null, which a key may have."""
     assert lookup({"a": None}, "a", NEWEST) is None
     assert lookup({"a": None}, "a.b", NEWEST) is MISSING
+
+
+def test_a_capability_is_told_why_where_it_asks() -> None:
+    """By names without an underscore, which a key of the business context wins; older instances know no such names."""
+    context = {"_internalError": "it broke", "_errorNode": "N", "a": 1}
+
+    assert selected(context, ["internalError", "errorNode"]) == {"internalError": "it broke", "errorNode": "N"}
+    assert selected({**context, "internalError": "mine"}, ["internalError"]) == {"internalError": "mine"}
+    assert selected(context, ["internalError"], FIRST) == {}
+    assert selected({"a": 1}, ["internalError"]) == {}
