@@ -51,7 +51,7 @@ def start_schema(definition: Definition) -> dict[str, Any]:
         "type": "object",
         "title": definition.workflow_name,
         "properties": {key: dict(schema) for key, schema in described.items()},
-        "required": list(described),
+        "required": [key for key, schema in described.items() if "default" not in schema],
     }
 
 

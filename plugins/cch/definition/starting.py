@@ -42,9 +42,18 @@ def _required(definition: Definition) -> Iterator[tuple[str, ContextPath, Any]]:
 
 
 def start_context(definition: Definition, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The context of an instance that is started with ``given``: keys that are absent have their schema's default."""
+    """The context of an instance that is started with ``given``: keys that are absent have their schema's default.
+
+    A required path may also be given as a key with its dots, as forms do.
+    """
     context = dict(given)
-    for _, path, schema in _required(definition):
+    for key, path, schema in _required(definition):
+        if len(path.steps) > 1 and key in context and path.find(context) is MISSING:
+            value = context.pop(key)
+            try:
+                context = merge(context, path.patch(context, value))
+            except PathError:
+                context[key] = value
         absent = path.find(context) in (MISSING, None) and not (path.find(context) is None and _is_nullable(schema))
         if absent and isinstance(schema, Mapping) and "default" in schema:
             try:
@@ -56,13 +65,9 @@ def start_context(definition: Definition, given: Mapping[str, Any]) -> dict[str,
 
 def context_of_form(definition: Definition, form: Mapping[str, Any]) -> dict[str, Any]:
     """The context that a form brings whose fields are the required keys as they are written; None: not filled in."""
-    keys = {key: (path, schema) for key, path, schema in _required(definition)}
-    context: dict[str, Any] = {}
-    for key, value in form.items():
-        path, schema = keys.get(key, (ContextPath(key, (key,)), True))
-        if value is not None or _is_nullable(schema):
-            context = merge(context, path.patch({}, value))
-    return start_context(definition, context)
+    nullable = {key for key, _, schema in _required(definition) if _is_nullable(schema)}
+    filled = {key: value for key, value in form.items() if value is not None or key in nullable}
+    return start_context(definition, filled)
 
 
 def form_of_context(definition: Definition, context: Mapping[str, Any]) -> dict[str, Any]:
