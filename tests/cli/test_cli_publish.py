@@ -192,3 +192,19 @@ def test_what_cannot_be_looked_up_is_published_all_the_same(office, cch, monkeyp
 
     assert result.exit_code == 0
     assert "whether capabilities have queues is not known: SQS does not answer" in result.stderr
+
+
+def test_what_is_served_already_keeps_nothing_else_from_publication(office, cch):
+    """Its findings are said as warnings; the same text, new, is refused."""
+    tagged = ENRICH.replace("static_outputs: {marked", "static_outputs: !x {marked").replace("enrich_v1", "old_v1")
+    office.publish("old_v1.yaml", tagged)
+    office.write("old.yaml", tagged)
+    office.write("new.yaml")
+
+    result = cch("publish")
+
+    assert result.exit_code == 0, result.output
+    assert "warning CCH-D007" in result.output
+    assert (office.published / "enrich_v1.yaml").read_text() == ENRICH
+    office.write("old.yaml", tagged.replace("Enrich a shipment", "Changed"))
+    assert cch("publish").exit_code == 1

@@ -61,10 +61,11 @@ def _invoke_lambda(name: str, call: Call, settings: Settings) -> Any:
         answer = client("lambda", settings).invoke(
             FunctionName=name, InvocationType="RequestResponse", Payload=json.dumps(call_body(call)).encode()
         )
-        text = answer["Payload"].read().decode("utf-8", "replace")
+        content: bytes = answer["Payload"].read()
+    text = content.decode("utf-8", "replace")
     if answer.get("FunctionError"):
         raise CapabilityError(f"Lambda function {name} failed: {text[:500]}")
     try:
-        return json.loads(text or "null")
+        return json.loads(content.decode("utf-8") or "null")
     except ValueError:
         raise CapabilityError(f"Lambda function {name} returned no JSON: {text[:200]}") from None

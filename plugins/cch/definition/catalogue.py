@@ -19,8 +19,7 @@ from cch import __version__
 from cch.definition.entries import Entry, safe_name, served_entries, stem_of
 from cch.definition.model import Definition
 from cch.definition.names import OWN_DAGS
-from cch.definition.reader import digest_of, read_checked
-from cch.definition.rules import NEWEST
+from cch.definition.reader import digest_of, read_by, read_checked
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, Problem, ServiceUnavailableError
 
@@ -57,6 +56,11 @@ def _read(path: Path) -> str | None:
         return path.read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return None
+
+
+def _read_good(verdict: str, text: str, file: str) -> Definition:
+    """A definition that was found good; the verdict is the number of the rules by which it is."""
+    return read_by(int(verdict), text, file) if verdict.isdecimal() else read_checked(text, file)
 
 
 def _read_json(path: Path, *keys: str) -> dict[str, Any] | None:
@@ -146,8 +150,10 @@ class Catalogue:
         """
         return self._text(file)
 
-    def by_digest(self, digest: str, workflow_id: str = "", rules: int = NEWEST) -> Definition:
-        """A version that was published, for an instance that runs it and reads it by ``rules``.
+    def by_digest(self, digest: str, workflow_id: str = "", rules: int | None = None) -> Definition:
+        """A version that was published, for an instance that runs it.
+
+        ``rules``: the number of those by which the instance reads it; None: as the version would be served now.
 
         :raises DefinitionNotFoundError: it is neither cached nor kept.
         """
@@ -159,10 +165,11 @@ class Catalogue:
                 cached = answer.text
             except DefinitionNotFoundError:
                 if workflow_id and (current := self.current(workflow_id)).digest == digest:
-                    return read_checked(current.text, current.file, rules)
+                    return current if rules is None else read_by(rules, current.text, current.file)
                 raise
             _write(self._cache / "by-digest" / digest, cached)
-        return read_checked(cached, f"{workflow_id or digest[:12]}.yaml", rules)
+        file = f"{workflow_id or digest[:12]}.yaml"
+        return read_checked(cached, file) if rules is None else read_by(rules, cached, file)
 
     def keep(self, definition: Definition) -> None:
         """Keep a version for the instances that run it, beyond its next publication."""
@@ -243,8 +250,8 @@ class Catalogue:
     def _entry(self, file: str, text: str) -> Entry:
         """Check a text once: the verdict is cached under its digest."""
         digest = digest_of(text)
-        if _read(self._cache / _GOOD / digest) is not None:
-            definition: Definition | None = read_checked(text, file)
+        if (verdict := _read(self._cache / _GOOD / digest)) is not None:
+            definition: Definition | None = _read_good(verdict, text, file)
             problems: tuple[Problem, ...] = ()
         else:
             definition, problems = self._check(text, file)
@@ -260,11 +267,11 @@ class Catalogue:
         last = _read(self._cache / "last-good" / safe_name(file))
         if last is None:
             return None
-        if _read(self._cache / _GOOD / digest_of(last)) is not None:
-            return read_checked(last, file)
+        if (verdict := _read(self._cache / _GOOD / digest_of(last))) is not None:
+            return _read_good(verdict, last, file)
         old, _ = self._check(last, file)
         if old is not None:
-            self._remember({self._cache / _GOOD / old.digest: ""})
+            self._remember({self._cache / _GOOD / old.digest: str(old.reading_rules)})
         return old
 
     def _remember_good(self, file: str, definition: Definition) -> None:
@@ -272,7 +279,7 @@ class Catalogue:
             {
                 self._cache / "last-good" / safe_name(file): definition.text,
                 self._cache / "by-digest" / definition.digest: definition.text,
-                self._cache / _GOOD / definition.digest: "",
+                self._cache / _GOOD / definition.digest: str(definition.reading_rules),
             }
         )
 

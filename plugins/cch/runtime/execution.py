@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
+from cch.definition.reader import served_document
 from cch.definition.rules import NEWEST
 from cch.definition.starting import context_of_form, context_problems, storable_context
 from cch.errors import (
@@ -153,7 +154,9 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         instance = view.instance if view else await _create(task, platform, instance_id, definition)
-        view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest)
+        # Bound once: what a later program finds in the text must not change how this instance reads it.
+        rules = (await asyncio.to_thread(served_document, definition.text, "", instance.reading_rules)).rules
+        view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest, rules)
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view

@@ -57,7 +57,8 @@ class Rebuilder:
         context = _context(flow, record.node, record.visit)
         if context is None or not isinstance(node, get_args(Requesting)):
             raise BodyLostError(f"visit {record.visit} of {record.node!r} was set aside by a later try")
-        body = await self._made(progress.instance, record, node, context)
+        selection = selected(context, node.input_keys, plan.graph.definition.reading_rules)
+        body = await self._made(progress.instance, record, node, selection)
         if sha256(body) != record.body_hash:
             raise BodyLostError("it would differ from what was sent: the definition, or the way there, was another")
         return body
@@ -76,7 +77,7 @@ class Rebuilder:
             branch=record.branch,
             capability_id=record.source,
             output_keys=node.request_output_keys,
-            context=selected(context, node.input_keys, instance.reading_rules),
+            context=context,
         )
 
     def _come_to_map(self, plan: Plan, flow: TokenFlow, instance: Instance, record: RequestRecord) -> None:

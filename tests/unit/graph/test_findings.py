@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from workflows import definition_text
 
 from cch.definition.document import read_document
-from cch.definition.reader import read_checked
+from cch.definition.reader import read_by
 from cch.definition.rules import FIRST, NEWEST
 from cch.definition.schema import schema_problems
 from cch.graph.build import build_graph
@@ -254,7 +254,7 @@ def test_whatever_the_first_rules_could_use_is_served_with_the_same_tasks(values
 
     if good_before:
         assert definition is not None
-        old = read_checked(text, rules=FIRST)
+        old = read_by(FIRST, text)
         assert plan_tasks(build_graph(old)).structure_digest == plan_tasks(build_graph(definition)).structure_digest
     if definition is not None:
         assert definition.reading_rules in (FIRST, NEWEST)

@@ -192,3 +192,31 @@ def test_simulator_and_real_host_agree(story: list[Step]) -> None:
     assert simulated == real
     assert real.status in ("completed", "failed")
     assert json.loads(json.dumps(real.context, allow_nan=False)) == real.context
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("-inf"), "\ud83d", Decimal("Infinity"), {1, 2}, b"x", {"a": [{"b": float("nan")}]}, object()],
+    ids=["NaN", "infinity", "a surrogate", "a decimal", "a set", "bytes", "deep inside", "an object"],
+)
+def test_what_cannot_be_stored_fails_the_node_once(value: Any) -> None:
+    """The function had run eleven times, and the instance stayed as it was."""
+    called: list[Call] = []
+
+    @sync_capability("fuzz#once")
+    def once(call: Call) -> dict[str, Any]:
+        called.append(call)
+        return {"k": value}
+
+    text = (
+        "workflow_id: w\nworkflow_name: W\nentry_point: N\nnodes:\n"
+        "  N: {type: sync_call, capability_id: fuzz#once, on_success: E, on_failure: F}\n"
+        "  F: {type: set_state, static_outputs: {failed: true}, on_success: E}\n  E: {type: end}\n"
+    )
+
+    real = on_real_host(text)
+
+    assert len(called) == 1
+    assert (real.status, real.visited) == ("completed", ("N", "F", "E"))
+    assert "fuzz#once returned what cannot be stored" in real.context["_internalError"]
+    assert in_simulator(text) == real
