@@ -208,3 +208,16 @@ def test_what_is_served_already_keeps_nothing_else_from_publication(office, cch)
     assert (office.published / "enrich_v1.yaml").read_text() == ENRICH
     office.write("old.yaml", tagged.replace("Enrich a shipment", "Changed"))
     assert cch("publish").exit_code == 1
+
+
+def test_two_files_with_one_id_are_refused_though_one_of_them_is_served(office, cch):
+    """Else the last one by name would win."""
+    office.publish("enrich_v1.yaml", ENRICH)
+    office.write("a.yaml", ENRICH.replace("Enrich a shipment", "Another"))
+    office.write("b.yaml", ENRICH)
+
+    result = cch("publish")
+
+    assert result.exit_code == 1
+    assert "CCH-G007" in result.output
+    assert (office.published / "enrich_v1.yaml").read_text() == ENRICH

@@ -10,7 +10,7 @@ from typing import Any
 from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
 from cch.definition.starting import context_problems, start_context
-from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, RejectedMessageError
+from cch.errors import DefinitionError, DefinitionNotFoundError, RejectedMessageError, ServiceUnavailableError
 from cch.replies.starts import Admitted
 
 __all__ = ["CatalogueAdmission", "context_problems", "start_context"]
@@ -27,7 +27,7 @@ class CatalogueAdmission:
     async def admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
         try:
             return await asyncio.to_thread(self._admit, workflow_id, context, definition_uri)
-        except CchError:
+        except (RejectedMessageError, ServiceUnavailableError):
             raise
         except Exception as error:  # a start that cannot be judged must not hold up those behind it
             log.exception("cannot judge a start", extra={"cch_workflow": workflow_id})
