@@ -12,6 +12,7 @@ from cch.ledger.ledger import Ledger
 from cch.ledger.records import RequestRecord
 from cch.names import Names
 from cch.replies.router import Router
+from cch.replies.starts import Admitted
 from cch.testing.memory_queue import MemoryQueues
 from cch.testing.memory_store import MemoryBlobs, MemoryStore
 
@@ -23,7 +24,7 @@ IDLE_SECONDS = 45.0
 
 
 class _NoStarts:
-    async def admit(self, workflow_id: str, context: object) -> None:
+    async def admit(self, workflow_id: str, context: object, definition_uri: str = "") -> Admitted:
         raise AssertionError
 
 
