@@ -117,6 +117,11 @@ def escaped(key: str) -> str:
     return re.sub(r"([.\\])", r"\\\1", key)
 
 
+def key_fault(key: str) -> str:
+    """Why paths do not lead to ``key`` as it is written; "" if they do."""
+    return "it is one key: write it without dots and backslashes" if escaped(key) != key else ""
+
+
 def path_fault(text: str) -> str:
     """Why a path can never match anything; "" if it can."""
     if re.search(r"\\(?![.\\])", re.sub(r"\\\\", "", text)):

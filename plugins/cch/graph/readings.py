@@ -21,7 +21,7 @@ from cch.definition.model import (
     SetState,
     SyncCall,
 )
-from cch.definition.paths import path_fault, read_path
+from cch.definition.paths import key_fault, path_fault, read_path
 from cch.definition.rules import NEWEST
 from cch.errors import CapabilityError, Problem
 from cch.graph.model import Graph
@@ -96,6 +96,10 @@ def bad_paths(graph: Graph, document: Document) -> Iterator[Problem]:
             fault = "keys that begin with _ never leave the platform; internalError and errorNode name the failure"
         if fault:
             yield document.problem(place, "CCH-G009", f"the path {used.text!r:.80} can never match", fault)
+    for name, node in graph.nodes.items():
+        if isinstance(node, MapFork) and (fault := key_fault(node.item_key)):
+            message = f"the item is not found under {node.item_key!r:.80}"
+            yield document.problem(("nodes", name, "item_key"), "CCH-G009", message, fault)
     for place, text, _ in _expressions(graph):
         try:
             is_single(text)

@@ -83,6 +83,15 @@ def test_paths_that_can_never_match_are_found(node: str) -> None:
     assert "CCH-G009" in codes(f"N: {node}\n{END}")
 
 
+def test_the_key_of_an_item_is_one_key() -> None:
+    """No path leads to one with dots, unless they are escaped."""
+    body = "B: {type: end_branch}\nJ: {type: join, join_branches: [M], on_success: E}\n"
+    node = "M: {type: map_fork, input_list_key: l, branch_key: id, item_key: a.b, branch_entry_node: B}\n"
+
+    assert codes(f"{node}{body}{END}") == ["CCH-G009"]
+    assert codes(f"{node.replace('a.b', 'ab')}{body}{END}") == []
+
+
 @pytest.mark.parametrize(
     "schema",
     [
