@@ -12,6 +12,7 @@ from cch.exchange import Exchange, Waiters
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import RequestRecord
 from cch.messaging.router import Router
+from cch.messaging.starts import Admitted
 from cch.names import Names
 from cch.runtime.platform import now_ms
 from cch.testing.memory_queue import MemoryQueues
@@ -25,7 +26,7 @@ IDLE_SECONDS = 45.0
 
 
 class _NoStarts:
-    async def admit(self, workflow_id: str, context: object) -> None:
+    async def admit(self, workflow_id: str, context: object, definition_uri: str = "") -> Admitted:
         raise AssertionError
 
 

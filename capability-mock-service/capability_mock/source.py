@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,18 +17,43 @@ Path = tuple[str | int, ...]
 MOST_VALUES = 200_000
 MOST_LEVELS = 100
 
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
-_MERGE = "tag:yaml.org,2002:merge"
+_TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
+#: Whole numbers that 64 bits hold.
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader, except that dates stay text: a payload must be JSON."""
+    """SafeLoader with plain scalars as the platform reads them: what JSON writes has a type, all else is text."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - yaml copies it when a resolver is added
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+for _kind, _pattern, _first in (
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"-?(?:0|[1-9][0-9]*)", list("-0123456789")),
+    ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", list("-0123456789")),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", list("-+.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(f"^(?:{_pattern})$"), _first)  # type: ignore[no-untyped-call]
+
+
+def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | str:
+    text = str(node.value)
+    if not re.fullmatch(r"-?[0-9]{1,400}", text):
+        return int(loader.construct_yaml_int(node)) if len(text) < 400 else text  # type: ignore[no-untyped-call]
+    return number if _LEAST <= (number := int(text)) <= _MOST else text
+
+
+def _fraction(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | str:
+    number = float(loader.construct_yaml_float(node))  # type: ignore[no-untyped-call]
+    return str(node.value) if math.isinf(number) and "inf" not in str(node.value).lower() else number
+
+
+_Loader.add_constructor(f"{_TAG}int", _whole)
+_Loader.add_constructor(f"{_TAG}float", _fraction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

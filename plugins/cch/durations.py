@@ -10,7 +10,8 @@ _ISO = re.compile(
     r"(?:T(?:(?P<h>\d+(?:\.\d+)?)H)?(?:(?P<m>\d+(?:\.\d+)?)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?"
 )
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_CENTURY = 100 * 365.25 * 86400
+#: A century, in seconds.
+LONGEST = 100 * 365.25 * 86400
 
 
 def parse_duration(text: str | float) -> float:
@@ -21,11 +22,11 @@ def parse_duration(text: str | float) -> float:
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         if text < 0:
             raise ValueError(f"{text!r} is negative")
-        return float(min(text, _CENTURY))
+        return float(min(text, LONGEST))
     stripped = str(text).strip()
     if short := _SHORT.fullmatch(stripped):
-        return min(float(short["number"]) * _SECONDS[short["unit"]], _CENTURY)
+        return min(float(short["number"]) * _SECONDS[short["unit"]], LONGEST)
     iso = _ISO.fullmatch(stripped.upper())
     if iso and any(iso.groupdict().values()):
-        return min(sum(float(value) * _SECONDS[unit] for unit, value in iso.groupdict().items() if value), _CENTURY)
+        return min(sum(float(value) * _SECONDS[unit] for unit, value in iso.groupdict().items() if value), LONGEST)
     raise ValueError(f"{text!r} is no duration: write 30s, 15m, 2h, 3d or ISO 8601 like PT15M")

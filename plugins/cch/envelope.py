@@ -12,6 +12,7 @@ from typing import Any, Literal
 from cch.errors import MalformedMessageError
 from cch.identity import THE_INSTANCE, Address, branch_text
 from cch.names import LONGEST_IN_KEY
+from cch.values import UnstorableError, storable
 
 Kind = Literal["START_WORKFLOW", "ASYNC_RESP", "EVENT_WAIT_RESP"]
 
@@ -91,8 +92,8 @@ def parse_json(body: str) -> Any:
     if not _depth_fits(value):
         raise MalformedMessageError(f"the body is nested more than {MAX_DEPTH} levels deep")
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")  # 1e999 reads as infinity
-    except (UnicodeEncodeError, ValueError) as error:
+        storable(value)  # 1e999 reads as infinity
+    except UnstorableError as error:
         raise MalformedMessageError(f"the body holds text or a number that cannot be stored: {error}") from None
     return value
 

@@ -127,6 +127,12 @@ class CapabilityError(CchError):
 
     code = "CCH-C000"
 
+    def __init__(self, message: str = "", *, codes: Sequence[str] = (), retry_after: float = 0.0) -> None:
+        """``codes``: more names under which ``retry.on`` knows it. ``retry_after``: seconds before another attempt."""
+        self.codes = tuple(codes)
+        self.retry_after = retry_after
+        super().__init__(message)
+
 
 class CapabilityNotBoundError(CapabilityError):
     """Nothing is bound to the capability id."""

@@ -54,8 +54,10 @@ def scripted_hosts(script: Mapping[str, Any]) -> dict[type[LedgerHost], type[Led
         async def call(self, call: Call) -> Mapping[str, Any]:
             return await ScriptedHost(script).call(call)
 
-        async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-            return await ScriptedHost(script).library(function_id, parameters, context)
+        async def library(
+            self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+        ) -> Any:
+            return await ScriptedHost(script).library(function_id, parameters, context, rules)
 
     return {
         kind: type(f"Scripted{kind.__name__}", (Scripted, kind), {}) for kind in (LedgerHost, ItemHost, ResultsHost)

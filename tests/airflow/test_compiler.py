@@ -73,6 +73,18 @@ def test_form_asks_for_the_initial_context() -> None:
     assert params.get_param(CONF_DIGEST).schema["const"] == definition.digest
 
 
+def test_a_schema_that_cannot_be_used_never_comes_to_airflow() -> None:
+    """It would fetch what the schema refers to; our own check rejects the start with a reason."""
+    head = "workflow_id: w\nworkflow_name: W\nentry_point: E\n"
+    keys = "initial_context: {a: {$ref: 'https://example.org/schema.json'}, b: {type: integer}}\n"
+    definition = load(f"{head}{keys}nodes: {{E: {{type: end}}}}\n")
+
+    params = compile_workflow(definition).params
+
+    assert "$ref" not in params.get_param("a").schema
+    assert params.get_param("b").schema["type"] == "integer"
+
+
 def test_tasks_do_not_repeat_the_params() -> None:
     """Airflow reads all tasks of a DAG for each task that waits: what all share is there once."""
     dag = compile_workflow(read(next(path for path in SAMPLES if path.stem == "import_vn_memphis_v1")))

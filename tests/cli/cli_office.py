@@ -41,6 +41,7 @@ nodes:
     type: async_request
     capability_id: import#enrichment
     request_output_keys: [uri]
+    timeout: 30d
     on_response: Mark
     on_failure: Report
   Mark:

@@ -71,7 +71,7 @@ def test_the_json_form_has_every_field(office, cch):
             "code": "CCH-G001",
             "severity": "error",
             "file": str(path),
-            "line": 15,
+            "line": 16,
             "column": 5,
             "message": "there is no node 'Dnoe'",
             "hint": "did you mean 'Done'?",

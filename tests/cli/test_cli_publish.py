@@ -160,7 +160,7 @@ entry_point: Call
 nodes:
   Call: {type: sync_call, capability_id: rates#today, on_success: Read}
   Read: {type: library_call, library_function_id: s3#raed, parameters: {}, output_key: k, on_success: Ask}
-  Ask: {type: async_request, capability_id: "import#x", on_response: Done, on_failure: Done}
+  Ask: {type: async_request, capability_id: "import#x", timeout: 1d, on_response: Done, on_failure: Done}
   Done: {type: end}
 """
 
@@ -192,3 +192,32 @@ def test_what_cannot_be_looked_up_is_published_all_the_same(office, cch, monkeyp
 
     assert result.exit_code == 0
     assert "whether capabilities have queues is not known: SQS does not answer" in result.stderr
+
+
+def test_what_is_served_already_keeps_nothing_else_from_publication(office, cch):
+    """Its findings are said as warnings; the same text, new, is refused."""
+    tagged = ENRICH.replace("static_outputs: {marked", "static_outputs: !x {marked").replace("enrich_v1", "old_v1")
+    office.publish("old_v1.yaml", tagged)
+    office.write("old.yaml", tagged)
+    office.write("new.yaml")
+
+    result = cch("publish")
+
+    assert result.exit_code == 0, result.output
+    assert "warning CCH-D007" in result.output
+    assert (office.published / "enrich_v1.yaml").read_text() == ENRICH
+    office.write("old.yaml", tagged.replace("Enrich a shipment", "Changed"))
+    assert cch("publish").exit_code == 1
+
+
+def test_two_files_with_one_id_are_refused_though_one_of_them_is_served(office, cch):
+    """Else the last one by name would win."""
+    office.publish("enrich_v1.yaml", ENRICH)
+    office.write("a.yaml", ENRICH.replace("Enrich a shipment", "Another"))
+    office.write("b.yaml", ENRICH)
+
+    result = cch("publish")
+
+    assert result.exit_code == 1
+    assert "CCH-G007" in result.output
+    assert (office.published / "enrich_v1.yaml").read_text() == ENRICH

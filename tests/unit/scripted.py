@@ -110,7 +110,9 @@ class ScriptedHost:
             raise CapabilityError("the function raised")
         return {} if behaviour.kind == "missing" else behaviour.payload
 
-    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+    async def library(
+        self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+    ) -> Any:
         # The node is not told; parameters of the tests name it when the script matters.
         node = str(parameters.get("node", ""))
         behaviour = await self._pace(node)

@@ -29,7 +29,7 @@ LAYERS = (
     {"provider"},
     {"envelope"},
     {"identity"},
-    {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "__init__"},
+    {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "values", "__init__"},
 )
 
 

@@ -16,6 +16,7 @@ from tests.patience import finished
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
+from cch.definition.rules import NEWEST
 from cch.definition.source import FolderSource
 from cch.graph.build import build_graph
 from cch.graph.checks import check, load
@@ -157,6 +158,7 @@ class Workshop:
             Instance(
                 id=INSTANCE, workflow_id=self.definition.workflow_id, correlation_id="BL-7", status="pending",
                 started=NOW, context=self.context, definition_uri="s3://b/d.yaml", start_message="m",
+                reading_rules=NEWEST,
             )
         )  # fmt: skip
 

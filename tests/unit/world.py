@@ -15,6 +15,7 @@ import pytest
 from tests.patience import finished
 
 from cch.definition.catalogue import Catalogue
+from cch.definition.rules import NEWEST
 from cch.definition.source import FolderSource
 from cch.envelope import event_command
 from cch.graph.build import build_graph
@@ -61,7 +62,7 @@ class World:
         await self.platform.ledger.instances.create(
             Instance(
                 id=self.instance, workflow_id=definition.workflow_id, run_id=self.instance, correlation_id="c",
-                status="pending", started=1, context=self.context, start_message="m",
+                status="pending", started=1, context=self.context, start_message="m", reading_rules=NEWEST,
             )
         )  # fmt: skip
 

@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from typing import Annotated, Any
 
-import jsonschema
 from fastapi import APIRouter, Body, Path, Response
 
 from cch.api import airflow_runs
@@ -25,6 +24,7 @@ from cch.api.models import (
     StartBody,
 )
 from cch.api.problems import ApiError, not_found, responses
+from cch.definition.json_schemas import misfits
 from cch.definition.model import EventWait
 from cch.envelope import event_command, start_command
 from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError
@@ -33,7 +33,7 @@ from cch.identity import Address
 from cch.ledger.records import ENDED, Instance
 from cch.messaging.desk import Desk
 from cch.messaging.outgoing import capability_queue, send_request
-from cch.runtime.admission import CatalogueAdmission, context_problems
+from cch.runtime.admission import CatalogueAdmission, context_problems, start_context
 from cch.runtime.cancelling import cancel
 from cch.runtime.dispatch import Dispatcher
 from cch.runtime.inspection import Inspector
@@ -62,7 +62,7 @@ async def _check_start(platform: Platform, body: StartBody) -> str:
         raise not_found("workflow", body.workflow_id) from None
     except DefinitionError as error:
         raise ApiError(422, "workflow_not_usable", f"The definition has errors: {error.problems[0]}") from None
-    problems = context_problems(definition, body.context)
+    problems = context_problems(definition, start_context(definition, body.context))
     if problems:
         fields = [FieldProblem(location="body.context", message=problem) for problem in problems]
         raise ApiError(422, "context_not_accepted", "The context does not fit the workflow.", fields)
@@ -144,14 +144,11 @@ async def _check_payload(platform: Platform, inspector: Inspector, instance: Ins
     for wait in waits:
         node = plan.graph.nodes.get(wait.node) if plan else None
         addressed = wait.state == "open" and _address(body).fits(wait.path)
-        takes = addressed and (not wait.event_key or wait.event_key in body.payload)
+        takes = addressed and wait.takes(body.payload)
         if takes and isinstance(node, EventWait) and node.payload_schema is not None:
-            errors = jsonschema.Draft202012Validator(node.payload_schema).iter_errors(body.payload)
             fields = [
-                FieldProblem(
-                    location=".".join(map(str, ("body", "payload", *e.absolute_path))), message=e.message[:300]
-                )
-                for e in errors
+                FieldProblem(location=".".join(map(str, ("body", "payload", *place))), message=message)
+                for place, message in misfits(node.payload_schema, body.payload)
             ]
             if fields:
                 raise ApiError(422, "payload_not_accepted", f"The payload does not fit {wait.node!r}.", fields)

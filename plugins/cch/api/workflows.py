@@ -27,7 +27,7 @@ from cch.api.models import (
     WorkflowSummary,
 )
 from cch.api.problems import not_found, responses
-from cch.definition.catalogue import Entry
+from cch.definition.entries import Entry
 from cch.definition.model import Definition, EventWait, MapFork, Node
 from cch.errors import Problem, ServiceUnavailableError
 from cch.graph.build import build_graph
@@ -51,7 +51,7 @@ def start_schema(definition: Definition) -> dict[str, Any]:
         "type": "object",
         "title": definition.workflow_name,
         "properties": {key: dict(schema) for key, schema in described.items()},
-        "required": list(described),
+        "required": [key for key, schema in described.items() if "default" not in schema],
     }
 
 

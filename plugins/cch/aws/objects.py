@@ -106,4 +106,7 @@ def read_uri(uri: str, settings: Settings) -> str:
             if error_code(error) in ("NoSuchKey", "NoSuchBucket", "404"):
                 raise CapabilityError(f"there is no {uri}") from None
             raise
-    return body.decode("utf-8", "replace")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CapabilityError(f"{uri} is not UTF-8 text: byte {error.start} is 0x{body[error.start]:02x}") from None

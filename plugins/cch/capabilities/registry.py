@@ -21,7 +21,7 @@ class ObjectReader(Protocol):
 
 
 CapabilityFunction = Callable[[Call], Any]
-LibraryFunction = Callable[[Mapping[str, Any], Mapping[str, Any], ObjectReader], Any]
+LibraryFunction = Callable[..., Any]
 _C = TypeVar("_C", bound=CapabilityFunction)
 _L = TypeVar("_L", bound=LibraryFunction)
 
@@ -43,10 +43,18 @@ class HttpBinding:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class LibraryBinding:
+    """``by_rules``: the function is also told the number of the rules by which the definition is read."""
+
+    function: LibraryFunction
+    by_rules: bool = False
+
+
 Binding = PythonBinding | LambdaBinding | HttpBinding
 
 _capabilities: dict[str, Binding] = {}
-_library: dict[str, LibraryFunction] = {}
+_library: dict[str, LibraryBinding] = {}
 
 
 def sync_capability(capability_id: str) -> Callable[[_C], _C]:
@@ -72,11 +80,14 @@ def bind_http(capability_id: str, url: str) -> None:
     _capabilities[capability_id] = HttpBinding(url)
 
 
-def library_function(function_id: str) -> Callable[[_L], _L]:
-    """Register a function for ``library_call`` nodes; it gets (parameters, context, reader of S3 objects)."""
+def library_function(function_id: str, *, by_rules: bool = False) -> Callable[[_L], _L]:
+    """Register a function for ``library_call`` nodes; it gets (parameters, context, reader of S3 objects).
+
+    ``by_rules``: and the number of the reading rules, for one whose meaning depends on them.
+    """
 
     def register(function: _L) -> _L:
-        _library[function_id] = function
+        _library[function_id] = LibraryBinding(function, by_rules)
         return function
 
     return register
@@ -131,7 +142,7 @@ def binding(capability_id: str, settings: Settings) -> Binding:
         ) from None
 
 
-def find_library(function_id: str, settings: Settings) -> LibraryFunction:
+def find_library(function_id: str, settings: Settings) -> LibraryBinding:
     """:raises CapabilityNotBoundError: no such function; names those there are."""
     load(settings)
     try:

@@ -25,6 +25,12 @@ def run(
             help="One value of the context: JSON, else text. Dots nest: shipment.id=7.",
         ),
     ] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-string", metavar="KEY=TEXT", help="One value of the context, as text whatever it looks like."
+        ),
+    ] = None,
     correlation_id: Annotated[str, typer.Option(help="Business key.  [default: the instance id]")] = "",
     instance_id: Annotated[str, typer.Option(help="Id of the new instance.  [default: a random UUID]")] = "",
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Show progress until the end.")] = False,
@@ -52,7 +58,7 @@ def run(
     from cch.cli import scripted, starting, watching  # noqa: PLC0415 - loads the platform
 
     staging = scripted.Staging.read(scenario, time_scale) if scenario else None
-    given = starting.read_context(context, values or [])
+    given = starting.read_context(context, values or [], texts or [])
     wish = starting.Wish(
         workflow=workflow,
         context={**staging.scenario.context, **given} if staging else given,
@@ -88,6 +94,12 @@ def event(
         list[str] | None,
         typer.Option("--set", "-s", metavar="KEY=VALUE", help="One value of the payload: JSON, else text. Dots nest."),
     ] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-string", metavar="KEY=TEXT", help="One value of the payload, as text whatever it looks like."
+        ),
+    ] = None,
     branch: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,7 +114,7 @@ def event(
     """Send an event to an instance that waits for one, or will."""
     from cch.cli import events, starting  # noqa: PLC0415 - loads the platform
 
-    data = starting.read_context(payload, values or [])
+    data = starting.read_context(payload, values or [], texts or [])
     address = events.address_of(branch or [])
     wish = events.EventWish(identifier=identifier, payload=data, address=address, status=status, event_id=event_id)
     events.send(wish, as_json=as_json)

@@ -186,6 +186,19 @@ async def _unserved(checked: Checked) -> list[Problem]:
     return [problem for problems in each for problem in problems]
 
 
+def _without_findings_of_the_served(checked: Checked, source: DefinitionSource) -> Checked:
+    """What is published already as it stands goes on: its findings are said, and keep nothing else from publication."""
+    twins = {problem.file for problem in checked.problems if problem.code == "CCH-G007"}
+    failed = {problem.file for problem in checked.problems if problem.severity == "error"} - twins
+    served: dict[str, Definition] = {}
+    for file in sorted(failed & checked.texts.keys()):
+        definition, _ = check(checked.texts[file], file)
+        if definition is not None and published_text(source, definition.workflow_id) == checked.texts[file]:
+            served[file] = definition
+    problems = tuple(replace(p, severity="warning") if p.file in served else p for p in checked.problems)
+    return replace(checked, definitions={**checked.definitions, **served}, problems=problems)
+
+
 def _refuse_all(checked: Checked, *, as_json: bool) -> None:
     if as_json:
         problems = [problem_data(problem) for problem in checked.problems]
@@ -199,10 +212,12 @@ def _refuse_all(checked: Checked, *, as_json: bool) -> None:
 def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
     """Check all, publish all; leave with 1 if anything was refused."""
     checked = check_paths(paths)
-    if checked.count("error"):
-        _refuse_all(checked, as_json=as_json)
     settings = load_settings()
     source = definition_source(settings)
+    if checked.count("error"):
+        checked = _without_findings_of_the_served(checked, source)
+    if checked.count("error"):
+        _refuse_all(checked, as_json=as_json)
     done = [_publish_one(settings, file, definition, force=force) for file, definition in checked.definitions.items()]
     checked = replace(checked, problems=(*checked.problems, *asyncio.run(_unserved(checked))))
     ok = all(one.action != "refused" for one in done)

@@ -13,9 +13,10 @@ import typer
 from rich.text import Text
 
 from cch.cli.drawing import load_file
-from cch.cli.output import complain, print_json, say, show, table
+from cch.cli.output import complain, note, print_json, say, show, table
+from cch.cli.reading import read_files
 from cch.definition.model import Definition
-from cch.errors import WrongUseError
+from cch.errors import DefinitionError, WrongUseError
 from cch.graph.build import build_graph
 from cch.settings import load_settings
 from cch.simulation.scenario import Scenario, read_scenario
@@ -35,18 +36,22 @@ class Tested:
 
 def load_scenario(path: Path) -> Scenario:
     """:raises WrongUseError: no such file. :raises DefinitionError: what is wrong with it."""
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise WrongUseError(f"scenario {path} cannot be read: {error.strerror}") from None
-    return read_scenario(text, str(path))
+    texts, problems = read_files([path]) if path.is_file() else ({}, [])
+    if problems:
+        raise DefinitionError(problems)
+    if not texts:
+        raise WrongUseError(f"there is no scenario {path}")
+    scenario = read_scenario(texts[str(path)], str(path))
+    for each in scenario.notes:
+        note(str(each))
+    return scenario
 
 
 def run_one(definition_path: Path, scenario_path: Path, *, as_json: bool) -> None:
     """Simulate; leave with 1 if the scenario's expectations are not met."""
     definition, scenario = load_file(definition_path), load_scenario(scenario_path)
     result = simulate(definition, scenario, load_settings())
-    problems = differences(result, scenario.expect)
+    problems = [*_unfinished(scenario, result), *differences(result, scenario.expect)]
     if as_json:
         print_json({**result.as_json(), **({"differences": problems} if scenario.expect else {})})
     else:
@@ -55,6 +60,13 @@ def run_one(definition_path: Path, scenario_path: Path, *, as_json: bool) -> Non
             complain(problem)
     if problems:
         raise typer.Exit(1)
+
+
+def _unfinished(scenario: Scenario, result: Simulated) -> list[str]:
+    """That the simulation could not tell how it ends, unless that is what the scenario is about."""
+    if result.status not in ("stopped", "rejected") or scenario.expect.get("status") == result.status:
+        return []
+    return [result.errors[-1]["message"]]
 
 
 def _show(definition: Definition, scenario: Scenario, result: Simulated) -> None:
@@ -108,7 +120,7 @@ def _tests(path: Path, definitions: Path) -> Iterator[Tested]:
         definition = _definition_of(scenario, definitions, known)
         begun = time.perf_counter()
         result = simulate(definition, scenario, settings)
-        problems = tuple(differences(result, scenario.expect))
+        problems = (*_unfinished(scenario, result), *differences(result, scenario.expect))
         yield Tested(
             scenario=scenario,
             definition=definition,

@@ -20,6 +20,8 @@ from cch.cli.publication import published_text
 from cch.cli.reading import is_definition_path
 from cch.cli.scripted import Staging, seen_outside
 from cch.cli.watching import Limits, Started, Watched, admission, display_for, watch
+from cch.definition.paths import PathError, path_fault
+from cch.definition.rules import NEWEST
 from cch.envelope import parse_command, start_command
 from cch.errors import (
     DefinitionError,
@@ -29,8 +31,8 @@ from cch.errors import (
     WrongUseError,
 )
 from cch.graph.checks import load
-from cch.interpreter.context import merge, nested
-from cch.runtime.admission import context_problems
+from cch.interpreter.context import merge, read_path
+from cch.runtime.admission import context_problems, start_context
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import definition_source, open_platform
 from cch.simulation.simulator import Simulated, differences
@@ -52,17 +54,21 @@ class Wish:
     instance_id: str = ""
 
 
-def read_context(text: str, values: Sequence[str]) -> dict[str, Any]:
-    """The context from ``--context`` with every ``--set`` laid over it, in their order.
+def read_context(text: str, values: Sequence[str], texts: Sequence[str] = ()) -> dict[str, Any]:
+    """The context from ``--context`` with every ``--set`` and then every ``--set-string`` laid over it, in their order.
 
     :raises WrongUseError: not a JSON object, no such file, or a value without a key.
     """
     context = _object(text)
-    for value in values:
+    given = [*(("--set", value) for value in values), *(("--set-string", value) for value in texts)]
+    for option, value in given:
         key, equals, raw = value.partition("=")
-        if not equals or not all(key.split(".")):
-            raise WrongUseError(f"--set {value!r}: write key=value, or outer.inner=value")
-        context = merge(context, nested(key, _value(raw)))
+        if not equals or path_fault(key):
+            raise WrongUseError(f"{option} {value!r}: write key=value, or outer.inner=value")
+        try:
+            context = merge(context, read_path(key, NEWEST).patch(context, raw if option != "--set" else _value(raw)))
+        except PathError as error:
+            raise WrongUseError(f"{option} {value!r}: {error}") from None
     return context
 
 
@@ -153,7 +159,7 @@ def _start_message(
 
     :raises WrongUseError: the context lacks something, or the message would not be accepted.
     """
-    problems = context_problems(definition, wish.context) if definition else []
+    problems = context_problems(definition, start_context(definition, wish.context)) if definition else []
     if problems:
         hint = "add them with --set key=value or --context"
         raise WrongUseError(f"cannot start {workflow_id}: {'; '.join(problems)} ({hint})")

@@ -9,7 +9,7 @@ import typer
 
 from cch.cli.output import print_json, problem_data, say, show, show_problems, table
 from cch.cli.reading import read_files
-from cch.graph.checks import check_all
+from cch.graph.findings import check_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

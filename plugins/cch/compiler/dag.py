@@ -11,6 +11,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorParti
 from airflow.sdk.definitions.param import ParamsDict
 
 from cch.compiler.documentation import problem_list, task_documentation, workflow_documentation
+from cch.definition.json_schemas import faults
 from cch.definition.model import Definition, MapFork
 from cch.errors import Problem
 from cch.graph.blocks import waits
@@ -136,7 +137,9 @@ def _params(definition: Definition) -> dict[str, Param]:
     """
     params: dict[str, Param] = {}
     for key, schema in definition.required.items():
-        described: Mapping[str, Any] = schema if isinstance(schema, Mapping) else {}
+        # Airflow applies it, too, and would fetch what it refers to: one that cannot be used is left to our own check.
+        usable = isinstance(schema, Mapping) and not faults(schema)
+        described: Mapping[str, Any] = schema if usable else {}
         schema_keys = {k: v for k, v in described.items() if k not in ("default", "type")}
         default = described.get("default")
         params[key] = Param(default, type=described.get("type", _ANYTHING), **schema_keys)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 
 from airflow.sdk import DAG, get_parsing_context
 
 from cch.compiler.dag import compile_workflow, placeholder
-from cch.definition.catalogue import Catalogue, Entry
+from cch.definition.catalogue import Catalogue
+from cch.definition.entries import Entry
 from cch.errors import CchError, Problem
 from cch.runtime.platform import open_catalogue
 from cch.settings import load_settings
@@ -59,8 +59,7 @@ def _dag(entry: Entry) -> DAG:
     if entry.definition is None:
         for problem in entry.problems:
             warnings.warn(str(problem), DefinitionWarning, stacklevel=2)
-        dag_id = re.sub(r"[^A-Za-z0-9_.-]+", "_", entry.workflow_id)
-        return placeholder(dag_id, f"{entry.file} cannot be used", entry.problems)
+        return placeholder(entry.workflow_id, f"{entry.file} cannot be used", entry.problems)
     try:
         return compile_workflow(entry.definition, problems=entry.problems)
     except Exception as error:  # noqa: BLE001 - whatever one definition does, the others are served

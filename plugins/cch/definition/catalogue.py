@@ -5,7 +5,6 @@ The cache is written by many processes at once; every file is put in place whole
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -17,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from cch import __version__
+from cch.definition.entries import Entry, safe_name, served_entries, stem_of
 from cch.definition.model import Definition
-from cch.definition.reader import digest_of, read_checked
+from cch.definition.names import OWN_DAGS
+from cch.definition.reader import digest_of, read_by, read_checked
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, Problem, ServiceUnavailableError
 
@@ -27,22 +28,9 @@ Check = Callable[[str, str], tuple[Definition | None, tuple[Problem, ...]]]
 
 #: Verdicts of other versions do not count: their checks were others.
 _GOOD = f"good-{__version__}"
+_ENDINGS = (".yaml", ".yml")
 #: Names that files of definitions may have, in bytes well below what file systems and S3 take.
 _NAME = re.compile(r"[^\x00-\x1f/\\]{1,60}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One file of the source.
-
-    ``definition`` is the current version if it is good, else the last good one (``problems`` then says what is
-    wrong with the current), else None. ``workflow_id`` is the best guess if nothing could be read.
-    """
-
-    file: str
-    workflow_id: str
-    definition: Definition | None
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +56,11 @@ def _read(path: Path) -> str | None:
         return path.read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return None
+
+
+def _read_good(verdict: str, text: str, file: str) -> Definition:
+    """A definition that was found good; the verdict is the number of the rules by which it is."""
+    return read_by(int(verdict), text, file) if verdict.isdecimal() else read_checked(text, file)
 
 
 def _read_json(path: Path, *keys: str) -> dict[str, Any] | None:
@@ -112,7 +105,7 @@ class Catalogue:
         if not _NAME.fullmatch(workflow_id):  # never asked of a source: it comes from messages, and becomes a path
             raise DefinitionNotFoundError(f"there is no definition of {workflow_id[:60]!r}: no workflow is called so")
         files = [f"{workflow_id}.yaml", f"{workflow_id}.yml"]
-        if indexed := _read(self._cache / "index" / _safe(workflow_id)):
+        if indexed := self._indexed(workflow_id):
             files.insert(0, indexed)
         for file in dict.fromkeys(files):
             try:
@@ -122,15 +115,32 @@ class Catalogue:
             entry = self._entry(file, text)
             if entry.workflow_id != workflow_id:
                 continue
-            if entry.definition is None:
-                raise DefinitionError(entry.problems)
-            return entry.definition
-        for entry in self.snapshot().entries:
-            if entry.workflow_id == workflow_id:
-                if entry.definition is None:
-                    raise DefinitionError(entry.problems)
+            if entry.definition is not None and workflow_id not in OWN_DAGS:
                 return entry.definition
+        entries = [entry for entry in self.snapshot().entries if entry.workflow_id == workflow_id]
+        for entry in entries:
+            if entry.definition is not None:
+                return entry.definition
+            raise DefinitionError(entry.problems)
         raise DefinitionNotFoundError(f"there is no definition of {workflow_id!r} in {self._source.describe()}")
+
+    def at(self, uri: str) -> Definition | None:
+        """The definition in the file that a URI names, if the file is one of the source and good.
+
+        :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
+        """
+        place, _, file = uri.rpartition("/")
+        if place not in ("", self._source.describe()) or not _NAME.fullmatch(file):
+            return None
+        names = [file] if file.endswith(_ENDINGS) else [f"{file}{ending}" for ending in _ENDINGS]
+        for name in names:
+            try:
+                entry = self._entry(name, self._text(name))
+            except DefinitionNotFoundError:
+                continue
+            if entry.definition is not None:
+                return self.current(entry.workflow_id)  # another file may have the id
+        return None
 
     def published(self, file: str) -> str:
         """The text of a file of the source, good or not.
@@ -140,8 +150,10 @@ class Catalogue:
         """
         return self._text(file)
 
-    def by_digest(self, digest: str, workflow_id: str = "") -> Definition:
+    def by_digest(self, digest: str, workflow_id: str = "", rules: int | None = None) -> Definition:
         """A version that was published, for an instance that runs it.
+
+        ``rules``: the number of those by which the instance reads it; None: as the version would be served now.
 
         :raises DefinitionNotFoundError: it is neither cached nor kept.
         """
@@ -153,10 +165,11 @@ class Catalogue:
                 cached = answer.text
             except DefinitionNotFoundError:
                 if workflow_id and (current := self.current(workflow_id)).digest == digest:
-                    return current
+                    return current if rules is None else read_by(rules, current.text, current.file)
                 raise
             _write(self._cache / "by-digest" / digest, cached)
-        return read_checked(cached, f"{workflow_id or digest[:12]}.yaml")
+        file = f"{workflow_id or digest[:12]}.yaml"
+        return read_checked(cached, file) if rules is None else read_by(rules, cached, file)
 
     def keep(self, definition: Definition) -> None:
         """Keep a version for the instances that run it, beyond its next publication."""
@@ -186,12 +199,16 @@ class Catalogue:
                 entries.append(self._entry(file, self._text(file, stamp)))
             except CchError as error:
                 problem = Problem(code=error.code, message=str(error), file=file)
-                entries.append(Entry(file=file, workflow_id=_stem(file), definition=None, problems=(problem,)))
-        served = _without_twins(entries)
+                entries.append(Entry(file=file, workflow_id=stem_of(file), definition=None, problems=(problem,)))
+        served = served_entries(entries, {entry.workflow_id: self._indexed(entry.workflow_id) for entry in entries})
         for entry in served:
             if entry.definition is not None:
-                self._remember({self._cache / "index" / _safe(entry.workflow_id): entry.file})
+                self._remember({self._cache / "index" / safe_name(entry.workflow_id): entry.file})
         return Snapshot(entries=served, outage=outage)
+
+    def _indexed(self, workflow_id: str) -> str:
+        """The file that served the workflow before; "" if this cache knows none."""
+        return _read(self._cache / "index" / safe_name(workflow_id)) or ""
 
     def _stamps(self) -> dict[str, str]:
         path = self._cache / "listing.json"
@@ -212,7 +229,7 @@ class Catalogue:
 
     def _text(self, file: str, stamp: str = "") -> str:
         """The file's text; with ``stamp`` from the cache if that has it, else by a conditional read."""
-        path = self._cache / "objects" / _safe(file)
+        path = self._cache / "objects" / safe_name(file)
         cached = _read_json(path, "stamp", "text", "at")
         if cached and (cached["stamp"] == stamp or 0 <= self._clock() - cached["at"] < self._refresh * (not stamp)):
             return str(cached["text"])
@@ -233,26 +250,36 @@ class Catalogue:
     def _entry(self, file: str, text: str) -> Entry:
         """Check a text once: the verdict is cached under its digest."""
         digest = digest_of(text)
-        if _read(self._cache / _GOOD / digest) is not None:
-            definition: Definition | None = read_checked(text, file)
+        if (verdict := _read(self._cache / _GOOD / digest)) is not None:
+            definition: Definition | None = _read_good(verdict, text, file)
             problems: tuple[Problem, ...] = ()
         else:
             definition, problems = self._check(text, file)
         if definition is not None:
             self._remember_good(file, definition)
             return Entry(file=file, workflow_id=definition.workflow_id, definition=definition)
-        last = _read(self._cache / "last-good" / _safe(file))
-        if last is not None and _read(self._cache / _GOOD / digest_of(last)) is not None:
-            old = read_checked(last, file)
+        if (old := self._last_good(file)) is not None:
             return Entry(file=file, workflow_id=old.workflow_id, definition=old, problems=problems)
-        return Entry(file=file, workflow_id=_stem(file), definition=None, problems=problems)
+        return Entry(file=file, workflow_id=stem_of(file), definition=None, problems=problems)
+
+    def _last_good(self, file: str) -> Definition | None:
+        """The version that was good before, if it is for this program, too: what it checks may have changed."""
+        last = _read(self._cache / "last-good" / safe_name(file))
+        if last is None:
+            return None
+        if (verdict := _read(self._cache / _GOOD / digest_of(last))) is not None:
+            return _read_good(verdict, last, file)
+        old, _ = self._check(last, file)
+        if old is not None:
+            self._remember({self._cache / _GOOD / old.digest: str(old.reading_rules)})
+        return old
 
     def _remember_good(self, file: str, definition: Definition) -> None:
         self._remember(
             {
-                self._cache / "last-good" / _safe(file): definition.text,
+                self._cache / "last-good" / safe_name(file): definition.text,
                 self._cache / "by-digest" / definition.digest: definition.text,
-                self._cache / _GOOD / definition.digest: "",
+                self._cache / _GOOD / definition.digest: str(definition.reading_rules),
             }
         )
 
@@ -260,34 +287,3 @@ class Catalogue:
         for path, text in remembered.items():
             if _read(path) != text:
                 _write(path, text)
-
-
-def _stem(file: str) -> str:
-    return file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-
-
-def _safe(name: str) -> str:
-    """A file name for any name."""
-    plain = "".join(c if c.isalnum() or c in "_.-" else "_" for c in name)
-    return name if name == plain else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _without_twins(entries: list[Entry]) -> tuple[Entry, ...]:
-    """Two files with one ``workflow_id``: the first keeps it, the other one becomes a problem."""
-    owner: dict[str, str] = {}
-    result: list[Entry] = []
-    for entry in entries:
-        first = owner.setdefault(entry.workflow_id, entry.file)
-        if first == entry.file:
-            result.append(entry)
-            continue
-        problem = Problem(
-            code="CCH-G007",
-            message=f"workflow_id {entry.workflow_id!r} is already used by {first}",
-            hint="give one of them another id",
-            file=entry.file,
-            line=1,
-            column=1,
-        )
-        result.append(Entry(file=entry.file, workflow_id=_stem(entry.file), definition=None, problems=(problem,)))
-    return tuple(result)

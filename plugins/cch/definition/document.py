@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from cch.definition.rules import FIRST, NEWEST
+from cch.definition.scalars import NoValueError, construct, newest_reading, older_reading, read_plain
+from cch.definition.tree import MAX_DEPTH, PLAIN, TAG, compose
 from cch.errors import DefinitionError, Problem
 
 Path = tuple[str | int, ...]
 
 #: Largest definition that is read, in bytes. The largest known one in production has about 40 KB.
 MAX_BYTES = 1_048_576
-#: Deepest nesting; JSON text in the ledger and people's eyes both end well before.
-MAX_DEPTH = 50
 #: Most values after aliases are expanded; stops "billion laughs" documents.
 MAX_VALUES = 200_000
 
@@ -25,14 +26,13 @@ MAX_TEXT = 4 * MAX_BYTES
 #: Longest message of a problem, in characters: it may quote what is written.
 _LONGEST_MESSAGE = 400
 
-#: More brackets or dashes than this (all brackets; dashes in one line), and the depth is measured first.
-_MANY = 100
+#: Longer numbers (bits, characters) are not written out in a message.
+_SAID = 100
 #: What sources put where bytes were no UTF-8; taken as it is, it would end up in a context.
 _UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_scalars = yaml.constructor.SafeConstructor()
-_TAG = "tag:yaml.org,2002:"
+#: Tags that a scalar may have.
+_SCALAR_TAGS = ("str", "null", "bool", "int", "float", "timestamp", "value")
 
 
 def _short(message: str) -> str:
@@ -53,7 +53,9 @@ class Document:
 
     ``data`` consists of dict (string keys), list, str, int, float, bool and None only, as JSON does.
     ``positions`` has the place of every key and list item by its path; ``problems`` is what the data had to
-    leave out (duplicate keys, values that JSON does not have).
+    leave out (duplicate keys, values that JSON does not have). ``findings`` keep nobody from using the data.
+    ``rules``: the number of the rules by which scalars were read; ``older``: path → what the first rules made of it,
+    where that was something else. ``quoted`` are the paths of keys that were written in quotes.
     """
 
     file: str
@@ -61,6 +63,10 @@ class Document:
     data: Any
     positions: Mapping[Path, Position]
     problems: tuple[Problem, ...] = ()
+    findings: tuple[Problem, ...] = ()
+    rules: int = NEWEST
+    older: Mapping[Path, Any] = field(default_factory=dict)
+    quoted: frozenset[Path] = frozenset()
 
     def position(self, path: Path) -> Position:
         """Place of ``path``, or of the nearest thing around it."""
@@ -81,28 +87,45 @@ class Document:
         )
 
 
+def _written_tag(tag: str) -> str:
+    """A tag as its author wrote it."""
+    return f"!!{tag.removeprefix(TAG)}" if tag.startswith(TAG) else tag
+
+
 class _Builder:
     """Turns yaml's node tree into data, noting positions and problems on the way."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, rules: int) -> None:
         self.file = file
+        self.rules = rules
         self.positions: dict[Path, Position] = {}
         self.problems: list[Problem] = []
+        self.findings: list[Problem] = []
+        self.older: dict[Path, Any] = {}
+        self.quoted: set[Path] = set()
         self._count = 0
         self._characters = 0
 
-    def report(self, node: yaml.Node, code: str, message: str, hint: str = "") -> None:
+    def _problem(self, node: yaml.Node, code: str, message: str, hint: str, *, warning: bool = False) -> Problem:
         mark = node.start_mark
-        self.problems.append(
-            Problem(
-                code=code,
-                message=_short(message),
-                hint=hint,
-                file=self.file,
-                line=mark.line + 1,
-                column=mark.column + 1,
-            )
+        return Problem(
+            code=code,
+            message=_short(message),
+            hint=hint,
+            severity="warning" if warning else "error",
+            file=self.file,
+            line=mark.line + 1,
+            column=mark.column + 1,
         )
+
+    def report(self, node: yaml.Node, code: str, message: str, hint: str = "") -> None:
+        self.problems.append(self._problem(node, code, message, hint))
+
+    def _refuse_tag(self, node: yaml.Node, kind: str) -> None:
+        """Only a finding: such tags were passed over for years."""
+        if node.tag != f"{TAG}{kind}":
+            message = f"tag {_written_tag(node.tag)!r} is not allowed"
+            self.findings.append(self._problem(node, "CCH-D007", message, "remove the tag"))
 
     def build(self, node: yaml.Node, path: Path, open_nodes: frozenset[int] = frozenset()) -> Any:
         self._count += 1
@@ -112,11 +135,13 @@ class _Builder:
         if self._count > MAX_VALUES or len(path) > MAX_DEPTH or id(node) in open_nodes or self._characters > MAX_TEXT:
             self._refuse_size(node)
         if isinstance(node, yaml.MappingNode):
+            self._refuse_tag(node, "map")
             return self._mapping(node, path, open_nodes | {id(node)})
         if isinstance(node, yaml.SequenceNode):
+            self._refuse_tag(node, "seq")
             inner = open_nodes | {id(node)}
             return [self.build(item, (*path, index), inner) for index, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
 
     def _refuse_size(self, node: yaml.Node) -> None:
         self.report(
@@ -133,7 +158,7 @@ class _Builder:
         merged: dict[str, Any] = {}
         first_seen: dict[str, int] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == f"{_TAG}merge":
+            if key_node.tag == f"{TAG}merge" or (key_node.tag == PLAIN and key_node.value == "<<"):
                 merged.update(self._merge(value_node, path, open_nodes))
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
@@ -152,6 +177,8 @@ class _Builder:
                 )
                 continue
             first_seen[key] = key_node.start_mark.line + 1
+            if key_node.tag != PLAIN:
+                self.quoted.add((*path, key))
             self.positions[(*path, key)] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             result[key] = self.build(value_node, (*path, key), open_nodes)
         return {**merged, **result}
@@ -167,30 +194,59 @@ class _Builder:
                 self.report(source, "CCH-D004", "<< needs a mapping", "point it to an anchor of a mapping")
         return merged
 
-    def _scalar(self, node: Any) -> Any:
-        match node.tag.removeprefix(_TAG):
-            case "null":
-                return None
-            case "bool" | "int" | "float" as kind:
-                return self._constructed(node, kind)
-            case "str" | "timestamp" | "value":
-                # A date stays the text that was written: contexts are JSON, which has no dates.
-                return str(node.value)
-            case other:
-                self.report(node, "CCH-D004", f"tag {other!r} is not allowed", "remove the tag")
-                return None
-
-    def _constructed(self, node: yaml.Node, kind: str) -> Any:
-        """A boolean or number. YAML's own patterns let through what is none (``0x_``), and a tag anything."""
-        try:
-            value = getattr(_scalars, f"construct_yaml_{kind}")(node)
-        except (ValueError, KeyError, OverflowError):
-            value = math.nan
-        if isinstance(value, float) and not math.isfinite(value):
-            what = "boolean" if kind == "bool" else "number"
-            self.report(node, "CCH-D004", f"{node.value:.60} is no JSON {what}", "quote it if it is text")
+    def _scalar(self, node: Any, path: Path) -> Any:
+        kind = node.tag.removeprefix(TAG)
+        if kind not in (PLAIN, *_SCALAR_TAGS):
+            self.report(node, "CCH-D004", f"tag {_written_tag(node.tag)!r} is not allowed", "remove the tag")
             return None
+        if any("\ud800" <= character <= "\udfff" for character in node.value):
+            message, hint = "half of a surrogate pair is no text", "write both halves, or the character itself"
+            self.report(node, "CCH-D001", message, hint)
+            return None
+        try:
+            match kind:
+                case "null":
+                    return None
+                case "bool" | "int" | "float":
+                    return construct(kind, node.value)
+                case "plain":
+                    return self._plain(node, path)
+                case _:
+                    # A date stays the text that was written: contexts are JSON, which has no dates.
+                    return str(node.value)
+        except NoValueError as error:
+            self.report(node, "CCH-D004", f"{node.value:.60} is no JSON {error}", "quote it if it is text")
+            return None
+
+    def _plain(self, node: Any, path: Path) -> Any:
+        text = str(node.value)
+        value = read_plain(text, self.rules)
+        if self.rules == FIRST:
+            return value
+        try:
+            old = self.older[path] = older_reading(text)
+        except LookupError:
+            if doubt := newest_reading(text).doubt:
+                hint = f"write {value!r}, or '{text}' in quotes for the text" if value != text else "put it in quotes"
+                self.findings.append(self._problem(node, "CCH-D005", doubt, hint, warning=True))
+        else:
+            message = (
+                f"{text:.60} is {_said(value)} now; for instances that began by the first rules it is {_said(old)}"
+            )
+            other = _said(value if isinstance(old, str) else old).removeprefix("the number ")
+            hint = f"put it in quotes for the text, or write {other if len(other) < _SAID else 'another value'}"
+            self.findings.append(self._problem(node, "CCH-D006", message, hint, warning=True))
         return value
+
+
+def _said(value: Any) -> str:
+    """A scalar with its type, for people."""
+    if isinstance(value, str):
+        return f"the text '{value:.60}'"
+    if isinstance(value, int) and value.bit_length() > _SAID:
+        return "a number of many digits"
+    written = json.dumps(value)
+    return written if value is None or isinstance(value, bool) else f"the number {written}"
 
 
 def _numbered_lines(text: str, line: int) -> str:
@@ -206,35 +262,8 @@ def snippet(text: str, problem: Problem) -> Iterator[str]:
         yield " " * (problem.column - 1) + "^"
 
 
-def _may_be_deep(text: str) -> bool:
-    """Whether ``text`` could nest thousands of levels; few definitions have to be looked at twice."""
-    brackets = text.count("[") + text.count("{")
-    return brackets > _MANY or any(
-        line.count("-") + line.count("?") > _MANY for line in text.splitlines() if len(line) > _MANY
-    )
-
-
-def _refuse_depth(text: str, file: str) -> None:
-    """Measure the depth before libyaml's composer sees the text: it recurses in C, and 40,000 levels end the process.
-
-    :raises DefinitionError: more than :data:`MAX_DEPTH` levels.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH + 1:
-                message, hint = f"nested more than {MAX_DEPTH} levels deep", "write it flatter"
-                mark: Any = event.start_mark
-                line, column = mark.line + 1, mark.column + 1
-                problem = Problem(code="CCH-D003", message=message, hint=hint, file=file, line=line, column=column)
-                raise DefinitionError([problem])
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def read_document(text: str, file: str = "") -> Document:
-    """Parse one YAML document.
+def read_document(text: str, file: str = "", rules: int = NEWEST) -> Document:
+    """Parse one YAML document, its scalars by ``rules``.
 
     :raises DefinitionError: not YAML, not one mapping, or beyond the limits above.
     """
@@ -249,9 +278,7 @@ def read_document(text: str, file: str = "") -> Document:
             [Problem(code="CCH-D001", message=message, hint=hint, file=file, line=line, column=column)]
         )
     try:
-        if _may_be_deep(text):
-            _refuse_depth(text, file)
-        root = yaml.compose(text, Loader=_Loader)
+        root = compose(text, file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = Problem(
@@ -272,6 +299,16 @@ def read_document(text: str, file: str = "") -> Document:
         message = "a definition is one mapping with workflow_id, workflow_name, entry_point and nodes"
         problem = Problem(code="CCH-D001", message=message, hint="see docs/language.md", file=file, line=1, column=1)
         raise DefinitionError([problem])
-    builder = _Builder(file)
+    builder = _Builder(file, rules)
     data = builder.build(root, ())
-    return Document(file=file, text=text, data=data, positions=builder.positions, problems=tuple(builder.problems))
+    return Document(
+        file=file,
+        text=text,
+        data=data,
+        positions=builder.positions,
+        problems=tuple(builder.problems),
+        findings=tuple(builder.findings),
+        rules=rules,
+        older=builder.older,
+        quoted=frozenset(builder.quoted),
+    )

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cch.definition.rules import NEWEST
+from cch.durations import LONGEST
+
 #: What a capability that is asked again tells a repetition by: the visit, or the single attempt.
 Idempotency = Literal["visit", "attempt"]
 #: How often a loop may come back to a node when the definition does not say (language, "max_visits").
@@ -23,9 +26,12 @@ class Retry:
     on: tuple[str, ...] | None = None
 
     def pause(self, attempt: int) -> float:
-        """Seconds to wait after ``attempt`` (from 1) has failed."""
-        pause = self.delay * self.backoff ** (attempt - 1)
-        return pause if self.max_delay is None else min(pause, self.max_delay)
+        """Seconds to wait after ``attempt`` (from 1) has failed; never more than a century."""
+        try:
+            pause = self.delay * self.backoff ** (attempt - 1)
+        except OverflowError:
+            pause = LONGEST if self.delay else 0.0
+        return min(pause, LONGEST if self.max_delay is None else self.max_delay)
 
     def covers(self, codes: tuple[str, ...]) -> bool:
         """Whether a failure with these error codes is tried again."""
@@ -158,6 +164,8 @@ class ScheduledRequest(_Common):
     capability_id: str
     date_context_key: str
     on_response: str
+    #: Zone of a date that has none; None: UTC.
+    timezone: str | None = None
     on_schedule_set: Mapping[str, Any] = field(default_factory=dict)
     on_success: str | None = None
     input_keys: tuple[str, ...] | None = None
@@ -204,7 +212,7 @@ class Definition:
     """One workflow.
 
     ``digest`` is the sha256 (hex) of the text it was read from; ``required`` maps each key that a start must
-    bring to its JSON Schema (``True``: anything but absent).
+    bring to its JSON Schema (``True``: anything but absent). ``reading_rules``: see :mod:`cch.definition.rules`.
     """
 
     workflow_id: str
@@ -218,6 +226,7 @@ class Definition:
     owner: str = ""
     timeout: float | None = None
     granularity: Literal["node", "workflow"] = "node"
+    reading_rules: int = NEWEST
     digest: str = ""
     file: str = ""
     text: str = field(default="", repr=False)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from cch.definition import json_schemas
 from cch.definition.document import Document, read_document
 from cch.definition.model import (
     AsyncRequest,
@@ -26,7 +27,8 @@ from cch.definition.model import (
     SetState,
     SyncCall,
 )
-from cch.definition.schema import schema_problems
+from cch.definition.rules import FIRST, NEWEST
+from cch.definition.schema import embedded_schemas, schema_problems
 from cch.durations import parse_duration
 from cch.errors import DefinitionError
 
@@ -71,7 +73,8 @@ def _node(name: str, raw: Mapping[str, Any], document: Document) -> Node:
         values.setdefault("request_output_keys", values["output_keys"])
         del values["output_keys"]
     if kind == "scheduled_request":
-        values["date_context_key"] = values.pop("schedule_parameters")["date_context_key"]
+        schedule = values.pop("schedule_parameters")
+        values |= {key: schedule[key] for key in ("date_context_key", "timezone") if key in schedule}
     if kind == "event_wait":
         success = values.pop("on_success", None)
         values.setdefault("on_event", success)
@@ -109,18 +112,41 @@ def parse(document: Document) -> Definition:
         owner=raw.get("owner", ""),
         timeout=parse_duration(raw["timeout"]) if "timeout" in raw else None,
         granularity=execution.get("granularity", "node"),
+        reading_rules=document.rules,
         digest=digest_of(document.text),
         file=document.file,
         text=document.text,
     )
 
 
-def read_definition(text: str, file: str = "") -> Definition:
+def _worth(document: Document) -> int:
+    """2: everything in it can be used. 1: it is a definition, but a JSON Schema in it cannot be applied. 0: none."""
+    if document.problems or schema_problems(document):
+        return 0
+    return 1 if any(json_schemas.faults(schema) for _, schema in embedded_schemas(document)) else 2
+
+
+def served_document(text: str, file: str = "", rules: int = NEWEST) -> Document:
+    """The document by ``rules``, or by others if more of it can be used by those.
+
+    A definition that was good before there were other rules is served as it was, whatever is found in it now.
+
+    :raises DefinitionError: it is no YAML mapping.
+    """
+    document = read_document(text, file, rules)
+    newest = document if rules == NEWEST else read_document(text, file, NEWEST)
+    if not newest.older or (worth := _worth(document)) == 2:
+        return document
+    other = read_document(text, file, FIRST) if rules == NEWEST else newest
+    return other if _worth(other) > worth else document
+
+
+def read_definition(text: str, file: str = "", rules: int = NEWEST) -> Definition:
     """Read one definition, without graph checks (see :func:`cch.graph.checks.check`).
 
     :raises DefinitionError: with every problem of YAML and schema.
     """
-    document = read_document(text, file)
+    document = served_document(text, file, rules)
     problems = [*document.problems, *schema_problems(document)]
     if problems:
         raise DefinitionError(problems)
@@ -129,4 +155,9 @@ def read_definition(text: str, file: str = "") -> Definition:
 
 def read_checked(text: str, file: str = "") -> Definition:
     """Read a definition that was found good before; ten times as fast, because nothing is checked again."""
-    return parse(read_document(text, file))
+    return parse(served_document(text, file))
+
+
+def read_by(rules: int, text: str, file: str = "") -> Definition:
+    """Read the definition of an instance that reads it by ``rules``, whatever is thought of them now."""
+    return parse(read_document(text, file, rules))

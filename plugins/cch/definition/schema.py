@@ -100,3 +100,15 @@ def schema_problems(document: Document) -> list[Problem]:
     for problem in problems:  # a schema and the one it refers to may say the same, with another hint
         said.setdefault((problem.line, problem.column, problem.code, problem.message), problem)
     return sorted(said.values(), key=lambda problem: (problem.line, problem.column, problem.code))
+
+
+def embedded_schemas(document: Document) -> Iterator[tuple[Path, Any]]:
+    """The JSON Schemas that a definition brings along, with their places; also of one that has other problems."""
+    data = document.data
+    required = data.get("initial_context")
+    if isinstance(required, dict):
+        yield from ((("initial_context", key), schema) for key, schema in required.items())
+    nodes = data.get("nodes")
+    for name, node in nodes.items() if isinstance(nodes, dict) else ():
+        if isinstance(node, dict) and node.get("payload_schema") is not None:
+            yield ("nodes", name, "payload_schema"), node["payload_schema"]

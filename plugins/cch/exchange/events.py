@@ -21,8 +21,7 @@ EVENT_SOURCE = EVENTS
 
 
 def _fits(command: Command, wait: WaitRecord) -> bool:
-    right_item = command.address.fits(wait.path)
-    return wait.state == "open" and right_item and (not wait.event_key or wait.event_key in command.payload)
+    return wait.state == "open" and command.address.fits(wait.path) and wait.takes(command.payload)
 
 
 def _ambiguous(command: Command, waits: Iterable[WaitRecord], items: Sequence[tuple[str, ...]]) -> str:
@@ -163,7 +162,7 @@ def _difference(command: Command, record: MessageRecord, wait: WaitRecord) -> st
         return f"the event is for instance {record.instance!r}, the wait is of {wait.instance!r}"
     if not command.address.fits(wait.path):
         return f"the event is for {command.address}, the wait is of {Address(wait.path)}"
-    if wait.event_key and wait.event_key not in command.payload:
+    if not wait.takes(command.payload):
         return f"the event has no {wait.event_key!r}, which the wait asks for"
     return ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import networkx as nx
 
-from cch.definition.document import Document, Path, read_document
+from cch.definition.document import Document, Path
 from cch.definition.model import (
     AsyncRequest,
     Condition,
@@ -24,7 +24,8 @@ from cch.definition.model import (
     ScheduledRequest,
     SyncCall,
 )
-from cch.definition.reader import parse
+from cch.definition.paths import read_key, read_path
+from cch.definition.reader import parse, served_document
 from cch.definition.schema import did_you_mean, schema_problems
 from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph, success_is_open
@@ -206,29 +207,34 @@ def _unhandled_errors(graph: Graph, document: Document) -> Iterator[Problem]:
 
 
 #: Keys that are in a context without anybody writing them.
-_ALWAYS_THERE = frozenset({"status", "workflowInstanceId", "workflow_id"})
+_ALWAYS_THERE = frozenset({"status", "workflowInstanceId", "workflow_id", "internalError", "errorNode"})
 
 
 def _produced(graph: Graph) -> dict[str, set[str]]:
     """The keys that each node brings, ``*`` for any; replies are trusted for what they are asked for."""
     produced: dict[str, set[str]] = {}
+    rules = graph.definition.reading_rules
+
+    def roots(keys: Iterable[str]) -> set[str]:
+        return {read_key(key, rules).root for key in keys}
+
     for name, node in graph.nodes.items():
         match node:
             case AsyncRequest() | ScheduledRequest():
                 produced[name] = set(node.request_output_keys) or {"*"}
-                produced[name] |= set(getattr(node, "on_schedule_set", {}))
+                produced[name] |= roots(getattr(node, "on_schedule_set", {}))
             case SyncCall():
-                produced[name] = set(node.output_keys) if node.output_keys is not None else {"*"}
+                produced[name] = roots(node.output_keys) if node.output_keys is not None else {"*"}
             case LibraryCall():
-                produced[name] = {node.output_key.split(".")[0]}
+                produced[name] = {read_path(node.output_key, rules).root}
             case EventWait():
                 produced[name] = {"*"}
             case MapFork():
                 produced[name] = {node.item_key}
             case Join():
-                produced[name] = {node.destination.split(".")[0]} if node.destination else set()
+                produced[name] = {read_path(node.destination, rules).root} if node.destination else set()
             case _:
-                produced[name] = set(getattr(node, "static_outputs", {}))
+                produced[name] = roots(getattr(node, "static_outputs", {}))
     return produced
 
 
@@ -271,13 +277,15 @@ def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
     """Keys that nothing before the node brings. A condition may ask for such a key: it reads as null."""
     produced, before = _produced(graph), _before(graph)
     items = {node.item_key for node in graph.nodes.values() if isinstance(node, MapFork)}
-    always = {*graph.definition.required, *_ALWAYS_THERE, *items}
+    rules = graph.definition.reading_rules
+    always = {*(read_key(key, rules).root for key in graph.definition.required), *_ALWAYS_THERE, *items}
     for name, node in graph.nodes.items():
         reads = list(_reads(node))
-        own = getattr(node, "on_schedule_set", {})  # merged long before the request is made
+        # Merged long before the request is made.
+        own = [read_key(key, rules).root for key in getattr(node, "on_schedule_set", {})]
         known = always.union(own, *(produced[earlier] for earlier in before[name])) if reads else {"*"}
         for path, key in reads if "*" not in known else ():
-            root = key.split(".")[0]
+            root = read_path(key, rules).root
             if root in known:
                 continue
             writers = {writer for writer, keys in produced.items() if root in keys}
@@ -308,57 +316,34 @@ _GRAPH_CHECKS = (
 )
 
 
-def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Each problem once, by file and place."""
     unique = dict.fromkeys(problems)
     return tuple(sorted(unique, key=lambda p: (p.file, p.line, p.column, p.code)))
 
 
 def check(text: str, file: str = "") -> tuple[Definition | None, tuple[Problem, ...]]:
-    """Everything that is wrong with one definition, and the definition if nothing is an error."""
+    """What keeps one definition from being served or looks wrong, and the definition if nothing is an error.
+
+    What was served once is served for good: what is to be refused from now on is a finding (:mod:`cch.graph.findings`).
+    """
     try:
-        document = read_document(text, file)
+        document = served_document(text, file)
     except DefinitionError as error:
         return None, error.problems
+    return check_document(document)
+
+
+def check_document(document: Document) -> tuple[Definition | None, tuple[Problem, ...]]:
+    """As :func:`check`, of a document that was read."""
     problems = [*document.problems, *schema_problems(document), *_unknown_targets(document), *_too_many_ways(document)]
     if problems:
-        return None, _ordered(problems)
+        return None, ordered(problems)
     definition = parse(document)
     graph = build_graph(definition)
     problems = [problem for look in _GRAPH_CHECKS for problem in look(graph, document)]
     failed = any(problem.severity == "error" for problem in problems)
-    return None if failed else definition, _ordered(problems)
-
-
-def _workflow_id(text: str, file: str) -> str:
-    """The ``workflow_id`` of a definition that may have any errors; "" if none can be read."""
-    try:
-        document = read_document(text, file)
-    except DefinitionError:
-        return ""
-    found = document.data.get("workflow_id")
-    return found if isinstance(found, str) else ""
-
-
-def check_all(files: Mapping[str, str]) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
-    """Check several definitions (file name → text) together: two may not share one ``workflow_id``.
-
-    Returns the good ones by file name.
-    """
-    good: dict[str, Definition] = {}
-    problems: list[Problem] = []
-    owner: dict[str, str] = {}
-    for file, text in sorted(files.items()):
-        definition, found = check(text, file)
-        problems.extend(found)
-        workflow_id = definition.workflow_id if definition else _workflow_id(text, file)
-        first = owner.setdefault(workflow_id, file) if workflow_id else file
-        if first != file:
-            message = f"workflow_id {workflow_id!r} is already used by {first}"
-            hint = "give one of them another id"
-            problems.append(read_document(text, file).problem(("workflow_id",), "CCH-G007", message, hint))
-        elif definition is not None:
-            good[file] = definition
-    return good, _ordered(problems)
+    return None if failed else definition, ordered(problems)
 
 
 def load(text: str, file: str = "") -> Definition:

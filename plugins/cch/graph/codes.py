@@ -8,12 +8,12 @@ from textwrap import fill
 
 from cch import errors
 from cch.errors import CchError
-from cch.graph.explained_files import FILES
+from cch.graph.explained_files import FILES, READINGS
 from cch.graph.explained_graphs import ERRORS, WARNINGS
 from cch.graph.explanation import Explanation
 
 #: In the order of the page.
-EXPLANATIONS: tuple[Explanation, ...] = (*FILES, *ERRORS, *WARNINGS)
+EXPLANATIONS: tuple[Explanation, ...] = (*FILES, *ERRORS, *READINGS, *WARNINGS)
 
 _PARTS = (
     ("Files and schema", "The file cannot be read, or a key or value is not what the language has.", FILES),
@@ -24,7 +24,7 @@ _PARTS = (
             "The definition is used as it is: production definitions do these things on purpose. "
             "`cch validate --strict` counts them as errors."
         ),
-        WARNINGS,
+        (*READINGS, *WARNINGS),
     ),
 )
 

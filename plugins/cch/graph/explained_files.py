@@ -88,6 +88,92 @@ FILES = (
         at=".inf",
     ),
     Explanation(
+        code="CCH-D007",
+        title="A tag on a mapping or list",
+        why="Tags ask a YAML reader to make something of the value that only it knows. Here they have no effect, and "
+        "what the author meant would be lost. A definition that is already served with one goes on being served.",
+        wrong=around("""
+            Start: {type: set_state, static_outputs: !customs {released: true}, on_success: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: set_state, static_outputs: {released: true}, on_success: Done}
+            Done: {type: end}
+        """),
+        at="!customs",
+    ),
+    Explanation(
+        code="CCH-D027",
+        title="A JSON Schema that cannot be used",
+        why="The schema of a key in `initial_context`, or a `payload_schema`, is applied at every start or event. A "
+        "type that there is not, a bad pattern, a misspelt keyword or a reference that leads out of the definition "
+        "would refuse everything, or check nothing. Nothing is ever fetched from elsewhere.",
+        wrong=around("""
+            Start: {type: end}
+        """, top="""
+            initial_context:
+              shipmentId: {type: sting}
+        """),
+        right=around("""
+            Start: {type: end}
+        """, top="""
+            initial_context:
+              shipmentId: {type: string}
+        """),
+        at="type: sting",
+    ),
+    Explanation(
+        code="CCH-D028",
+        title="A reserved workflow_id",
+        why="Ids that begin with `cch_` are kept for the platform's own DAGs, such as the dispatcher `cch_commands`: a "
+        "workflow under its name would end all starts.",
+        wrong=written("""
+            workflow_id: cch_commands
+            workflow_name: Commands
+            entry_point: Start
+            nodes:
+              Start: {type: end}
+        """),
+        right=written("""
+            workflow_id: commands_v1
+            workflow_name: Commands
+            entry_point: Start
+            nodes:
+              Start: {type: end}
+        """),
+        at="workflow_id",
+    ),
+    Explanation(
+        code="CCH-D029",
+        title="A time zone that there is not",
+        why="Zones have the names of the IANA database, such as `Europe/Brussels` or `UTC`. The node would fail.",
+        wrong=around("""
+            Start:
+              type: scheduled_request
+              capability_id: filing#submit
+              schedule_parameters: {date_context_key: arrival, timezone: Brussels}
+              timeout: 2d
+              on_response: Done
+              on_failure: Done
+            Done: {type: end}
+        """, top="""
+            initial_context: [arrival]
+        """),
+        right=around("""
+            Start:
+              type: scheduled_request
+              capability_id: filing#submit
+              schedule_parameters: {date_context_key: arrival, timezone: Europe/Brussels}
+              timeout: 2d
+              on_response: Done
+              on_failure: Done
+            Done: {type: end}
+        """, top="""
+            initial_context: [arrival]
+        """),
+        at="timezone: Brussels",
+    ),
+    Explanation(
         code="CCH-D021",
         title="An unknown key",
         why="A misspelt key would have no effect, and nobody would notice. Notes of your own may stand under keys that "
@@ -139,7 +225,7 @@ FILES = (
             Done: {type: end}
         """),
         right=around("""
-            Start: {type: async_request, capability_id: import#enrichment, on_response: Done, on_failure: Done}
+            Start: {type: async_request, capability_id: import#rate, timeout: 1d, on_response: Done, on_failure: Done}
             Done: {type: end}
         """),
         at="type: asynch_request",
@@ -217,5 +303,42 @@ FILES = (
             expect: {status: completed}
         """),
         at="afer",
+    ),
+)  # fmt: skip
+
+READINGS = (
+    Explanation(
+        code="CCH-D005",
+        title="A value that somebody might have meant otherwise",
+        severity="warning",
+        why="Without quotes this is a number, and as a number it is written in another way: the zero at the end of "
+        "a tariff code, or the digits that a double cannot hold, would be gone. Quotes keep the text as it stands.",
+        wrong=around("""
+            Start: {type: set_state, static_outputs: {hts: 8471.30}, on_success: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: set_state, static_outputs: {hts: "8471.30"}, on_success: Done}
+            Done: {type: end}
+        """),
+        at="8471.30",
+    ),
+    Explanation(
+        code="CCH-D006",
+        title="Something that older instances read otherwise",
+        severity="warning",
+        why="Scalars are read as JSON writes them, and everything else is text. Instances that began before this was "
+        "the rule go on to their end by YAML 1.1, where `NO` is false, `0101` is 65 and `22:30:00` is 81000. The same "
+        "is said of paths with dots in places where these were part of the key, of JSONPath expressions that may match "
+        "several values, and of a `timeout` of 0s. Write what cannot be read in two ways.",
+        wrong=around("""
+            Start: {type: set_state, static_outputs: {originCountry: NO}, on_success: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: set_state, static_outputs: {originCountry: "NO"}, on_success: Done}
+            Done: {type: end}
+        """),
+        at="NO}",
     ),
 )  # fmt: skip

@@ -76,7 +76,7 @@ ERRORS = (
               type: condition
               condition_on_key: released
               branches: {"true": Done, _default: Wait}
-            Wait: {type: event_wait, on_event: Start}
+            Wait: {type: event_wait, timeout: 7d, on_event: Start}
             Done: {type: end}
         """),
         at="Start:\n    type",
@@ -92,11 +92,12 @@ ERRORS = (
               input_list_key: packs
               branch_key: packId
               branch_entry_node: Submit
-            Submit: {type: async_request, capability_id: filing#submit, on_response: Start, error_reply: response}
+            Submit: {type: async_request, capability_id: filing#submit, on_response: Start, on_failure: Start}
             All: {type: join, join_branches: [Start], on_success: Done}
             Done: {type: end}
         """, top="""
             initial_context: [packs]
+            timeout: 7d
         """),
         right=around("""
             Start:
@@ -104,12 +105,13 @@ ERRORS = (
               input_list_key: packs
               branch_key: packId
               branch_entry_node: Submit
-            Submit: {type: async_request, capability_id: filing#submit, on_response: Item_Done, error_reply: response}
+            Submit: {type: async_request, capability_id: filing#submit, on_response: Item_Done, on_failure: Item_Done}
             Item_Done: {type: end_branch}
             All: {type: join, join_branches: [Start], on_success: Done}
             Done: {type: end}
         """, top="""
             initial_context: [packs]
+            timeout: 7d
         """),
         at="Start:\n    type",
     ),
@@ -136,6 +138,39 @@ ERRORS = (
               Start: {type: end}
         """),
         at="workflow_id",
+    ),
+    Explanation(
+        code="CCH-G008",
+        title="A label that no value can have",
+        why="A condition compares the label with the whole value: text as it is, booleans, null and numbers as JSON "
+        "writes them. `True` or `1.50` without quotes, or a comparison such as `>= 80`, never match, and the instance "
+        "would always take another way.",
+        wrong=around("""
+            Start: {type: condition, condition_on_key: risky, branches: {True: Inspect, _default: Done}}
+            Inspect: {type: sync_call, capability_id: cargo#inspect, on_success: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: condition, condition_on_key: risky, branches: {true: Inspect, _default: Done}}
+            Inspect: {type: sync_call, capability_id: cargo#inspect, on_success: Done}
+            Done: {type: end}
+        """),
+        at="True: Inspect",
+    ),
+    Explanation(
+        code="CCH-G009",
+        title="A path that can never match",
+        why="Paths into the context have one key or index a step, with dots between: `orders.0.lines`. A dot that "
+        "belongs to a key is written `\\.`. Keys that begin with `_` are never sent to a capability.",
+        wrong=around("""
+            Start: {type: condition, condition_on_key: "orders[0].hts", branches: {"9999": Done, _default: Done}}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: condition, condition_on_key: orders.0.hts, branches: {"9999": Done, _default: Done}}
+            Done: {type: end}
+        """),
+        at="condition_on_key",
     ),
     Explanation(
         code="CCH-G900",
@@ -223,11 +258,11 @@ WARNINGS = (
         why="Without `on_failure`, and without a condition on `status` right behind the request, an ERROR reply goes "
         "the same way as a SUCCESS. `error_reply: response` says that this is meant.",
         wrong=around("""
-            Start: {type: async_request, capability_id: import#enrichment, on_response: Done}
+            Start: {type: async_request, capability_id: import#rate, timeout: 1d, on_response: Done}
             Done: {type: end}
         """),
         right=around("""
-            Start: {type: async_request, capability_id: import#enrichment, on_response: Done, on_failure: Failed}
+            Start: {type: async_request, capability_id: import#rate, timeout: 1d, on_response: Done, on_failure: Failed}
             Failed: {type: end, status: failed}
             Done: {type: end}
         """),
@@ -297,5 +332,42 @@ WARNINGS = (
             Done: {type: end}
         """),
         at="capability_id",
+    ),
+    Explanation(
+        code="CCH-G107",
+        title="A wait without any limit",
+        severity="warning",
+        why="If the reply or the event never comes, the instance waits until somebody cancels it. A `timeout` of the "
+        "node says when to go on without it; one at the top of the definition ends the whole instance.",
+        wrong=around("""
+            Start: {type: event_wait, event_key: released, on_event: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: event_wait, event_key: released, timeout: 30d, on_event: Done, on_timeout: Overdue}
+            Overdue: {type: end, status: failed}
+            Done: {type: end}
+        """),
+        at="Start: {type",
+    ),
+    Explanation(
+        code="CCH-G108",
+        title="A business status that a reply overwrites",
+        severity="warning",
+        why="Every reply sets `status` in the context to SUCCESS or ERROR, also where an earlier node, or the reply "
+        "itself, has a business value of that name. The condition then never sees that value.",
+        wrong=around("""
+            Start: {type: async_request, capability_id: import#rate, timeout: 1d, on_response: Decide, on_failure: Done}
+            Decide: {type: condition, condition_on_key: status, branches: {RELEASED: Done, _default: Held}}
+            Held: {type: end, status: failed}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: async_request, capability_id: import#rate, timeout: 1d, on_response: Decide, on_failure: Done}
+            Decide: {type: condition, condition_on_key: customsStatus, branches: {RELEASED: Done, _default: Held}}
+            Held: {type: end, status: failed}
+            Done: {type: end}
+        """),
+        at="condition_on_key: status",
     ),
 )  # fmt: skip

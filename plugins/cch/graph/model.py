@@ -174,5 +174,16 @@ class Graph:
                         todo.append(source)
         return {name: frozenset(targets) for name, targets in after.items()}
 
+    def course_of(self, name: str) -> frozenset[str]:
+        """The node, and those that come after its success while nothing fails."""
+        seen = {name}
+        todo = [name]
+        while todo:
+            for edge in self._outgoing[todo.pop()]:
+                if edge.label not in ("on_failure", "on_timeout") and edge.target not in seen:
+                    seen.add(edge.target)
+                    todo.append(edge.target)
+        return frozenset(seen)
+
     def joins(self) -> Mapping[str, Join]:
         return {name: node for name, node in self.nodes.items() if isinstance(node, Join)}

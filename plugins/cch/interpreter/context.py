@@ -1,4 +1,4 @@
-"""The instance's business data: merging, dotted paths, and how a value reads as text."""
+"""The instance's business data: merging, paths, and how a value reads as text."""
 
 from __future__ import annotations
 
@@ -6,40 +6,32 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cch.definition.merging import merge, placed
+from cch.definition.paths import MISSING, PathError, read_key, read_path
+from cch.definition.rules import FIRST, NEWEST
+
+__all__ = [
+    "ERROR_KEYS",
+    "MISSING",
+    "Json",
+    "PathError",
+    "as_text",
+    "lookup",
+    "merge",
+    "placed",
+    "read_key",
+    "read_path",
+    "selected",
+]
+
 Json = Any
-MISSING: Any = object()
+#: Names under which a capability may ask for why an earlier node failed, and which one did: key → key of the context.
+ERROR_KEYS: Mapping[str, str] = {"internalError": "_internalError", "errorNode": "_errorNode"}
 
 
-def merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``patch`` laid over it: objects deeply, every other value replaced, null included."""
-    result = dict(base)
-    for key, value in patch.items():
-        old = result.get(key)
-        result[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return result
-
-
-def lookup(context: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, or :data:`MISSING`. A key that contains the dots itself wins."""
-    if path in context:
-        return context[path]
-    value: Any = context
-    for part in path.split("."):
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return MISSING
-    return value
-
-
-def nested(path: str, value: Any) -> dict[str, Any]:
-    """The patch that puts ``value`` at a dotted path."""
-    for part in reversed(path.split(".")):
-        value = {part: value}
-    result: dict[str, Any] = value
-    return result
+def lookup(context: Any, path: str, rules: int) -> Any:
+    """The value at a path, or :data:`MISSING`."""
+    return read_path(path, rules).find(context)
 
 
 def as_text(value: Any) -> str:
@@ -49,14 +41,21 @@ def as_text(value: Any) -> str:
     return json.dumps(None if value is MISSING else value, separators=(",", ":"), ensure_ascii=False)
 
 
-def selected(context: Mapping[str, Any], keys: Iterable[str] | None) -> dict[str, Any]:
-    """What of a context may be sent: the chosen keys (all, if None), never one that starts with ``_``."""
+def selected(context: Mapping[str, Any], keys: Iterable[str] | None, rules: int = NEWEST) -> dict[str, Any]:
+    """What of a context may be sent: the chosen paths (all, if None), never a key that starts with ``_``.
+
+    What a path of several steps names is sent under the path as it is written. The failure of an earlier node goes out
+    where it is asked for by name (:data:`ERROR_KEYS`), and nobody else has brought a key of that name.
+    """
     public = {key: value for key, value in context.items() if not key.startswith("_")}
     if keys is None:
         return public
     chosen: dict[str, Any] = {}
     for key in keys:
-        value = lookup(public, key)
+        path = read_path(key, rules)
+        value = path.find(public)
+        if value is MISSING and rules > FIRST:
+            value = context.get(ERROR_KEYS.get(key, ""), MISSING)
         if value is not MISSING:
-            chosen[key] = value
+            chosen[path.root if len(path.steps) == 1 else key] = value
     return chosen

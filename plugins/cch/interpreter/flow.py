@@ -214,11 +214,37 @@ class TokenFlow:
         return "failed" if self.failures else "completed"
 
     def failure_reason(self, failed: Outcome) -> str:
-        """Why a visit failed; for an ``end`` that fails, also what the way to it says went wrong."""
+        """Why a visit failed; for an ``end`` that fails, also the failure that led to it, unless that was handled."""
         if own := failed.patch.get("_internalError"):
             return str(own)
-        before = self._after[failed.id].get("_internalError")
-        return f"ended at {failed.node!r} as failed" + (f": {before}" if before else "")
+        before = self._unhandled_before(failed)
+        return f"ended at {failed.node!r} as failed" + (f": {before.patch['_internalError']}" if before else "")
+
+    def _unhandled_before(self, failed: Outcome) -> Outcome | None:
+        """The latest failure on the way to an outcome from which the way has not come back to the normal course."""
+        way = sorted(self._ancestors(failed), key=_order)
+        for failure in reversed(way):
+            if not failure.patch.get("_internalError"):
+                continue
+            behind = {failure.id}
+            after: set[str] = set()
+            for outcome in way:
+                if behind & set(outcome.parents):
+                    behind.add(outcome.id)
+                    after.add(outcome.node)
+            if not after & self.graph.course_of(failure.node):
+                return failure
+        return None
+
+    def _ancestors(self, outcome: Outcome) -> list[Outcome]:
+        found: dict[str, Outcome] = {}
+        todo = list(outcome.parents)
+        while todo:
+            name = todo.pop()
+            if name in self.outcomes and name not in found:
+                found[name] = self.outcomes[name]
+                todo.extend(found[name].parents)
+        return list(found.values())
 
     def final_context(self) -> dict[str, Any]:
         """All patches by stamp: what the instance has come to know."""

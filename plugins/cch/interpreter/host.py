@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from cch.definition.rules import NEWEST
 from cch.identity import Keys
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
@@ -44,11 +45,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """What a visit waits for; ``event_key`` "" takes any event. ``timeout`` in seconds; None waits for ever."""
+    """What a visit waits for; ``event_key`` "" takes any event. ``timeout`` in seconds; None waits for ever.
+
+    ``rules``: the number of those by which ``event_key`` is read.
+    """
 
     node: str
     visit: int
     event_key: str
+    rules: int = NEWEST
     timeout: float | None = None
 
 
@@ -68,7 +73,7 @@ class Call:
 
     ``outputs`` are the declared keys (None: nothing declared). ``request_key`` is the same for all attempts of the
     visit, unless the node gives each its own; ``idempotency_key`` is what an HTTP endpoint gets instead
-    (``""``: the same).
+    (``""``: the same). ``timeout`` is the node's, in seconds (None: it has none); who calls need not watch it.
     """
 
     node: str
@@ -81,6 +86,7 @@ class Call:
     request_key: str
     attempt: int
     idempotency_key: str = ""
+    timeout: float | None = None
 
 
 class OvertakenError(Exception):
@@ -116,15 +122,17 @@ class Host(Protocol):
         """By what a function or endpoint tells a repetition of a synchronous call."""
         ...
 
-    async def call(self, call: Call) -> Mapping[str, Any]:
-        """Run the function, Lambda or endpoint that is bound to the capability.
+    async def call(self, call: Call) -> Any:
+        """Run the function, Lambda or endpoint that is bound to the capability; what it returned, whatever that is.
 
         :raises CapabilityError: nothing bound, or the call failed.
         """
         ...
 
-    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-        """Run a function of the library.
+    async def library(
+        self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+    ) -> Any:
+        """Run a function of the library, for a definition that is read by ``rules``.
 
         :raises CapabilityError: unknown function, or it failed.
         """

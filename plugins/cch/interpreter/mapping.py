@@ -8,13 +8,14 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cch.definition.merging import has_items
 from cch.definition.model import MapFork
 from cch.graph.build import ALL_ITEMS
 from cch.graph.model import Graph
 from cch.graph.regions import Region
 from cch.graph.scopes import map_body
 from cch.identity import branch_text
-from cch.interpreter.context import MISSING, as_text, lookup, merge, nested
+from cch.interpreter.context import MISSING, as_text, lookup, merge, read_path
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Host, OvertakenError
 from cch.interpreter.outcome import Outcome
@@ -45,15 +46,15 @@ class ItemEnd:
     reason: str
 
 
-def map_items(node: MapFork, context: Mapping[str, Any]) -> list[Item]:
+def map_items(node: MapFork, context: Mapping[str, Any], rules: int) -> list[Item]:
     """The items of a map.
 
     :raises ValueError: there is no list, or a branch key is missing, empty, too long or used twice; says which.
     """
-    values = lookup(context, node.input_list_key)
+    values = lookup(context, node.input_list_key, rules)
     if not isinstance(values, list):
         raise ValueError(f"{node.input_list_key} is {as_text(values)[:80]}, not a list")  # noqa: TRY004 - bad data
-    found = [lookup(value, node.branch_key) if isinstance(value, Mapping) else MISSING for value in values]
+    found = [lookup(value, node.branch_key, rules) if isinstance(value, Mapping) else MISSING for value in values]
     missing = [str(index) for index, key in enumerate(found) if key is MISSING or key is None or key == ""]
     if missing:
         raise ValueError(f"items {', '.join(missing[:_NAMED])} of {node.input_list_key} have no {node.branch_key!r}")
@@ -85,7 +86,8 @@ async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
     An item that fails without a way on does not stop the others; the join that waits for the map fails then.
     """
     try:
-        items = map_items(node, visit.context)
+        items = map_items(node, visit.context, visit.rules)
+        path = read_path(node.input_list_key, visit.rules)
     except ValueError as error:
         return failure(visit.graph, node, str(error))
     body = map_body(visit.graph, node.name)
@@ -99,7 +101,7 @@ async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
     failed = {item.key: end.reason for item, end in zip(items, ends, strict=True) if end.reason}
     return Result(
         label=ALL_ITEMS,
-        patch=nested(node.input_list_key, [end.item for end in ends]),
+        patch=path.patch(visit.context, [end.item for end in ends]),
         cause={"kind": "map", "items": len(items), "failed": failed},
     )
 
@@ -144,6 +146,10 @@ def _merged(item: Any, item_key: str, flow: TokenFlow) -> Any:
     outputs: dict[str, Any] = {}
     for outcome in sorted(flow.outcomes.values(), key=lambda o: (o.stamp, o.node, o.visit)):
         outputs = merge(outputs, outcome.patch)
+    if around := [key for key, value in outputs.items() if key != item_key and has_items(value)]:
+        # What was written into a list of the context around the item comes with the whole list.
+        known = flow.final_context()
+        outputs |= {key: known[key] for key in around}
     public = {key: value for key, value in outputs.items() if not key.startswith("_") and key != item_key}
     own = outputs.get(item_key)
     return merge(merge(item, own if isinstance(own, Mapping) else {}), public)

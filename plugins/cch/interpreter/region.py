@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from cch.definition.model import MapFork, ScheduledRequest
 from cch.graph.regions import Region
@@ -90,7 +91,10 @@ class RegionRun:
         node = self._flow.graph.nodes[ready.node]
         if ready.visit <= node.max_visits:
             return None
-        return failure(self._flow.graph, node, f"{ready.node!r} was visited more than {node.max_visits} times")
+        reason = f"{ready.node!r} was visited more than {node.max_visits} times"
+        failed = failure(self._flow.graph, node, reason)
+        # A way on that leads back here would be gone for ever.
+        return replace(failed, label="", failed=True) if ready.visit > 2 * node.max_visits else failed
 
     def _instant(self, ready: Ready) -> Outcome:
         now = self._host.now()

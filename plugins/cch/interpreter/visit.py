@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
+from cch.definition.dates import DateError, iso, milliseconds, read_date
 from cch.definition.model import (
     AsyncRequest,
     Condition,
@@ -27,14 +27,18 @@ from cch.definition.model import (
     SetState,
     SyncCall,
 )
+from cch.definition.rules import FIRST
 from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
 from cch.graph.build import BRANCH_END
 from cch.graph.model import FORKED, Graph
-from cch.interpreter.context import MISSING, as_text, lookup, nested, selected
+from cch.interpreter.context import MISSING, PathError, as_text, lookup, placed, read_key, read_path, selected
 from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
+from cch.values import UnstorableError, reason_text, storable, storable_object
 
 #: Error code under which ``retry.on`` names a timeout.
 TIMEOUT_CODE = "TIMEOUT"
+#: Longest pause (s) that a server may ask for before another attempt.
+_LONGEST_ADVICE = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,15 @@ class Visit:
     again: bool = False
     failed_items: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def rules(self) -> int:
+        """Number of the rules by which the definition is read."""
+        return self.graph.definition.reading_rules
+
+    def look_up(self, path: str) -> Any:
+        """The value at a path of the context, or :data:`MISSING`."""
+        return lookup(self.context, path, self.rules)
+
 
 def is_instant(node: Node) -> bool:
     """Whether the node needs neither time nor anybody else."""
@@ -85,16 +98,13 @@ def failure(
     """The node failed: along ``label`` (else ``on_failure``), or without a way on."""
     ways = {edge.label for edge in graph.outgoing(node.name)}
     chosen = next((way for way in (label, "on_failure") if way in ways), "")
+    reason = reason_text(reason)
     return Result(
         label=chosen,
         failed=not chosen,
         patch={**(patch or {}), "_internalError": reason, "_errorNode": node.name},
         cause=cause or {"kind": "failure", "reason": reason},
     )
-
-
-def _iso(now: int) -> str:
-    return datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def evaluate(node: Node, visit: Visit) -> Result:
@@ -106,7 +116,7 @@ def evaluate(node: Node, visit: Visit) -> Result:
         case Entry():
             return Result(label="next")
         case SetState():
-            return Result(label="on_success", patch=node.static_outputs)
+            return _written(node, visit, Result(label="on_success", patch=node.static_outputs))
         case LogError():
             return _log_error(node, visit)
         case Condition():
@@ -125,13 +135,21 @@ def evaluate(node: Node, visit: Visit) -> Result:
             assert_never(node)
 
 
+def _written(node: Node, visit: Visit, result: Result) -> Result:
+    """The result with its patch put where its keys lead."""
+    try:
+        return replace(result, patch=placed(result.patch, visit.context, visit.rules))
+    except PathError as error:
+        return failure(visit.graph, node, str(error))
+
+
 def _log_error(node: LogError, visit: Visit) -> Result:
     text = node.default_message
     if node.message_from_context_key:
-        found = lookup(visit.context, node.message_from_context_key)
+        found = visit.look_up(node.message_from_context_key)
         if found is not MISSING and found is not None:
             text = as_text(found)
-    error = {"code": node.default_error_code, "message": text, "node": node.name, "timestamp": _iso(visit.now)}
+    error = {"code": node.default_error_code, "message": text, "node": node.name, "timestamp": iso(visit.now)}
     return Result(label="on_success", errors=(error,))
 
 
@@ -142,12 +160,17 @@ def _join(node: Join, visit: Visit) -> Result:
     if node.destination is None:
         return Result(label="on_success")
     maps = [branch for name in node.join_branches if isinstance(branch := visit.graph.nodes[name], MapFork)]
-    results = [item for each in maps for item in lookup(visit.context, each.input_list_key) or ()]
-    return Result(label="on_success", patch=nested(node.destination, results))
+    lists = [found for each in maps if isinstance(found := visit.look_up(each.input_list_key), list)]
+    results = [item for found in lists for item in found]
+    try:
+        patch = read_path(node.destination, visit.rules).patch(visit.context, results)
+    except PathError as error:
+        return failure(visit.graph, node, str(error))
+    return Result(label="on_success", patch=patch)
 
 
 def _condition(node: Condition, visit: Visit) -> Result:
-    text = as_text(lookup(visit.context, node.condition_on_key))
+    text = as_text(visit.look_up(node.condition_on_key))
     for branch in (text, "_default"):
         if branch in node.branches:
             return Result(label=branch)
@@ -176,44 +199,56 @@ async def perform(node: Node, visit: Visit, host: Host) -> Result:
             raise GraphError(f"{node.name!r} does not wait or call")
 
 
-def _codes(payload: Mapping[str, Any]) -> tuple[str, ...]:
+def error_codes(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """The codes of an ERROR's messages."""
     messages = payload.get("messages")
     if not isinstance(messages, list):
         return ()
     return tuple(str(m["code"]) for m in messages if isinstance(m, Mapping) and m.get("code") is not None)
 
 
-def _date(node: ScheduledRequest, context: Mapping[str, Any]) -> int | None:
-    """The date at which to send, in ms; None if the context has none that can be read."""
-    value = lookup(context, node.date_context_key)
+def _date(node: ScheduledRequest, visit: Visit) -> int:
+    """The date at which to send, in ms.
+
+    :raises DateError: the context has none that can be read.
+    """
+    value = visit.look_up(node.date_context_key)
     try:
-        date = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
+        return milliseconds(read_date(value, node.timezone))
+    except DateError as error:
+        raise DateError(f"{node.date_context_key} is {as_text(value)[:80]!r}: {error}") from None
 
 
 def _schedule(node: ScheduledRequest, visit: Visit) -> Result:
     """Go on at once; the node keeps a token for the date."""
-    date = _date(node, visit.context)
-    if date is None:
-        found = as_text(lookup(visit.context, node.date_context_key))
-        return failure(visit.graph, node, f"{node.date_context_key} is {found[:80]!r}, not an ISO 8601 date")
-    cause = {"kind": "schedule", "at": _iso(date)}
-    return Result(label="on_success", patch=node.on_schedule_set, cause=cause, again=True)
+    try:
+        date = _date(node, visit)
+    except DateError as error:
+        return failure(visit.graph, node, str(error))
+    cause = {"kind": "schedule", "at": iso(date)}
+    result = Result(label="on_success", patch=node.on_schedule_set, cause=cause, again=True)
+    return _written(node, visit, result)
 
 
 async def _scheduled(node: ScheduledRequest, visit: Visit, host: Host) -> Result:
-    date = _date(node, visit.context)
-    if date is not None:
-        if date > host.now():
-            host.note("waiting for the date", node=node.name, at=_iso(date))
-        await host.sleep_until(date)
+    try:
+        date = _date(node, visit)
+    except DateError as error:
+        return failure(visit.graph, node, str(error))
+    if date > host.now():
+        host.note("waiting for the date", node=node.name, at=iso(date))
+    await host.sleep_until(date)
     return await _request(node, visit, host)
 
 
 async def _event(node: EventWait, visit: Visit, host: Host) -> Result:
-    query = EventQuery(node=node.name, visit=visit.number, event_key=node.event_key or "", timeout=node.timeout)
+    query = EventQuery(
+        node=node.name,
+        visit=visit.number,
+        event_key=node.event_key or "",
+        rules=visit.rules,
+        timeout=node.timeout,
+    )
     answer = await host.wait_event(query)
     if answer.kind == "timeout":
         wanted = f"no event with {node.event_key!r}" if node.event_key else "no event"
@@ -233,7 +268,7 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
                 visit=visit.number,
                 attempt=attempt,
                 capability_id=node.capability_id,
-                context=selected(visit.context, node.input_keys),
+                context=selected(visit.context, node.input_keys, visit.rules),
                 request_output_keys=node.request_output_keys,
                 timeout=node.timeout,
                 key_per_attempt=node.idempotency == "attempt",
@@ -251,7 +286,7 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
 def _again(answer: Answer, retry: Retry, tries: int) -> bool:
     if tries >= retry.max_attempts or (answer.kind == "reply" and answer.status == "SUCCESS"):
         return False
-    codes = {"reply": _codes(answer.payload), "timeout": (TIMEOUT_CODE,)}.get(answer.kind, ())
+    codes = {"reply": error_codes(answer.payload), "timeout": (TIMEOUT_CODE,)}.get(answer.kind, ())
     return retry.covers(codes)
 
 
@@ -267,13 +302,14 @@ def _answered(node: Requesting, visit: Visit, answer: Answer, attempt: int) -> R
     cause = {"kind": answer.kind, "command_id": answer.command_id, "attempt": attempt}
     match answer.kind:
         case "timeout":
-            reason = f"no reply from {node.capability_id} within {node.timeout:g} s" if node.timeout else "no reply"
+            within = "" if node.timeout is None else f" within {node.timeout:g} s"
+            reason = f"no reply from {node.capability_id}{within}"
             return failure(visit.graph, node, reason, label="on_timeout", cause=cause)
         case "reply":
             patch = {**answer.payload, "status": answer.status}
             if answer.status == "SUCCESS" or _error_goes_on(node, visit.graph):
                 return Result(label="on_response", patch=patch, cause=cause)
-            codes = ", ".join(_codes(answer.payload))
+            codes = ", ".join(error_codes(answer.payload))
             reason = f"{node.capability_id} answered ERROR" + (f": {codes}" if codes else "")
             return failure(visit.graph, node, reason, patch=patch, cause=cause)
         case _:
@@ -283,34 +319,39 @@ def _answered(node: Requesting, visit: Visit, answer: Answer, attempt: int) -> R
 async def _attempts(node: SyncCall | LibraryCall, visit: Visit, host: Host, once: Any) -> Result:
     attempt = host.first_attempt(node.name, visit.number)
     tries = 0
+    # The first rules took "0s" for no limit here, and for a limit that is up at once at the other nodes.
+    limit = None if node.timeout == 0 and visit.rules == FIRST else node.timeout
     while True:
         tries += 1
         cause = {"kind": "call", "attempt": attempt}
         try:
-            work = once(node, visit, host, attempt)
-            patch = await (asyncio.wait_for(work, node.timeout) if node.timeout else work)
+            patch = await asyncio.wait_for(once(node, visit, host, attempt), limit)
         except TimeoutError:
-            error: CapabilityError = CapabilityTimeoutError(f"{node.name!r} took longer than {node.timeout:g} s")
+            error: CapabilityError = CapabilityTimeoutError(f"{node.name!r} took longer than {limit or 0:g} s")
+        except (UnstorableError, PathError) as unusable:
+            error = CapabilityError(str(unusable))
         except CapabilityError as failed:
             error = failed
         else:
             return Result(label="on_success", patch=patch, cause=cause)
         timed_out = isinstance(error, CapabilityTimeoutError)
-        if tries >= node.retry.max_attempts or not node.retry.covers((TIMEOUT_CODE,) if timed_out else (error.code,)):
+        codes = (TIMEOUT_CODE,) if timed_out else (error.code, *error.codes)
+        if tries >= node.retry.max_attempts or not node.retry.covers(codes):
             label = "on_timeout" if timed_out else "on_failure"
             return failure(visit.graph, node, str(error), label=label, cause={**cause, "reason": str(error)})
         host.note("attempt failed, trying again", node=node.name, attempt=attempt, error=str(error))
-        await host.sleep_until(host.now() + round(node.retry.pause(tries) * 1000))
+        pause = max(node.retry.pause(tries), min(error.retry_after, _LONGEST_ADVICE))
+        await host.sleep_until(host.now() + round(pause * 1000))
         attempt += 1
 
 
 async def _sync_call(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:
     keys = host.keys(node.name, visit.number, attempt, per_attempt=node.idempotency == "attempt")
-    result = await host.call(
+    answer = await host.call(
         Call(
             node=node.name,
             capability_id=node.capability_id,
-            context=selected(visit.context, node.input_keys),
+            context=selected(visit.context, node.input_keys, visit.rules),
             outputs=node.output_keys,
             last_reply=visit.last_reply,
             instance_id=host.instance_id,
@@ -318,19 +359,26 @@ async def _sync_call(node: SyncCall, visit: Visit, host: Host, attempt: int) -> 
             request_key=keys.request,
             idempotency_key=keys.header,
             attempt=attempt,
+            timeout=node.timeout,
         )
     )
+    result = storable_object(answer, node.capability_id)
     if node.output_keys is None:
         return result
-    missing = [key for key in node.output_keys if key not in result]
+    found = {key: read_key(key, visit.rules).find(result) for key in node.output_keys}
+    missing = [key for key, value in found.items() if value is MISSING]
     if missing:
         raise MissingOutputError(
             f"{node.capability_id} did not deliver {', '.join(missing)}, which {node.name!r} declares as outputs"
             f" (it delivered: {', '.join(sorted(result)) or 'nothing'})"
         )
-    return {key: result[key] for key in node.output_keys}
+    return placed(found, visit.context, visit.rules)
 
 
 async def _library_call(node: LibraryCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:  # noqa: ARG001
-    value = await host.library(node.library_function_id, node.parameters, visit.context)
-    return nested(node.output_key, value)
+    value = await host.library(node.library_function_id, node.parameters, visit.context, visit.rules)
+    try:
+        value = storable(value)
+    except UnstorableError as error:
+        raise UnstorableError(f"the result of {node.library_function_id} cannot be stored: {error}") from None
+    return read_path(node.output_key, visit.rules).patch(visit.context, value)

@@ -23,7 +23,7 @@ FAILED = "workflow instance has failed"
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
-    "structure_digest", "start_message", "ended", "reason",
+    "structure_digest", "start_message", "ended", "reason", "reading_rules",
 )  # fmt: skip
 
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
@@ -109,10 +109,16 @@ class Instances:
         )
 
     async def begin(
-        self, instance: Instance, run_id: str, definition_digest: str, structure_digest: str
+        self,
+        instance: Instance,
+        run_id: str,
+        definition_digest: str,
+        structure_digest: str,
+        reading_rules: int | None = None,
     ) -> InstanceView:
         """The run has begun: bind the instance to it and to the definition it runs; the instance as it is then.
 
+        ``reading_rules``: the number of those by which the definition is read from now on; None: as it was created.
         ``instance``: as it was just now. If it is bound to no definition no region can have left anything.
 
         :raises LedgerError: the instance is bound to another run, or gone.
@@ -122,6 +128,7 @@ class Instances:
                 "run_id": run_id,
                 "definition_digest": definition_digest,
                 "structure_digest": structure_digest,
+                **({} if reading_rules is None else {"reading_rules": reading_rules}),
                 **({} if instance.status in ENDED else _status_attributes("running", instance.started)),
             }
         )
@@ -132,7 +139,7 @@ class Instances:
         except ConditionFailedError:  # another region of the same run was faster, or it was dispatched or cancelled
             found = await self.view(instance.id)
         if found is not None and not found.instance.structure_digest:
-            return await self.begin(found.instance, run_id, definition_digest, structure_digest)
+            return await self.begin(found.instance, run_id, definition_digest, structure_digest, reading_rules)
         if found is None or found.instance.run_id != run_id:
             other = found.instance.run_id if found else "none"
             raise LedgerError(f"instance {instance.id} belongs to run {other!r}, not {run_id!r}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cch.definition.rules import FIRST
 from cch.identity import NAMESPACE, NEWEST_SCHEME, ROOT, Box, ItemStep, Scope, Step
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalEntry
@@ -48,6 +49,8 @@ class Instance:
     reason: str = ""
     #: Which forms the identities of everything have that the instance opens (:mod:`cch.identity.scheme`).
     scheme: int = NEWEST_SCHEME
+    #: Number of the rules by which its definition is read; instances from before the second rules have none.
+    reading_rules: int = FIRST
 
     def box(self, branch: str = "") -> Box:
         """Where pointers to what a branch asks and awaits are."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cch.definition.paths import MISSING, read_key
+from cch.definition.rules import FIRST
 from cch.identity import FIRST_SCHEME, NEWEST_SCHEME, ROOT, Box, Scope
 from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, Whose, open_attributes, scope_attribute
@@ -31,6 +34,8 @@ class WaitRecord:
     closed_at: int = 0
     scope: Scope = ROOT
     scheme: int = NEWEST_SCHEME
+    #: Number of the rules by which ``event_key`` is read.
+    reading_rules: int = FIRST
 
     @property
     def box(self) -> Box:
@@ -42,6 +47,10 @@ class WaitRecord:
         if self.scope.is_root:  # also in the first scheme, where only the box says whose it is
             return (self.branch,) if self.branch else ()
         return self.scope.branch_path(self.branch)
+
+    def takes(self, payload: Mapping[str, Any]) -> bool:
+        """Whether an event with this payload ends the wait."""
+        return not self.event_key or read_key(self.event_key, self.reading_rules).find(payload) is not MISSING
 
 
 _TEXTS = ("node", "event_key", "state", "task_instance", "message")
@@ -65,6 +74,7 @@ class Waits:
             scope=Scope(item.get("scope", "")),
             scheme=item.get("scheme", FIRST_SCHEME),
             owners=frozenset(item.get("owners", ())),
+            reading_rules=item.get("reading_rules", FIRST),
             **values,
         )
 
@@ -72,7 +82,7 @@ class Waits:
         """Put the wait, or become an owner of the one that is there; the wait as stored."""
         key = (record.box.key, f"EVT#{record.id}")
         item: Item = {"PK": key[0], "SK": key[1], "owners": frozenset({owner}), "scheme": record.scheme}
-        for name in (*_TEXTS, *_NUMBERS):
+        for name in (*_TEXTS, *_NUMBERS, "reading_rules"):
             if (value := getattr(record, name)) not in ("", 0):
                 item[name] = value
         item |= {**open_attributes(record.instance, EVENTS, record.created), **scope_attribute(record.scope)}

@@ -52,6 +52,14 @@ def request_body(
     return ILLEGAL.sub(lambda found: f"\\u{ord(found[0]):04x}", dump({"header": header, "body": body}))
 
 
+def request_fault(body: str) -> str:
+    """Why a request of this body can never be sent; "" if it can."""
+    size = len(body.encode())
+    if size <= LARGEST_REQUEST:
+        return ""
+    return f"the request would have {size} bytes, more than {LARGEST_REQUEST}: choose input_keys"
+
+
 async def send_request(queue: MessageQueue, body: str, instance: str, command_id: str) -> None:
     """Send a request, or send it again, with the trace context that reply and capability go on with."""
     await queue.send(body, {"traceparent": traceparent(instance, command_id)})

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from cch.definition.rules import NEWEST
 from cch.envelope import Command, workflow_id_of
 from cch.exchange import Settled
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, MessageRecord
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """What is started: the workflow that was meant, and the context with the defaults of what was absent."""
+
+    workflow_id: str
+    context: Mapping[str, Any]
+
+
 class Admission(Protocol):
     """Knows which workflows exist and what a start of each must bring."""
 
-    async def admit(self, workflow_id: str, context: Mapping[str, Any]) -> None:
+    async def admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
         """:raises RejectedMessageError: no such workflow, or the context does not fit; says what and why."""
         ...
 
@@ -34,10 +43,10 @@ class Starter:
         """
         workflow_id = workflow_id_of(command.definition_uri)
         known = await self._ledger.instances.find(command.instance)
-        if known is None:
-            await self._admission.admit(workflow_id, command.payload)
         mine = known is not None and known.start_message == record.key
         if known is None:
+            admitted = await self._admission.admit(workflow_id, command.payload, command.definition_uri)
+            workflow_id = admitted.workflow_id
             mine, known = await self._ledger.instances.create(
                 Instance(
                     id=command.instance,
@@ -45,9 +54,10 @@ class Starter:
                     correlation_id=command.correlation_id,
                     status="pending",
                     started=now,
-                    context=command.payload,
+                    context=admitted.context,
                     definition_uri=command.definition_uri,
                     start_message=record.key,
+                    reading_rules=NEWEST,
                 )
             )
         if not mine:
@@ -55,5 +65,5 @@ class Starter:
             stored = await self._ledger.messages.settle(replace(record, fate="duplicate", reason=reason))
             return Settled(stored=stored, fate="duplicate")
         if known.status == "pending":
-            await self._ledger.mailboxes.enqueue_start(command.instance, workflow_id, now)
+            await self._ledger.mailboxes.enqueue_start(command.instance, known.workflow_id, now)
         return Settled(stored=await self._ledger.messages.settle(replace(record, fate="matched")), fate="matched")

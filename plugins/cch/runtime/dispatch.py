@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from cch.definition.starting import form_of_context
 from cch.errors import CchError, DefinitionNotFoundError
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
@@ -113,7 +114,7 @@ class Dispatcher:
             gone = isinstance(error, DefinitionNotFoundError)
             await self._later(start, f"{'the definition was removed' if gone else 'no definition'}: {error}")
             return False
-        required = {key: instance.context[key] for key in definition.required if key in instance.context}
+        required = form_of_context(definition, instance.context)
         conf = {
             **required,
             CONF_INSTANCE: instance.id,

@@ -11,6 +11,9 @@ from typing import Any, Literal, TypeVar
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
+from cch.definition.reader import served_document
+from cch.definition.rules import NEWEST
+from cch.definition.starting import context_of_form, context_problems, storable_context
 from cch.errors import (
     CchError,
     DefinitionError,
@@ -29,7 +32,6 @@ from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
 from cch.pauses import Pauses
-from cch.runtime.admission import context_problems
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
@@ -81,15 +83,17 @@ async def plan_of(catalogue: Catalogue, instance: Instance) -> Plan | None:
     if not instance.definition_digest:
         return None
     try:
-        return await asyncio.to_thread(_plan, instance.definition_digest, catalogue, instance.workflow_id)
+        return await asyncio.to_thread(
+            _plan, instance.definition_digest, catalogue, instance.workflow_id, instance.reading_rules
+        )
     except (DefinitionNotFoundError, DefinitionError):
         return None
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(digest: str, catalogue: Catalogue, workflow_id: str) -> Plan:
-    """A definition's plan never changes, because its digest names its text."""
-    return plan_tasks(build_graph(catalogue.by_digest(digest, workflow_id)))
+def _plan(digest: str, catalogue: Catalogue, workflow_id: str, rules: int) -> Plan:
+    """A definition's plan never changes: its digest names its text, and ``rules`` how that is read."""
+    return plan_tasks(build_graph(catalogue.by_digest(digest, workflow_id, rules)))
 
 
 def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,8 +130,8 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
         begun = platform.clock()
         try:
             view = await _view(task, platform)
-            digest = view.instance.definition_digest
-            plan = await asyncio.to_thread(_plan, digest, platform.catalogue, task.workflow_id)
+            digest, rules = view.instance.definition_digest, view.instance.reading_rules
+            plan = await asyncio.to_thread(_plan, digest, platform.catalogue, task.workflow_id, rules)
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
         except (ServiceUnavailableError, UnknownSchemeError) as error:
@@ -151,7 +155,9 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         instance = view.instance if view else await _create(task, platform, instance_id, definition)
-        view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest)
+        # Bound once: what a later program finds in the text must not change how this instance reads it.
+        rules = (await asyncio.to_thread(served_document, definition.text, "", instance.reading_rules)).rules
+        view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest, rules)
     require_known(view.instance.scheme, instance_id)
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
@@ -160,7 +166,9 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
 
 async def _create(task: RegionTask, platform: Platform, instance_id: str, definition: Definition) -> Instance:
     """The instance of a run that Airflow started by itself."""
-    context = initial_context(task.conf)
+    given = {key: value for key, value in task.conf.items() if not key.startswith("_")}
+    context = context_of_form(definition, given)
+    problems = context_problems(definition, context)
     _, instance = await platform.ledger.instances.create(
         Instance(
             id=instance_id,
@@ -169,11 +177,11 @@ async def _create(task: RegionTask, platform: Platform, instance_id: str, defini
             correlation_id=str(task.conf.get(CONF_CORRELATION) or instance_id),
             status="running",
             started=platform.clock(),
-            context=context,
+            context=context if storable_context(context) else {},
             definition_uri=platform.catalogue.uri(definition.workflow_id),
+            reading_rules=NEWEST,
         )
     )
-    problems = context_problems(definition, context)
     if problems:
         reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
         await platform.ledger.instances.end(instance_id, "failed", platform.clock(), reason)

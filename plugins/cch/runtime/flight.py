@@ -11,7 +11,7 @@ from cch.errors import CchError, LedgerError, MessageRefusedError, ServiceUnavai
 from cch.exchange import Closed, Sent, Unsent, Wake
 from cch.ledger.payloads import sha256
 from cch.ledger.records import RequestRecord
-from cch.messaging.outgoing import LARGEST_REQUEST, capability_queue, send_request
+from cch.messaging.outgoing import capability_queue, request_fault, send_request
 from cch.pauses import Pauses
 from cch.runtime.deadlines import Deadlines
 from cch.runtime.platform import Platform
@@ -120,10 +120,7 @@ class Flight:
 def _unsendable(body: str, record: RequestRecord) -> str:
     if sha256(body) != record.body_hash:
         return "the request's body differs from the one sent before under this command id"
-    size = len(body.encode())
-    if size > LARGEST_REQUEST:
-        return f"the request would have {size} bytes, more than {LARGEST_REQUEST}: choose input_keys"
-    return ""
+    return request_fault(body)
 
 
 def _observe(record: RequestRecord) -> None:

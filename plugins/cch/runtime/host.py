@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cch.capabilities.calls import run_call
-from cch.capabilities.registry import find_library
+from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.envelope import parse_command
-from cch.errors import CapabilityError, ServiceUnavailableError
+from cch.errors import ServiceUnavailableError
 from cch.exchange import Closed
 from cch.identity import Address, ItemStep, Keys, Step
 from cch.interpreter.flow import TokenFlow
@@ -90,17 +90,14 @@ class LedgerHost:
     def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
         return self._step(node, visit).keys(attempt, per_attempt=per_attempt, call=True)
 
-    async def call(self, call: Call) -> Mapping[str, Any]:
+    async def call(self, call: Call) -> Any:
         return await run_call(call, self._platform.settings)
 
-    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-        function = find_library(function_id, self._platform.settings)
-        try:
-            return await asyncio.to_thread(function, parameters, context, self._platform.read_object)
-        except CapabilityError:
-            raise
-        except Exception as error:
-            raise CapabilityError(f"{function_id} failed: {error}") from error
+    async def library(
+        self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+    ) -> Any:
+        work = LibraryWork(function_id, parameters, context, rules)
+        return await asyncio.to_thread(run_library, work, self._platform.settings, self._platform.read_object)
 
     async def follow(self, flow: TokenFlow) -> None:
         self._flow = flow
@@ -192,6 +189,7 @@ class LedgerHost:
             branch=self._branch,
             node=query.node,
             event_key=query.event_key,
+            reading_rules=query.rules,
             state="open",
             created=created,
             deadline=0 if query.timeout is None else created + round(query.timeout * 1000),

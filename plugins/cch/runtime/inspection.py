@@ -31,7 +31,7 @@ class Inspector:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[tuple[str, int], Plan] = {}
 
     async def look(self, instance_id: str, most_items: int | None = _MOST_ITEMS) -> Progress | None:
         """Where the instance stands, with so many items of maps (None: all); None if the ledger does not know it."""
@@ -72,19 +72,20 @@ class Inspector:
     async def plan(self, instance: Instance) -> Plan | None:
         """The plan of the definition that the instance runs, or would run; None if there is none any more."""
         digest = instance.definition_digest
-        if digest in self._plans:
-            return self._plans[digest]
+        key = (digest, instance.reading_rules)
+        if key in self._plans:
+            return self._plans[key]
         try:
             definition = await asyncio.to_thread(self._definition, instance)
         except (DefinitionNotFoundError, DefinitionError):
             return None
         plan = plan_tasks(build_graph(definition))
         if digest:
-            self._plans[digest] = plan
+            self._plans[key] = plan
         return plan
 
     def _definition(self, instance: Instance) -> Definition:
         catalogue = self._platform.catalogue
         if instance.definition_digest:
-            return catalogue.by_digest(instance.definition_digest, instance.workflow_id)
+            return catalogue.by_digest(instance.definition_digest, instance.workflow_id, instance.reading_rules)
         return catalogue.current(instance.workflow_id)

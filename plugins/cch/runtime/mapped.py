@@ -72,7 +72,7 @@ def item_keys(region: Region, flow: TokenFlow, host: LedgerHost) -> list[str] | 
         return None
     node, visit = approached
     try:
-        return [item.key for item in map_items(node, visit.context)]
+        return [item.key for item in map_items(node, visit.context, visit.rules)]
     except ValueError:
         return []  # the region finds the same error and goes the map's way for it
 
@@ -83,7 +83,7 @@ async def run_mapped_item(region: Region, flow: TokenFlow, host: ItemHost, key: 
     if approached is None:
         return None
     node, visit = approached
-    item = next((item for item in map_items(node, visit.context) if item.key == key), None)
+    item = next((item for item in map_items(node, visit.context, visit.rules) if item.key == key), None)
     if item is None:
         return None
     return (await run_item(node, visit, map_body(flow.graph, node.name), host, item)).reason

@@ -54,7 +54,8 @@ class Rebuilder:
         context = _context(flow, record.node, record.visit)
         if context is None or not isinstance(node, get_args(Requesting)):
             raise BodyLostError(f"visit {record.visit} of {record.node!r} was set aside by a later try")
-        body = await self._made(progress.instance, record, node, context)
+        selection = selected(context, node.input_keys, plan.graph.definition.reading_rules)
+        body = await self._made(progress.instance, record, node, selection)
         if sha256(body) != record.body_hash:
             raise BodyLostError("it would differ from what was sent: the definition, or the way there, was another")
         return body
@@ -73,7 +74,7 @@ class Rebuilder:
             address=Address(record.path),
             capability_id=record.source,
             output_keys=node.request_output_keys,
-            context=selected(context, node.input_keys),
+            context=context,
         )
 
     def _come_to_map(self, plan: Plan, flow: TokenFlow, instance: Instance, record: RequestRecord) -> None:
@@ -91,7 +92,7 @@ class Rebuilder:
             node, context = flow.graph.nodes.get(name), _context(flow, name, visit)
             if context is None or not isinstance(node, MapFork):
                 raise BodyLostError(f"nothing is recorded any more that leads to {record.scope.text!r}")
-            items = {item.key: item for item in _items(node, context)}
+            items = {item.key: item for item in _items(node, context, flow.graph.definition.reading_rules)}
             entered = scope.towards(record.scope, items)
             if entered is None:
                 raise BodyLostError(f"the list of {node.name!r} has no longer the item that asked")
@@ -103,9 +104,9 @@ class Rebuilder:
         return flow
 
 
-def _items(node: MapFork, context: Mapping[str, Any]) -> list[Item]:
+def _items(node: MapFork, context: Mapping[str, Any], rules: int) -> list[Item]:
     try:
-        return map_items(node, context)
+        return map_items(node, context, rules)
     except ValueError as error:
         raise BodyLostError(f"the list of {node.name!r} cannot be read any more: {error}") from None
 

@@ -10,13 +10,19 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from cch.capabilities.registry import PythonBinding, binding, find_library
+from cch.capabilities.failing import as_failure
+from cch.capabilities.library_calls import LibraryWork, run_library
+from cch.capabilities.registry import PythonBinding, binding
+from cch.definition.paths import MISSING, read_key
 from cch.errors import CapabilityError
-from cch.identity import NEWEST_SCHEME, ROOT, ItemStep, Keys, Scope, Step
+from cch.identity import NEWEST_SCHEME, ROOT, Address, ItemStep, Keys, Scope, Step
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
+from cch.interpreter.visit import error_codes
+from cch.messaging.outgoing import request_body, request_fault
 from cch.settings import Settings
+from cch.simulation.bounds import Bounds
 from cch.simulation.scenario import Scenario, ScriptedAnswer, ScriptedEvent
 
 T = TypeVar("T")
@@ -44,7 +50,10 @@ class World:
     #: Set when the next event arrives; look at it before looking for events, or one slips through between.
     arrival: asyncio.Event = field(default_factory=asyncio.Event)
 
+    bounds: Bounds = field(default_factory=Bounds)
+
     def now(self) -> int:
+        self.bounds.step()
         return self.scenario.start + round(self.loop.time() * 1000)
 
     def next_answer(self, capability: str, branch: str) -> ScriptedAnswer | None:
@@ -72,17 +81,18 @@ class World:
         arrived, self.arrival = self.arrival, asyncio.Event()
         arrived.set()
 
-    def take_event(self, event_key: str, path: tuple[str, ...]) -> ScriptedEvent | None:
+    def take_event(self, query: EventQuery, path: tuple[str, ...]) -> ScriptedEvent | None:
         """The oldest event that fits and that nobody took for this key."""
+        key = query.event_key
         for event in tuple(self._held):
             if not event.address.whole and len(event.address.meant(self.nested | {path})) > 1:
                 self._held.remove(event)  # nobody can tell which item is meant
                 self.messages["orphan"] += 1
                 continue
-            fits = event.address.fits(path) and (not event_key or event_key in event.payload)
-            taken = {(event.id, event_key), (event.id, "")} if event_key else {(event.id, key) for key in event.payload}
-            if fits and not (taken | {(event.id, "")}) & self._consumed:
-                self._consumed.add((event.id, event_key))
+            has_key = not key or read_key(key, query.rules).find(event.payload) is not MISSING
+            taken = {by for event_id, by in self._consumed if event_id == event.id}
+            if event.address.fits(path) and has_key and not (taken if not key else taken & {key, ""}):
+                self._consumed.add((event.id, key))
                 return event
         return None
 
@@ -127,12 +137,14 @@ class SimulationHost:
 
     async def _request(self, request: Request) -> Answer:
         world = self._world
+        command_id = self._step(request.node, request.visit).command_id(request.attempt)
+        if reason := request_fault(self._body(request, command_id)):
+            return Answer(kind="unsendable", at=self.now(), command_id=command_id, reason=reason)
         world.requests[request.capability_id] += 1
         answer = world.next_answer(request.capability_id, self._branch)
         silent = answer is None or answer.never or answer.malformed
         if answer is not None and answer.malformed:
             world.messages["malformed"] += answer.copies
-        command_id = f"{self._branch}/{request.node}/{request.visit}/{request.attempt}"
         if answer is None or silent or (request.timeout is not None and answer.after >= request.timeout):
             if answer is not None and not silent:
                 world.messages["late"] += answer.copies
@@ -142,6 +154,24 @@ class SimulationHost:
         world.messages["duplicate"] += answer.copies - 1
         payload = answer.payload if answer.payload is not None else self._default(request, answer.status)
         return Answer(kind="reply", at=self.now(), command_id=command_id, status=answer.status, payload=payload)
+
+    def _body(self, request: Request, command_id: str) -> str:
+        """The message that would be sent."""
+        keys = self._step(request.node, request.visit).keys(request.attempt, per_attempt=request.key_per_attempt)
+        return request_body(
+            instance=self.instance_id,
+            workflow_id=self.workflow_id,
+            definition_uri=f"s3://definitions/{self.workflow_id}.yaml",
+            correlation_id=self.correlation_id,
+            command_id=command_id,
+            request_key=keys.request,
+            reply_to="reply-queue",
+            created=self.now(),
+            address=Address(self._path),
+            capability_id=request.capability_id,
+            output_keys=request.request_output_keys,
+            context=request.context,
+        )
 
     def _default(self, request: Request, status: str) -> Mapping[str, Any]:
         """What a capability says when the scenario does not: as the mock does."""
@@ -160,10 +190,12 @@ class SimulationHost:
         return await self._while_waiting(query.node, self._wait_event(query))
 
     async def _wait_event(self, query: EventQuery) -> EventAnswer:
-        until = None if query.timeout is None else self._world.loop.time() + query.timeout
+        until = None if query.timeout is None else self._world.now() + round(query.timeout * 1000)
         arrival = self._world.arrival
-        while (event := self._world.take_event(query.event_key, self._path)) is None:
-            left = None if until is None else until - self._world.loop.time()
+        while (event := self._world.take_event(query, self._path)) is None:
+            left = None if until is None else (until - self._world.now()) / 1000
+            if left is not None and left <= 0:
+                return EventAnswer(kind="timeout")
             try:
                 await asyncio.wait_for(arrival.wait(), left)
             except TimeoutError:
@@ -171,24 +203,25 @@ class SimulationHost:
             arrival = self._world.arrival
         return EventAnswer(kind="event", payload=event.payload, status=event.status, message=event.id)
 
-    def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
-        step = Step(
+    def _step(self, node: str, visit: int) -> Step:
+        return Step(
             scheme=NEWEST_SCHEME, instance=self.instance_id, region="", scope=self._scope, generation=0, node=node,
             visit=visit,
         )  # fmt: skip
-        return step.keys(attempt, per_attempt=per_attempt)
 
-    async def call(self, call: Call) -> Mapping[str, Any]:
+    def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
+        return self._step(node, visit).keys(attempt, per_attempt=per_attempt)
+
+    async def call(self, call: Call) -> Any:
         if call.capability_id in self._world.scenario.answers:
             return await self._scripted_call(call)
         bound = binding(call.capability_id, self._world.settings)
         if not isinstance(bound, PythonBinding):
             self._world.unscripted.add(call.capability_id)
             raise CapabilityError(f"{call.capability_id} is not Python: give its answers in the scenario")
-        result = bound.function(call)
-        if inspect.isawaitable(result):
-            result = await result
-        return dict(result or {})
+        with as_failure(call.capability_id):
+            result = bound.function(call)
+            return await result if inspect.isawaitable(result) else result
 
     async def _scripted_call(self, call: Call) -> Mapping[str, Any]:
         self._world.requests[call.capability_id] += 1
@@ -198,17 +231,14 @@ class SimulationHost:
         assert answer is not None
         await asyncio.sleep(answer.after)
         if answer.status == "ERROR":
-            raise CapabilityError(f"{call.capability_id} failed as the scenario says: {dict(answer.payload or {})}")
+            reason = f"{call.capability_id} failed as the scenario says: {dict(answer.payload or {})}"
+            raise CapabilityError(reason, codes=error_codes(answer.payload or {}))
         return answer.payload or {}
 
-    async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-        function = find_library(function_id, self._world.settings)
-        try:
-            return function(parameters, context, self._read)
-        except CapabilityError:
-            raise
-        except Exception as error:
-            raise CapabilityError(f"{function_id} failed: {error}") from error
+    async def library(
+        self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+    ) -> Any:
+        return run_library(LibraryWork(function_id, parameters, context, rules), self._world.settings, self._read)
 
     def _read(self, uri: str) -> str:
         try:
@@ -223,6 +253,7 @@ class SimulationHost:
         """Nobody is told."""
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        self._world.bounds.visit(outcomes)
         self._world.visited.extend((self._branch, outcome) for outcome in outcomes)
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[SimulationHost, Sequence[Outcome]]:  # noqa: ARG002

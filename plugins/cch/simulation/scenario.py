@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from cch.definition.dates import DateError, milliseconds, read_date
 from cch.definition.document import Document, read_document
+from cch.definition.rules import NEWEST
 from cch.durations import parse_duration
 from cch.errors import DefinitionError, Problem
 from cch.identity import THE_INSTANCE, Address, branch_text
-from cch.interpreter.context import merge, nested
+from cch.interpreter.context import PathError, as_text, merge, read_path
 
 #: What the top level of a scenario may hold.
 _KEYS = {
@@ -25,6 +27,8 @@ _ANSWER_KEYS = {
 _EVENT_KEYS = {"after", "payload", "branch", "status", "id", "description"}
 _LIST_KEYS = {"count", "item"}
 _EXPECT_KEYS = {"status", "visited", "context", "requests", "messages", "elapsed"}
+#: Most items of a list that is given by their number: as many values as a file may have.
+_MOST_ITEMS = 200_000
 _DEFAULT_START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
@@ -66,6 +70,8 @@ class Scenario:
     events: tuple[ScriptedEvent, ...] = ()
     expect: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
+    #: What may have been meant otherwise.
+    notes: tuple[Problem, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,11 +108,15 @@ class _Reader:
             path = ("lists", key)
             many = self.keys(spec, path, _LIST_KEYS)
             count = many.get("count")
-            if not isinstance(count, int) or count < 0:
-                self.report(path, "a list needs the count of its items", "give count: 1000 and an item")
+            if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= _MOST_ITEMS:
+                hint = "give count: 1000 and an item"
+                self.report(path, f"a list needs the count of its items, at most {_MOST_ITEMS}", hint)
                 continue
             items = [_numbered(many.get("item"), number) for number in range(1, count + 1)]
-            context = merge(context, nested(key, items))
+            try:
+                context = merge(context, read_path(key, NEWEST).patch(context, items))
+            except PathError as error:
+                self.report(path, str(error))
         return context
 
     def seconds(self, raw: Mapping[str, Any], path: tuple[str | int, ...]) -> float:
@@ -125,7 +135,7 @@ class _Reader:
             for index, each in enumerate(listed):
                 path = ("capabilities", capability, index)
                 answer = self.keys(each, path, _ANSWER_KEYS)
-                branch = str(answer.get("branch", ""))
+                branch = _text(answer, "branch")
                 found.setdefault(capability, {}).setdefault(branch, []).append(self.answer(answer, path))
         return found
 
@@ -134,7 +144,7 @@ class _Reader:
         if status not in ("SUCCESS", "ERROR"):
             self.report((*path, "status"), f"status is {status!r}", "use SUCCESS or ERROR")
         copies = raw.get("duplicate", 1)
-        if not isinstance(copies, int) or copies < 1:
+        if not isinstance(copies, int) or isinstance(copies, bool) or copies < 1:
             self.report((*path, "duplicate"), "duplicate is the number of sendings, at least 1")
             copies = 1
         return ScriptedAnswer(
@@ -157,11 +167,11 @@ class _Reader:
             event = self.keys(each, path, _EVENT_KEYS)
             found.append(
                 ScriptedEvent(
-                    id=str(event.get("id", f"event-{index}")),
+                    id=_text(event, "id", f"event-{index}"),
                     after=self.seconds(event, path),
                     payload=self.mapping(event, "payload", path),
                     address=self.address(event, path),
-                    status=str(event.get("status", "")),
+                    status=_text(event, "status"),
                 )
             )
         return tuple(found)
@@ -178,11 +188,16 @@ class _Reader:
 
     def start(self, raw: Mapping[str, Any]) -> int:
         try:
-            date = datetime.fromisoformat(str(raw["start"])) if "start" in raw else _DEFAULT_START
-        except ValueError:
-            self.report(("start",), f"start is {raw['start']!r}, not ISO 8601")
-            date = _DEFAULT_START
-        return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
+            return milliseconds(read_date(raw.get("start", _DEFAULT_START.isoformat())))
+        except DateError as error:
+            self.report(("start",), f"start is {raw['start']!r}: {error}")
+            return milliseconds(_DEFAULT_START)
+
+
+def _text(raw: Mapping[str, Any], key: str, default: str = "") -> str:
+    """A value as the text that names it; null and nothing are the default."""
+    value = raw.get(key)
+    return default if value is None else as_text(value)
 
 
 def _numbered(value: Any, number: int) -> Any:
@@ -208,16 +223,17 @@ def read_scenario(text: str, file: str = "") -> Scenario:
     raw = reader.keys(document.data, (), _KEYS)
     reader.keys(raw.get("expect") or {}, ("expect",), _EXPECT_KEYS)
     scenario = Scenario(
-        name=str(raw.get("name", file)),
-        workflow=str(raw.get("workflow", "")),
+        name=_text(raw, "name", file),
+        workflow=_text(raw, "workflow"),
         start=reader.start(raw),
-        correlation_id=str(raw.get("correlation_id", "")),
+        correlation_id=_text(raw, "correlation_id"),
         context=reader.context(raw),
         objects=reader.mapping(raw, "objects", ()),
         answers=reader.answers(raw),
         events=reader.events(raw),
         expect=reader.mapping(raw, "expect", ()),
         file=file,
+        notes=document.findings,
         raw=raw,
     )
     if reader.problems:

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cch.definition.model import Definition, MapFork
+from cch.definition.rules import NEWEST
+from cch.definition.starting import context_problems, start_context
 from cch.durations import parse_duration
+from cch.envelope import parse_command, start_command
+from cch.errors import MalformedMessageError
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
 from cch.graph.regions import Region
@@ -16,6 +20,7 @@ from cch.interpreter.context import MISSING, lookup
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.region import RegionRun
 from cch.settings import Settings
+from cch.simulation.bounds import BoundMetError
 from cch.simulation.host import SimulationHost, World
 from cch.simulation.scenario import Scenario, ScriptedEvent
 from cch.simulation.timeline import run_virtually
@@ -26,9 +31,13 @@ _TOLERANCE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """What happened. ``edges`` are the (node, label) pairs that were chosen."""
+    """What happened. ``edges`` are the (node, label) pairs that were chosen.
 
-    status: Literal["completed", "failed", "waiting"]
+    stopped: a bound was met (:mod:`cch.simulation.bounds`). rejected: the start would not be accepted. ``errors`` say
+    why.
+    """
+
+    status: Literal["completed", "failed", "waiting", "stopped", "rejected"]
     visited: tuple[str, ...]
     context: Mapping[str, Any]
     requests: Mapping[str, int]
@@ -58,24 +67,32 @@ class _Run:
     settings: Settings
     flow: TokenFlow = field(init=False)
     world: World = field(init=False)
+    #: Why the run ended before its work was done; "" if it did not.
+    reason: str = ""
     _deliveries: list[asyncio.TimerHandle] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         plan = plan_tasks(build_graph(self.definition))
-        self.flow = TokenFlow(plan.graph, plan.domains, dict(self.scenario.context))
+        context = start_context(self.definition, self.scenario.context)
+        self.flow = TokenFlow(plan.graph, plan.domains, context)
 
-    async def run(self) -> float:
-        """Run to the end; the seconds that it took."""
+    async def run(self) -> int:
+        """Run to the end; the milliseconds that it took."""
         loop = asyncio.get_running_loop()
         self.world = World(scenario=self.scenario, settings=self.settings, loop=loop)
         for event in self.scenario.events:
             self._deliveries.append(loop.call_at(event.after, self._deliver, event))
         host = SimulationHost(self.world, self.definition.workflow_id)
         nodes = tuple(self.flow.graph.nodes)
-        await RegionRun(Region(head=self.flow.graph.entry, kind="wait", nodes=nodes), self.flow, host).run()
+        work = RegionRun(Region(head=self.flow.graph.entry, kind="wait", nodes=nodes), self.flow, host).run()
+        try:
+            # As the DAG's own limit, which has none for 0.
+            await asyncio.wait_for(work, self.definition.timeout or None)
+        except TimeoutError:
+            self.reason = f"the workflow's timeout of {self.definition.timeout:g} s is up"
         for delivery in self._deliveries:
             delivery.cancel()
-        return loop.time()
+        return round(loop.time() * 1000)
 
     def _deliver(self, event: ScriptedEvent) -> None:
         self.world.deliver(event)
@@ -84,21 +101,61 @@ class _Run:
 def simulate(definition: Definition, scenario: Scenario, settings: Settings | None = None) -> Simulated:
     """Run the scenario in virtual time."""
     run = _Run(definition, scenario, settings or Settings())
-    elapsed = run_virtually(run.run())
-    flow, world = run.flow, run.world
-    status = flow.status() if elapsed is not None else "running"
-    if status != "running":
+    if problems := start_problems(definition, scenario, run.flow.initial):
+        return _rejected(run, problems)
+    bound = ""
+    elapsed: int | None = None
+    try:
+        elapsed = run_virtually(run.run())
+    except BoundMetError as error:
+        bound = str(error)
+    status: Literal["completed", "failed", "running"] = "running"
+    if run.reason:
+        status = "failed"
+    elif elapsed is not None:
+        status = run.flow.status()
+    return _simulated(run, "stopped" if bound else "waiting" if status == "running" else status, elapsed, bound)
+
+
+def start_problems(definition: Definition, scenario: Scenario, context: Mapping[str, Any]) -> list[str]:
+    """Why the start would be rejected: what the real one is checked for."""
+    problems = context_problems(definition, context)
+    body = start_command(
+        instance=SimulationHost.instance_id, command_id="start", definition_uri=f"{definition.workflow_id}.yaml",
+        context=scenario.context, correlation_id=scenario.correlation_id or SimulationHost.instance_id, now=0,
+    )  # fmt: skip
+    try:
+        parse_command(body)
+    except MalformedMessageError as error:
+        problems.append(error.reason)
+    return problems
+
+
+def _rejected(run: _Run, problems: Sequence[str]) -> Simulated:
+    message = f"cannot start {run.definition.workflow_id}: {'; '.join(problems)}"
+    return Simulated(
+        status="rejected", visited=(), context=run.flow.initial, requests={}, messages={}, elapsed_seconds=0.0,
+        errors=({"code": "REJECTED", "message": message, "node": ""},),
+    )  # fmt: skip
+
+
+def _simulated(
+    run: _Run, status: Literal["completed", "failed", "waiting", "stopped"], elapsed: int | None, bound: str
+) -> Simulated:
+    world = run.world
+    if status in ("completed", "failed"):
         world.messages["late"] += world.unused_events()
     done = list(world.visited)
+    ended = [("STOPPED", bound)] if bound else [("TIMED_OUT", run.reason)] if run.reason else []
     return Simulated(
-        status="waiting" if status == "running" else status,
+        status=status,
         visited=tuple(f"{o.node}[{branch}]" if branch else o.node for branch, o in done),
-        context=flow.final_context(),
+        context=run.flow.final_context(),
         requests=dict(world.requests),
         messages={kind: world.messages[kind] for kind in ("late", "duplicate", "orphan", "malformed")},
-        elapsed_seconds=round(elapsed if elapsed is not None else _last(run), 3),
-        waiting_for=_waiting_for(run) if status == "running" else (),
-        errors=tuple(_errors(world)),
+        elapsed_seconds=(elapsed if elapsed is not None else _last(run)) / 1000,
+        waiting_for=_waiting_for(run) if status == "waiting" else (),
+        errors=(*_errors(run), *({"code": code, "message": text, "node": ""} for code, text in ended)),
         edges=frozenset((o.node, o.label) for _, o in done),
     )
 
@@ -111,17 +168,19 @@ def _waiting_for(run: _Run) -> tuple[str, ...]:
     return (*waiting, *(name for name in run.flow.positions if name not in maps and name not in waiting))
 
 
-def _last(run: _Run) -> float:
-    """Seconds until the last thing that happened."""
+def _last(run: _Run) -> int:
+    """Milliseconds until the last thing that happened."""
     stamps = [outcome.stamp for _, outcome in run.world.visited]
-    return (max(stamps) - run.scenario.start) / 1000 if stamps else 0.0
+    return max(stamps) - run.scenario.start if stamps else 0
 
 
-def _errors(world: World) -> Iterator[Mapping[str, Any]]:
+def _errors(run: _Run) -> Iterator[Mapping[str, Any]]:
+    world = run.world
     for branch, outcome in world.visited:
         yield from outcome.errors
         if outcome.failed or outcome.patch.get("_errorNode") == outcome.node:
-            reason = outcome.patch.get("_internalError") or f"ended at {outcome.node!r} as failed"
+            own = outcome.patch.get("_internalError") or f"ended at {outcome.node!r} as failed"
+            reason = own if branch else run.flow.failure_reason(outcome)
             where = f"{outcome.node}[{branch}]" if branch else outcome.node
             yield {"code": "NODE_FAILED", "message": reason, "node": where}
     for capability in sorted(world.unscripted):
@@ -137,19 +196,32 @@ def differences(result: Simulated, expect: Mapping[str, Any]) -> list[str]:
     if "visited" in expect:
         found.extend(_visited_differences(list(result.visited), list(expect["visited"])))
     for key, wanted in (expect.get("context") or {}).items():
-        value = lookup(result.context, key)
-        if value != wanted:
+        value = lookup(result.context, key, NEWEST)
+        if not same(value, wanted):
             shown = "absent" if value is MISSING else repr(value)
             found.append(f"context {key} is {shown:.200}, expected {wanted!r:.200}")
     for name, actual in (("requests", result.requests), ("messages", result.messages)):
         for key, wanted in (expect.get(name) or {}).items():
-            if actual.get(key, 0) != wanted:
+            if not same(actual.get(key, 0), wanted):
                 found.append(f"{name} {key}: {actual.get(key, 0)}, expected {wanted}")
     if "elapsed" in expect:
         wanted = parse_duration(expect["elapsed"])
         if abs(wanted - result.elapsed_seconds) > _TOLERANCE:
             found.append(f"elapsed {result.elapsed_seconds:g} s, expected {wanted:g} s")
     return found
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same; true is not 1, which Python takes for equal, but 1.0 is 1."""
+    match one, other:
+        case (bool(), _) | (_, bool()):
+            return one is other
+        case (Mapping(), Mapping()):
+            return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        case (list(), list()):
+            return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
+        case _:
+            return bool(one == other)
 
 
 def _visited_differences(visited: Sequence[str], expected: Sequence[Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -15,21 +15,21 @@ class NothingLeftError(Exception):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Where a loop would sleep, the time passes at once."""
+    """Where a loop would sleep, the time passes at once. Time is a whole number of milliseconds."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0
-        self.stuck = False
+        self.milliseconds = 0
+        #: When the next timer of the loop is due (ms); asyncio itself never sleeps longer than a day.
+        self.due: Callable[[], int | None] = lambda: None
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                self.stuck = True
+        if not ready and (timeout is None or timeout > 0):
+            due = self.due()
+            if due is None:
                 raise NothingLeftError
-            # Never less than a microsecond, or a timer within the clock's resolution would not fire.
-            self.now += max(timeout, 1e-6) if timeout > 0 else 0.0
+            self.milliseconds = max(due, self.milliseconds + 1)
         return ready
 
 
@@ -37,9 +37,16 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
     def __init__(self, selector: _JumpingSelector) -> None:
         super().__init__(selector)
         self._jumping = selector
+        # What is due in the present millisecond is due: timers are floats, of which the last digit is anything.
+        self._clock_resolution = 0.0005
+        selector.due = self._due
 
     def time(self) -> float:
-        return self._jumping.now
+        return self._jumping.milliseconds / 1000
+
+    def _due(self) -> int | None:
+        timers = self._scheduled  # type: ignore[attr-defined]  # asyncio's own heap of timers, the next one first
+        return round(timers[0].when() * 1000) if timers else None
 
 
 def run_virtually(work: Coroutine[Any, Any, _T]) -> _T | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import re
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +18,9 @@ import pytest
 
 from cch.capabilities import bind_http, bind_lambda, library_function, registry, sync_capability
 from cch.capabilities.calls import call_body, run_call
+from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.capabilities.registry import HttpBinding, LambdaBinding, PythonBinding, binding, find_library
+from cch.definition.rules import FIRST, NEWEST
 from cch.errors import CapabilityError, CapabilityNotBoundError, MissingOutputError, SettingsError
 from cch.interpreter.host import Call
 from cch.settings import Settings
@@ -52,19 +56,7 @@ async def test_functions_are_called_with_the_call_plain_or_async() -> None:
         await asyncio.sleep(0)
 
     assert await run_call(call("t#plain"), SETTINGS) == {"thread": False, "node": "N"}
-    assert await run_call(call("t#async"), SETTINGS) == {}
-
-
-@pytest.mark.parametrize(
-    ("returned", "words"),
-    [([1], "returned list, not a mapping"), ({"a": object()}, "not JSON"), ({"a": float("nan")}, "not JSON")],
-)
-async def test_what_is_no_json_object_is_refused(returned: Any, words: str) -> None:
-    """It could not be stored."""
-    sync_capability("t#odd")(lambda _: returned)
-
-    with pytest.raises(CapabilityError, match=words):
-        await run_call(call("t#odd"), SETTINGS)
+    assert await run_call(call("t#async"), SETTINGS) is None
 
 
 async def test_whatever_a_function_raises_is_a_capability_error() -> None:
@@ -133,9 +125,13 @@ class _Endpoint(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.seen.append((json.loads(body), self.headers["Idempotency-Key"]))
-        status = 500 if self.path == "/broken" else 200
+        found = re.fullmatch(r"/(\d+)(?:/(.*))?", self.path)
+        status = int(found[1]) if found else 500 if self.path == "/broken" else 200
         answer = b"no json" if self.path == "/text" else b'{"k": 1}'
+        answer = b"" if found and status < 300 else answer
         self.send_response(status)
+        if found and found[2]:
+            self.send_header("Retry-After", urllib.parse.unquote(found[2]))
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -153,6 +149,36 @@ def endpoint() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_a_success_without_a_body_is_an_empty_answer(endpoint: str, status: int) -> None:
+    """Whatever the status is called."""
+    bind_http("t#http", f"{endpoint}/{status}")
+
+    assert await run_call(call("t#http"), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "codes", "seconds"),
+    [
+        ("429/7", ("HTTP_429", "HTTP_4XX"), 7.0),
+        ("503", ("HTTP_503", "HTTP_5XX"), 0.0),
+        ("503/soon", ("HTTP_503", "HTTP_5XX"), 0.0),
+        ("503/Thu,%2001%20Jan%201970%2000:00:00%20GMT", ("HTTP_503", "HTTP_5XX"), 0.0),
+        ("301", ("HTTP_301", "HTTP_3XX"), 0.0),
+    ],
+)
+async def test_a_status_that_says_no_has_codes_and_perhaps_advice(
+    endpoint: str, path: str, codes: tuple[str, ...], seconds: float
+) -> None:
+    """``retry.on`` names the codes; Retry-After is the shortest pause."""
+    bind_http("t#http", f"{endpoint}/{path}")
+
+    with pytest.raises(CapabilityError) as caught:
+        await run_call(call("t#http"), SETTINGS)
+
+    assert (caught.value.codes, caught.value.retry_after) == (codes, seconds)
 
 
 async def test_an_endpoint_gets_the_call_and_a_key_for_idempotency(endpoint: str) -> None:
@@ -208,20 +234,55 @@ DOCUMENT = {"bill": {"master": "M1", "lines": [{"n": 1}, {"n": 2}]}, "null": Non
 
 
 def library(
-    function_id: str, parameters: dict[str, Any], context: dict[str, Any], text: str = json.dumps(DOCUMENT)
+    function_id: str,
+    parameters: dict[str, Any],
+    context: dict[str, Any],
+    text: str = json.dumps(DOCUMENT),
+    rules: int = NEWEST,
 ) -> Any:
-    return find_library(function_id, SETTINGS)(parameters, context, lambda uri: text)
+    return run_library(LibraryWork(function_id, parameters, context, rules), SETTINGS, lambda uri: text)
 
 
 @pytest.mark.parametrize(
-    ("expression", "value"),
-    [("$.bill.master", "M1"), ("$.bill.lines[*].n", [1, 2]), ("$.null", None), ("$.bill.lines[?n > 1].n", 2)],
+    ("expression", "match", "first", "newest"),
+    [
+        ("$.bill.master", None, "M1", "M1"),
+        ("$.bill.lines[1].n", None, 2, 2),
+        ("$.null", None, None, None),
+        ("$.bill.lines", None, [{"n": 1}, {"n": 2}], [{"n": 1}, {"n": 2}]),
+        ("$.bill.lines[*].n", None, [1, 2], [1, 2]),
+        ("$.bill.lines[0:1].n", None, 1, [1]),
+        ("$.bill.lines[?n > 1].n", None, 2, [2]),
+        ("$..master", None, "M1", ["M1"]),
+        ("$.bill['master','nobody']", None, "M1", ["M1"]),
+        ("$.bill.lines[*].n", "first", 1, 1),
+        ("$..master", "first", "M1", "M1"),
+        ("$.bill.master", "all", ["M1"], ["M1"]),
+        ("$.bill.nobody", "all", [], []),
+    ],
 )
-def test_jsonpath_finds_values(expression: str, value: Any) -> None:
-    """One match is the value, several are a list."""
+def test_what_an_expression_gives_depends_on_the_expression(
+    expression: str, match: str | None, first: Any, newest: Any
+) -> None:
+    """By the first rules it depended on the data: one match the value, several a list."""
     parameters = {"input_s3_uri_key": "doc.uri", "jsonpath_expression": expression}
+    parameters |= {"match": match} if match else {}
+    context = {"doc": {"uri": "s3://b/k"}}
 
-    assert library("s3#read_jsonpath", parameters, {"doc": {"uri": "s3://b/k"}}) == value
+    assert library("s3#read_jsonpath", parameters, context, rules=FIRST) == first
+    assert library("s3#read_jsonpath", parameters, context) == newest
+
+
+@pytest.mark.parametrize("expression", ["$.bill.lines[?n > 9].n", "$..nobody", "$.bill.lines[5:].n", "$.nobody[*]"])
+def test_an_expression_for_several_that_matches_none_gives_an_empty_list(expression: str) -> None:
+    """A bill without such lines is no failure; by the first rules it was one."""
+    parameters = {"input_s3_uri_key": "u", "jsonpath_expression": expression}
+
+    assert library("s3#read_jsonpath", parameters, {"u": "s3://b/k"}) == []
+    with pytest.raises(CapabilityError, match="matches nothing"):
+        library("s3#read_jsonpath", parameters, {"u": "s3://b/k"}, rules=FIRST)
+    with pytest.raises(CapabilityError, match="matches nothing"):
+        library("s3#read_jsonpath", {**parameters, "match": "first"}, {"u": "s3://b/k"})
 
 
 @pytest.mark.parametrize(
@@ -233,6 +294,7 @@ def test_jsonpath_finds_values(expression: str, value: Any) -> None:
         ({"input_s3_uri_key": "u", "jsonpath_expression": "$.["}, {"u": "x"}, "{}", "is no JSONPath"),
         ({"input_s3_uri_key": "u", "jsonpath_expression": "$.a"}, {"u": "s3://x"}, "no", "s3://x is not JSON"),
         ({"input_s3_uri_key": "u", "jsonpath_expression": "$.a"}, {"u": "s3://x"}, "{}", "matches nothing in s3://x"),
+        ({"input_s3_uri_key": "u", "jsonpath_expression": "$", "match": "one"}, {"u": "s3://x"}, "{}", "first or all"),
     ],
 )
 def test_jsonpath_says_what_is_wrong(
@@ -246,23 +308,48 @@ def test_jsonpath_says_what_is_wrong(
 
 
 @pytest.mark.parametrize(
-    ("date", "delta", "moved"),
+    ("date", "delta", "first", "newest"),
     [
-        ("2026-01-31", {"days": 1}, "2026-02-01T00:00:00Z"),
-        ("2026-01-31T10:00:00+02:00", {"hours": -3, "minutes": 30}, "2026-01-31T07:30:00+02:00"),
-        ("2026-01-31T10:00:00Z", {}, "2026-01-31T10:00:00Z"),
+        ("2026-01-31", {"days": 1}, "2026-02-01T00:00:00Z", "2026-02-01T00:00:00"),
+        ("2026-01-31T10:00:00", {"days": 1}, "2026-02-01T10:00:00Z", "2026-02-01T10:00:00"),
+        ("2026-01-31T10:00:00+02:00", {"hours": -3}, "2026-01-31T07:00:00+02:00", "2026-01-31T07:00:00+02:00"),
+        ("2026-01-31T10:00:00+00:00", {"hours": 1}, "2026-01-31T11:00:00Z", "2026-01-31T11:00:00+00:00"),
+        ("2026-01-31T10:00:00Z", {}, "2026-01-31T10:00:00Z", "2026-01-31T10:00:00Z"),
     ],
 )
-def test_dates_are_moved(date: str, delta: dict[str, Any], moved: str) -> None:
-    """In the date's own time zone; without one, in UTC."""
+def test_dates_are_moved(date: str, delta: dict[str, Any], first: str, newest: str) -> None:
+    """The offset stays as it was written, and so does its absence; the first rules made UTC of that, written Z."""
     parameters = {"date_context_key": "d", "timedelta": delta}
+
+    assert library("core#calculate_timedelta", parameters, {"d": date}, rules=FIRST) == first
+    assert library("core#calculate_timedelta", parameters, {"d": date}) == newest
+
+
+@pytest.mark.parametrize(
+    ("date", "delta", "moved"),
+    [
+        ("2026-03-28T10:00:00", {"hours": 24}, "2026-03-29T11:00:00+02:00"),
+        ("2026-01-31", {"days": 1}, "2026-02-01T00:00:00+01:00"),
+        ("2026-01-31T10:00:00Z", {"days": 1}, "2026-02-01T10:00:00Z"),
+    ],
+)
+def test_a_zone_can_be_named_for_a_date_that_has_none(date: str, delta: dict[str, Any], moved: str) -> None:
+    """A length of time is what passes, also in the night in which clocks are set."""
+    parameters = {"date_context_key": "d", "timedelta": delta, "timezone": "Europe/Brussels"}
 
     assert library("core#calculate_timedelta", parameters, {"d": date}) == moved
 
 
 @pytest.mark.parametrize(
     ("date", "delta"),
-    [("soon", {}), ("2026-01-31", {"dayz": 1}), ("9999-12-31", {"days": 2}), ("2026-01-31", {"days": "x"})],
+    [
+        ("soon", {}),
+        ("2026-01-31", {"dayz": 1}),
+        ("9999-12-31", {"days": 2}),
+        ("2026-01-31", {"days": "x"}),
+        ("0001-01-01T00:00:00+02:00", {}),
+        ("0001-01-01T01:00:00-02:00", {"hours": -4}),
+    ],
 )
 def test_dates_that_cannot_be_moved_are_failures(date: str, delta: dict[str, Any]) -> None:
     """Not exceptions of Python's."""

@@ -226,6 +226,67 @@ def test_of_twins_the_first_file_keeps_the_id(desk: Desk) -> None:
     assert desk.catalogue.current("a").workflow_name == "W"
 
 
+@pytest.mark.parametrize("copy", ["0.yaml", "a (copy).yaml", "a.yml", "z.yaml"])
+def test_a_copy_never_takes_the_place_of_the_file_it_was_copied_from(desk: Desk, copy: str) -> None:
+    """Whatever its name sorts like, and whether the cache is new: the id is not in its name."""
+    desk.source.files[copy] = text("a", "copy")
+
+    assert {e.workflow_id: e.file for e in desk.catalogue.snapshot().entries if e.definition}["a"] == "a.yaml"
+    assert desk.reopened().current("a").workflow_name == "W"
+    ids = [entry.workflow_id for entry in desk.catalogue.snapshot().entries]
+    assert len(ids) == len(set(ids)) == 3
+
+
+def test_of_two_files_that_are_called_otherwise_the_one_that_was_served_keeps_the_id(desk: Desk) -> None:
+    """The cache knows it."""
+    desk.source.files["m.yaml"] = text("shared", "good")
+    desk.catalogue.snapshot()
+    desk.source.files["c.yaml"] = text("shared", "copy")
+    desk.source.files["shared.yaml"] = text("shared", "late")
+    desk.clock.advance(6)
+
+    assert desk.names()["shared"] == "good"
+    assert desk.catalogue.current("shared").workflow_name == "good"
+
+
+@pytest.mark.parametrize("name", ["x.yaml", "x.yml", "x y.yaml"])
+def test_a_broken_file_never_takes_the_id_of_a_good_definition(desk: Desk, name: str) -> None:
+    """Its placeholder gets an id of its own, also where only spaces tell the names apart."""
+    good = name.rsplit(".", 1)[0].replace(" ", "_")
+    desk.source.files["good.yaml"] = text(good)
+    desk.source.files[name] = "workflow_id: [\n"
+
+    entries = {entry.file: entry for entry in desk.catalogue.snapshot().entries}
+
+    assert entries["good.yaml"].workflow_id == good
+    assert entries[name].workflow_id == name.replace(" ", "_")
+    assert desk.reopened().current(good).workflow_id == good
+
+
+@pytest.mark.parametrize("name", ["cch_commands", "cch_definitions_unavailable"])
+def test_nothing_takes_the_id_of_a_dag_of_ours(desk: Desk, name: str) -> None:
+    """Neither a definition of that id nor a broken file of that name."""
+    desk.source.files["mine.yaml"] = text(name)
+    desk.source.files[f"{name}.yaml"] = "workflow_id: [\n"
+
+    entries = {entry.file: entry for entry in desk.catalogue.snapshot().entries}
+
+    assert entries["mine.yaml"].definition is None
+    assert entries["mine.yaml"].problems[0].code == "CCH-D028"
+    assert {entries["mine.yaml"].workflow_id, entries[f"{name}.yaml"].workflow_id} == {"mine", f"{name}.yaml"}
+
+
+def test_the_last_good_version_is_served_after_an_upgrade(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdicts of the program before do not count, its last good texts do."""
+    desk.catalogue.snapshot()
+    desk.source.files["a.yaml"] = "workflow_id: [\n"
+    desk.clock.advance(6)
+    monkeypatch.setattr("cch.definition.catalogue._GOOD", "good-another")
+
+    assert desk.reopened().snapshot().entries[0].definition is not None
+    assert desk.reopened().current("a").workflow_name == "W"
+
+
 def test_a_removed_definition_disappears(desk: Desk) -> None:
     """The listing decides, not the cache."""
     desk.catalogue.snapshot()

@@ -95,7 +95,7 @@ FILES: dict[str, tuple[Callable[[], str], str]] = {
     "two documents": (lambda: f"{HEAD}{END}---\n{HEAD}{END}", "CCH-D001"),
     "a directive": (lambda: f"%YAML 9.9\n---\n{HEAD}{END}", "CCH-D001"),
     "endless time": (lambda: f"{HEAD}timeout: {'9' * 400}d\n{END}", ""),
-    "an endless number": (lambda: f"{HEAD}timeout: {'9' * 4000}\n{END}", "CCH-D024"),
+    "an endless number": (lambda: f"{HEAD}timeout: {'9' * 4000}\n{END}", "CCH-D025"),
 }  # fmt: skip
 
 

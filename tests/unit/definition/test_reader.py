@@ -27,7 +27,8 @@ from cch.definition.model import (
 )
 from cch.definition.reader import read_checked, read_definition
 from cch.errors import DefinitionError, Problem
-from cch.graph.checks import check, check_all, load
+from cch.graph.checks import check, load
+from cch.graph.findings import check_all
 
 HEAD = "workflow_id: w\nworkflow_name: W\nentry_point: N\nnodes:\n"
 

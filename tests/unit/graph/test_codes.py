@@ -13,9 +13,10 @@ from workflows import definition_text
 
 from cch.definition.document import snippet
 from cch.errors import DefinitionError, Problem
-from cch.graph.checks import check, check_all, load
+from cch.graph.checks import check, load
 from cch.graph.codes import EXPLANATIONS, code_of_errors, page
 from cch.graph.explanation import Explanation
+from cch.graph.findings import check_all
 from cch.runtime.serving import unserved
 from cch.settings import Settings
 from cch.simulation.scenario import read_scenario

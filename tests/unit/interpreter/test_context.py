@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cch.interpreter.context import MISSING, as_text, lookup, merge, nested, selected
+from cch.definition.rules import FIRST, NEWEST
+from cch.interpreter.context import MISSING, as_text, lookup, merge, selected
 
 
 @pytest.mark.parametrize(
@@ -30,14 +31,6 @@ def test_objects_merge_deeply_and_other_values_replace(
     assert repr((base, patch)) == before
 
 
-def test_dotted_paths_walk_objects_and_lists() -> None:
-    """A key that has the dots itself wins; what is not there is missing, not null."""
-    context = {"a": {"b": [{"c": 7}]}, "x.y": 1, "x": {"y": 2}, "n": None}
-
-    assert [lookup(context, path) for path in ("a.b.0.c", "x.y", "n")] == [7, 1, None]
-    assert [lookup(context, path) for path in ("a.b.1", "a.b.-1", "a.z", "n.m", "q")] == [MISSING] * 5
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -52,13 +45,23 @@ def test_values_read_as_text(value: Any, text: str) -> None:
 
 def test_private_keys_are_never_selected() -> None:
     """Whether all keys are sent, or they are asked for by name."""
-    context = {"a": 1, "_secret": {"x": 1}, "b": {"c": 2}}
+    context = {"a": 1, "_secret": {"x": 1}, "b": {"c": 2}, "d.e": 3}
 
-    assert selected(context, None) == {"a": 1, "b": {"c": 2}}
-    assert selected(context, ["a", "b.c", "_secret", "_secret.x", "missing"]) == {"a": 1, "b.c": 2}
+    assert selected(context, None) == {"a": 1, "b": {"c": 2}, "d.e": 3}
+    assert selected(context, ["a", "b.c", "_secret", "_secret.x", "missing", "d\\.e"]) == {"a": 1, "b.c": 2, "d.e": 3}
 
 
-def test_a_value_is_put_at_a_dotted_path() -> None:
-    """The patch that merges it there."""
-    assert nested("a.b.c", 1) == {"a": {"b": {"c": 1}}}
-    assert nested("a", None) == {"a": None}
+def test_a_missing_key_reads_as_missing() -> None:
+    """Not as null, which a key may have."""
+    assert lookup({"a": None}, "a", NEWEST) is None
+    assert lookup({"a": None}, "a.b", NEWEST) is MISSING
+
+
+def test_a_capability_is_told_why_where_it_asks() -> None:
+    """By names without an underscore, which a key of the business context wins; older instances know no such names."""
+    context = {"_internalError": "it broke", "_errorNode": "N", "a": 1}
+
+    assert selected(context, ["internalError", "errorNode"]) == {"internalError": "it broke", "errorNode": "N"}
+    assert selected({**context, "internalError": "mine"}, ["internalError"]) == {"internalError": "mine"}
+    assert selected(context, ["internalError"], FIRST) == {}
+    assert selected({"a": 1}, ["internalError"]) == {}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from scripted import ManualClock, ScriptedHost
 from workflows import graph_of
 
+from cch.definition.model import Retry
+from cch.definition.rules import FIRST, NEWEST
+from cch.durations import LONGEST
 from cch.errors import CapabilityError, GraphError
 from cch.interpreter.host import Answer, Call, Request
 from cch.interpreter.visit import Result, Visit, evaluate, is_instant, perform
@@ -391,7 +395,9 @@ async def test_a_library_call_puts_its_value_at_a_dotted_path() -> None:
     seen: list[Any] = []
 
     class Library(ScriptedHost):
-        async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        async def library(
+            self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+        ) -> Any:
             seen.append((function_id, parameters, context))
             return 7
 
@@ -406,9 +412,104 @@ async def test_a_library_call_that_fails_takes_on_failure() -> None:
     """The reason is what the function says."""
 
     class Broken(ScriptedHost):
-        async def library(self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        async def library(
+            self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int
+        ) -> Any:
             raise CapabilityError("no match")
 
     node = "{type: library_call, library_function_id: l, parameters: {}, output_key: a, on_success: E, on_failure: X}"
 
     assert (await performed(node, Broken())).patch["_internalError"] == "no match"
+
+
+@pytest.mark.parametrize(("rules", "label"), [(FIRST, "on_success"), (NEWEST, "on_timeout")])
+@pytest.mark.parametrize("kind", ["sync_call", "library_call"])
+async def test_a_timeout_of_nothing_is_up_at_once(kind: str, rules: int, label: str) -> None:
+    """As at nodes that wait; the first rules took it for no limit."""
+    what = {"sync_call": "capability_id: a", "library_call": "library_function_id: l, parameters: {}, output_key: k"}
+    node, visit = visit_of(f"{{type: {kind}, {what[kind]}, timeout: 0s, on_success: E, on_timeout: X}}")
+    graph = replace(visit.graph, definition=replace(visit.graph.definition, reading_rules=rules))
+
+    result = await perform(node, replace(visit, graph=graph), ScriptedHost())
+
+    assert result.label == label
+
+
+@pytest.mark.parametrize(
+    ("retry", "pause"),
+    [
+        (Retry(max_attempts=100, delay=60.0, backoff=1e308, max_delay=300.0), 300.0),
+        (Retry(max_attempts=100, delay=60.0, backoff=1e308), LONGEST),
+        (Retry(max_attempts=100, delay=0.0, backoff=1e308), 0.0),
+        (Retry(max_attempts=100, delay=5.0, backoff=2.0, max_delay=60.0), 60.0),
+    ],
+)
+def test_a_pause_never_overflows(retry: Retry, pause: float) -> None:
+    """However large the factor is: the longest delay bounds it, and else a century."""
+    assert retry.pause(99) == pause
+
+
+@pytest.mark.parametrize(
+    ("date", "zone", "at"),
+    [
+        ("2026-01-31T10:00:00", "", "2026-01-31T10:00:00.000Z"),
+        ("2026-01-31T10:00:00", ", timezone: Europe/Brussels", "2026-01-31T09:00:00.000Z"),
+        ("2026-01-31T10:00:00Z", ", timezone: Europe/Brussels", "2026-01-31T10:00:00.000Z"),
+        ("9999-12-31T23:59:59", "", "9999-12-31T23:59:59.000Z"),
+        ("0001-01-01T00:00:00", "", "0001-01-01T00:00:00.000Z"),
+    ],
+)
+async def test_a_date_is_a_moment(date: str, zone: str, at: str) -> None:
+    """In its own zone, else in the one that the node names, else in UTC."""
+    node = f"type: scheduled_request, capability_id: a, schedule_parameters: {{date_context_key: d{zone}}}"
+
+    result = await performed(f"{{{node}, on_success: E, on_response: E, on_failure: X}}", ScriptedHost(), {"d": date})
+
+    assert (result.label, result.cause["at"]) == ("on_success", at)
+
+
+@pytest.mark.parametrize(
+    "date", ["9999-12-31T23:59:59.9999999", "0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59-02:00", "soon", 7, None]
+)
+async def test_a_date_that_is_no_moment_is_a_failure(date: object) -> None:
+    """At the edge of the calendar as well: no exception that ends the region."""
+    node = "type: scheduled_request, capability_id: a, schedule_parameters: {date_context_key: d}"
+
+    result = await performed(f"{{{node}, on_success: E, on_response: E, on_failure: X}}", ScriptedHost(), {"d": date})
+
+    assert result.label == "on_failure"
+    assert str(result.patch["_internalError"]).startswith("d is ")
+
+
+@pytest.mark.parametrize("path", ["orders.lines", "orders.7"])
+async def test_what_cannot_be_written_is_a_failure(path: str) -> None:
+    """At every type of node that writes at a path."""
+    context = {"orders": [{"lines": [{"id": 1}]}]}
+    nodes = [
+        f"type: library_call, library_function_id: l, parameters: {{}}, output_key: {path}",
+        f"type: set_state, static_outputs: {{{path}: 1}}",
+    ]
+
+    for node in nodes:
+        record, visit = visit_of(f"{{{node}, on_success: E, on_failure: X}}", context)
+        result = evaluate(record, visit) if is_instant(record) else await perform(record, visit, ScriptedHost())
+        assert result.label == "on_failure"
+        assert "stands a list of 1 items" in str(result.patch["_internalError"])
+
+
+@pytest.mark.parametrize(
+    ("on", "tries", "slept"),
+    [("[HTTP_429]", 2, 90_000), ("[HTTP_4XX]", 2, 90_000), ("[HTTP_503]", 1, None), ("[TIMEOUT]", 1, None)],
+)
+async def test_a_status_is_a_code_that_a_retry_can_name(on: str, tries: int, slept: int | None) -> None:
+    """The pause is as long as the server asks for, if that is longer."""
+
+    def refuse(_: Call) -> Mapping[str, Any]:
+        raise CapabilityError("answered 429", codes=("HTTP_429", "HTTP_4XX"), retry_after=90.0)
+
+    host = ScriptedHost(on_call=refuse)
+    retry = f"retry: {{max_attempts: 2, delay: 5s, 'on': {on}}}"
+    await performed(f"{{type: sync_call, capability_id: a, {retry}, on_success: E, on_failure: X}}", host)
+
+    assert len(host.calls) == tries
+    assert host.slept_until == ([slept] if slept else [])

@@ -23,6 +23,7 @@ from cch.identity import THE_INSTANCE, Box
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
 from cch.ledger.records import Instance, MessageRecord, RequestRecord, RequestState
+from cch.messaging.starts import Admitted
 from cch.names import Names
 from cch.testing.memory_queue import MemoryQueue, MemoryQueues
 from cch.testing.memory_store import MemoryBlobs
@@ -34,11 +35,12 @@ NOW = 1_700_000_000_000
 class Doorman:
     """Admits the workflow ``w`` with a context that has ``a``."""
 
-    async def admit(self, workflow_id: str, context: Mapping[str, Any]) -> None:
+    async def admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
         if workflow_id != "w":
             raise RejectedMessageError(f"there is no definition of {workflow_id!r}")
         if "a" not in context:
             raise RejectedMessageError("required key 'a' is missing")
+        return Admitted(workflow_id=workflow_id, context=context)
 
 
 @dataclass
@@ -307,7 +309,7 @@ async def test_a_refusal_always_fits_its_queue(office: Office, body: str) -> Non
 async def test_what_a_reason_quotes_is_made_legal(office: Office) -> None:
     """A name in a start may hold anything; SQS refuses a message whose attribute does."""
 
-    async def refuse(workflow_id: str, context: Mapping[str, Any]) -> None:
+    async def refuse(workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
         raise RejectedMessageError(f"{workflow_id}\x00\ufffe" + "x" * 5000)
 
     office.router.intake._starter._admission.admit = refuse  # type: ignore[method-assign]

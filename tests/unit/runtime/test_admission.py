@@ -11,9 +11,11 @@ from workflows import definition_text
 from cch.definition.catalogue import Catalogue
 from cch.definition.reader import read_definition
 from cch.definition.source import FolderSource
+from cch.definition.starting import context_of_form, form_of_context
+from cch.envelope import workflow_id_of
 from cch.errors import RejectedMessageError
 from cch.graph.checks import check
-from cch.runtime.admission import CatalogueAdmission, context_problems
+from cch.runtime.admission import CatalogueAdmission, context_problems, start_context
 
 TEXT = definition_text(
     "E: {type: end}",
@@ -25,6 +27,9 @@ TEXT = definition_text(
     ("context", "words"),
     [
         ({"a": "xx", "b": 0, "c": 1, "more": [1.5]}, []),
+        ({"a": "xx", "b": 0, "c": None}, []),
+        ({"a": "xx", "b": None, "c": None}, ["required key 'b' is missing"]),
+        ({"a": "xx", "b": float("nan"), "c": 1}, ["b is nan, which JSON does not have"]),
         ({}, ["required key 'a' is missing", "required key 'b' is missing", "required key 'c' is missing"]),
         ({"a": None, "b": "", "c": 1}, ["required key 'a' is missing"]),
         ({"a": "x", "b": 1, "c": "z"}, ["'a': 'x' is too short", "'c': 'z' is not of type 'integer', 'null'"]),
@@ -55,8 +60,10 @@ def admission(tmp_path: Path) -> CatalogueAdmission:
 
 
 async def test_a_good_start_is_admitted(admission: CatalogueAdmission) -> None:
-    """Nothing is raised, nothing returned."""
-    assert await admission.admit("w", {"a": "xx", "b": 1, "c": 2}) is None  # type: ignore[func-returns-value]
+    """With its own context, where nothing has a default."""
+    admitted = await admission.admit("w", {"a": "xx", "b": 1, "c": 2})
+
+    assert (admitted.workflow_id, admitted.context) == ("w", {"a": "xx", "b": 1, "c": 2})
 
 
 @pytest.mark.parametrize(
@@ -78,3 +85,108 @@ async def test_a_bad_start_is_rejected_with_the_reason(
         await admission.admit(workflow_id, {})
 
     assert words in caught.value.reason
+
+
+@pytest.fixture
+def fetches(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What anybody tries to fetch over a network."""
+    tried: list[object] = []
+
+    def refuse(*arguments: object, **_: object) -> object:
+        tried.append(arguments)
+        raise AssertionError("nothing may be fetched")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    return tried
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "http://127.0.0.1:9/schema.json"}, {"$ref": "file:///etc/hostname"}, {"$ref": "#/$defs/gone"},
+        {"$ref": "#"}, {"type": "sting"}, {"pattern": "("}, {"$dynamicRef": "https://example.org/x#y"},
+    ],
+)  # fmt: skip
+async def test_a_schema_that_cannot_be_used_rejects_the_start_with_a_reason(
+    tmp_path: Path, fetches: list[object], schema: dict[str, Any]
+) -> None:
+    """It neither raises, which would hold up the starts behind it, nor is anything fetched from anywhere."""
+    (tmp_path / "w.yaml").write_text(definition_text("E: {type: end}", initial_context={"a": schema}))
+    admission = CatalogueAdmission(Catalogue(FolderSource(tmp_path), tmp_path / "cache", check))
+
+    with pytest.raises(RejectedMessageError, match="'a': its JSON Schema cannot be applied"):
+        await admission.admit("w", {"a": "x"})
+    assert fetches == []
+
+
+async def test_an_exception_of_ours_is_a_rejected_start(
+    admission: CatalogueAdmission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what went wrong; the next start is looked at."""
+
+    def broken(*_: object) -> list[str]:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr("cch.runtime.admission.context_problems", broken)
+
+    with pytest.raises(RejectedMessageError, match="ZeroDivisionError: a mistake of ours"):
+        await admission.admit("w", {"a": "xx", "b": 1, "c": 2})
+
+
+DEFAULTS = definition_text(
+    "E: {type: end}",
+    initial_context={
+        "n": {"type": "integer", "default": 3},
+        "who.name": {"type": "string", "default": "nobody"},
+        "note": {"type": ["string", "null"], "default": "x"},
+        "list": {"type": "array", "default": []},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "context"),
+    [
+        ({}, {"n": 3, "who": {"name": "nobody"}, "note": "x", "list": []}),
+        ({"n": 0, "note": None}, {"n": 0, "who": {"name": "nobody"}, "note": None, "list": []}),
+        ({"who": {"age": 3}, "n": None}, {"n": 3, "who": {"age": 3, "name": "nobody"}, "note": "x", "list": []}),
+    ],
+)
+def test_what_is_absent_has_its_default(given: dict[str, Any], context: dict[str, Any]) -> None:
+    """Keys are paths; null is a value where the schema says so."""
+    definition = read_definition(DEFAULTS)
+
+    assert start_context(definition, given) == context
+    assert context_problems(definition, context) == []
+
+
+def test_a_form_has_the_keys_as_they_are_written() -> None:
+    """Airflow's form has a field for each; what it does not fill in it gives as null."""
+    definition = read_definition(DEFAULTS)
+    form = {"n": 7, "who.name": "me", "note": None, "list": None, "more": 1}
+    context = {"n": 7, "who": {"name": "me"}, "note": None, "list": [], "more": 1}
+
+    assert context_of_form(definition, form) == context
+    assert form_of_context(definition, context) == {"n": 7, "who.name": "me", "note": None, "list": []}
+
+
+@pytest.mark.parametrize("uri", ["copy", "copy.yaml", "{folder}/copy.yaml", "w", "s3://anywhere/w.yaml"])
+async def test_a_definition_is_named_by_its_file_or_by_its_id(
+    tmp_path: Path, admission: CatalogueAdmission, uri: str
+) -> None:
+    """As the message's schema says; the name of a file counts only where our definitions are."""
+    (tmp_path / "w.yaml").rename(tmp_path / "copy.yaml")
+    uri = uri.format(folder=tmp_path)
+
+    admitted = await admission.admit(workflow_id_of(uri), {"a": "xx", "b": 1, "c": 2}, uri)
+
+    assert admitted.workflow_id == "w"
+
+
+async def test_a_file_elsewhere_is_not_ours(tmp_path: Path, admission: CatalogueAdmission) -> None:
+    """Another bucket may have a file of the same name."""
+    (tmp_path / "w.yaml").rename(tmp_path / "copy.yaml")
+
+    with pytest.raises(RejectedMessageError, match="no definition of 'copy'"):
+        await admission.admit("copy", {"a": "xx", "b": 1, "c": 2}, "s3://elsewhere/copy.yaml")

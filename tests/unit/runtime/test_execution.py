@@ -15,9 +15,11 @@ from workflows import definition_text
 from workshop import INSTANCE, NOW, Answer, Workshop
 
 from cch.capabilities import sync_capability
+from cch.definition.rules import FIRST, NEWEST
 from cch.errors import MessageRefusedError
 from cch.interpreter.host import Call
-from cch.ledger.records import RequestRecord, instance_id_of_run
+from cch.interpreter.replay import flow_of
+from cch.ledger.records import Instance, RequestRecord, instance_id_of_run
 from cch.messaging.queue import ILLEGAL
 from cch.runtime.execution import RegionEnd, execute_region, initial_context
 from cch.tracing import traceparent
@@ -708,3 +710,40 @@ async def test_an_unhandled_failure_ends_the_instance_when_the_others_are_done(m
     instance = (await workshop.view()).instance
     assert failed.state == "failed"
     assert (between, instance.status, instance.reason) == ("running", "failed", "a#one answered ERROR")
+
+
+NEITHER = (
+    "workflow_id: w\nworkflow_name: W\nentry_point: S\nnodes:\n"
+    "  S: {type: set_state, max_visits: 1_0, static_outputs: {country: NO}, on_success: Ask}\n"
+    "  Ask: {type: async_request, capability_id: 'a#x', timeout: 1d, on_response: E, on_failure: E}\n  E: {type: end}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "created", "bound", "country"),
+    [
+        (NEITHER, NEWEST, FIRST, False),
+        (NEITHER.replace("1_0", "10"), NEWEST, NEWEST, "NO"),
+        (NEITHER.replace("1_0", "10"), FIRST, FIRST, False),
+        (NEITHER.replace("1_0", "10").replace("workflow_name: W", "workflow_name: NO"), FIRST, NEWEST, "NO"),
+    ],
+    ids=["only the first fit", "new", "created before the upgrade", "only the newest fit"],
+)
+async def test_an_instance_is_bound_to_the_rules_by_which_it_begins(
+    tmp_path: Path, text: str, created: int, bound: int, country: object
+) -> None:
+    """A number from its creation, or that of the rules by which its definition can be used at all."""
+    shop = Workshop(tmp_path, {"w": text})
+    await shop.ledger.instances.create(
+        Instance(
+            id=INSTANCE, workflow_id="w", correlation_id="BL-7", status="pending", started=NOW, start_message="m",
+            reading_rules=created,
+        )
+    )  # fmt: skip
+
+    for head in shop.plan.regions:
+        await shop.run(head)
+
+    view = await shop.view()
+    assert (view.instance.status, view.instance.reading_rules) == ("completed", bound)
+    assert flow_of(shop.plan, view.instance.context, view.outcomes()).final_context()["country"] == country

@@ -109,6 +109,31 @@ nodes:
   Failed: {type: end, status: failed}
   Done: {type: end}
 """
+RULES = """
+workflow_id: rules
+workflow_name: What the reading rules make of it
+entry_point: Begin
+nodes:
+  Begin: {type: set_state, static_outputs: {country: NO, chapter: 0101, set.before: 1}, on_success: Ask}
+  Ask: {type: async_request, capability_id: a#ask, timeout: 30d, on_response: After, on_failure: Failed}
+  After: {type: set_state, static_outputs: {cutoff: 22:30:00, voyage: 123_4, set.after: 2}, on_success: Check}
+  Check: {type: condition, condition_on_key: country, branches: {false: Move, NO: Move, _default: Failed}}
+  Move:
+    type: library_call
+    library_function_id: core#calculate_timedelta
+    parameters: {date_context_key: date, timedelta: {hours: 1}}
+    output_key: moved.date
+    on_success: Read
+  Read:
+    type: library_call
+    library_function_id: s3#read_jsonpath
+    parameters: {input_s3_uri_key: document, jsonpath_expression: "$.lines[*].n"}
+    output_key: numbers
+    on_success: Wait
+  Wait: {type: event_wait, event_key: customs.status, timeout: 30d, on_event: Done, on_timeout: Failed}
+  Failed: {type: end, status: failed}
+  Done: {type: end}
+"""
 ERROR = ("ERROR", {"messages": [{"code": "HITL"}]})
 BUSY = ("ERROR", {"messages": [{"code": "BUSY"}]})
 
@@ -196,6 +221,31 @@ STORIES = {
         later=11 * DAY,
         visited={"File": 2, "Told": 1, "Mark": 1, "Done": 1},
         expected={"filing": "FILED", "number": 7},
+    ),
+    "by_the_first_rules": Story(
+        text=RULES,
+        context={"date": "2026-01-31T10:00:00+00:00", "document": '{"lines": [{"n": 7}]}'},
+        waiting=frozenset({"Ask/1"}),
+        after={"Ask/1": ok(asked=1)},
+        events=(("", {"customs": {"status": "nested"}}), ("", {"customs.status": "literal"})),
+        visited={"Begin": 1, "Ask": 1, "After": 1, "Move": 1, "Read": 1, "Wait": 1, "Done": 1},
+        expected={
+            "country": False, "chapter": 65, "set.before": 1, "cutoff": 81000, "voyage": 1234, "set.after": 2,
+            "moved": {"date": "2026-01-31T11:00:00Z"}, "numbers": 7, "customs.status": "literal",
+        },
+    ),
+    "by_the_second_rules": Story(
+        text=RULES,
+        context={"date": "2026-01-31T10:00:00+00:00", "document": '{"lines": [{"n": 7}]}'},
+        waiting=frozenset({"Ask/1"}),
+        after={"Ask/1": ok(asked=1)},
+        events=(("", {"customs.status": "literal"}), ("", {"customs": {"status": "nested"}})),
+        visited={"Begin": 1, "Ask": 1, "After": 1, "Move": 1, "Read": 1, "Wait": 1, "Done": 1},
+        expected={
+            "country": "NO", "chapter": "0101", "set": {"before": 1, "after": 2}, "cutoff": "22:30:00",
+            "voyage": "123_4", "moved": {"date": "2026-01-31T11:00:00+00:00"}, "numbers": [7],
+            "customs": {"status": "nested"},
+        },
     ),
 }  # fmt: skip
 

@@ -165,7 +165,7 @@ def test_a_capability_without_answers_is_named() -> None:
         ("capabilities: {a: [{duplicate: 0}]}", "at least 1"),
         ("events: 3", "events must be a list"),
         ("events: [{when: 3}]", "unknown key 'when'"),
-        ("start: monday", "not ISO 8601"),
+        ("start: monday", "not an ISO 8601 date"),
         ("expect: {visits: []}", "unknown key 'visits'"),
         ("context: [1]", "must be a mapping"),
         ("lists: {a: {item: 1}}", "needs the count"),
@@ -230,3 +230,52 @@ def test_what_the_items_of_a_map_wait_for_is_named() -> None:
     )
 
     assert simulate(definition, scenario).waiting_for == ("Wait[b]",)
+
+
+PARALLEL = """
+workflow_id: w
+workflow_name: Two maps over items of one list, side by side
+entry_point: F
+nodes:
+  F: {type: fork, branches: [L, R]}
+  L: {type: map_fork, input_list_key: orders.0.lines, branch_key: id, branch_entry_node: A}
+  A: {type: set_state, static_outputs: {side: left}, on_success: A_End}
+  A_End: {type: end_branch}
+  L_All: {type: join, join_branches: [L], on_success: L_End}
+  L_End: {type: end_branch}
+  R: {type: map_fork, input_list_key: orders.1.lines, branch_key: id, branch_entry_node: B}
+  B: {type: set_state, static_outputs: {side: right}, on_success: B_End}
+  B_End: {type: end_branch}
+  R_All: {type: join, join_branches: [R], on_success: R_End}
+  R_End: {type: end_branch}
+  Both: {type: join, join_branches: [L_End, R_End], on_success: E}
+  E: {type: end}
+"""
+
+
+def test_maps_over_items_of_one_list_keep_each_others_results() -> None:
+    """The list stays a list, and neither branch takes back what the other has written."""
+    scenario = read_scenario("context: {orders: [{no: 1, lines: [{id: x}]}, {no: 2, lines: [{id: y}, {id: z}]}]}")
+
+    result = simulate(load(PARALLEL), scenario)
+
+    assert result.status == "completed"
+    assert result.context["orders"] == [
+        {"no": 1, "lines": [{"id": "x", "side": "left"}]},
+        {"no": 2, "lines": [{"id": "y", "side": "right"}, {"id": "z", "side": "right"}]},
+    ]
+
+
+def test_an_item_that_writes_into_a_list_around_it_brings_the_whole_list() -> None:
+    """What is merged into the item is data, and no patch."""
+    text = (
+        "workflow_id: w\nworkflow_name: W\nentry_point: M\nnodes:\n"
+        "  M: {type: map_fork, input_list_key: items, branch_key: id, branch_entry_node: A}\n"
+        "  A: {type: set_state, static_outputs: {orders.0.seen: true}, on_success: Z}\n  Z: {type: end_branch}\n"
+        "  J: {type: join, join_branches: [M], on_success: E}\n  E: {type: end}\n"
+    )
+
+    result = simulate(load(text), read_scenario("context: {items: [{id: x}], orders: [{no: 1}, {no: 2}]}"))
+
+    assert result.context["items"] == [{"id": "x", "orders": [{"no": 1, "seen": True}, {"no": 2}]}]
+    assert result.context["orders"] == [{"no": 1}, {"no": 2}]

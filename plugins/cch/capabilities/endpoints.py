@@ -1,0 +1,65 @@
+"""Calls of HTTP endpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from cch.errors import CapabilityError
+
+if TYPE_CHECKING:
+    import httpx
+
+    from cch.interpreter.host import Call
+
+#: Seconds without a byte from an endpoint when the node has no timeout of its own.
+_SILENCE = 300.0
+#: Seconds to connect: a host that is there answers within a few.
+_CONNECT = 30.0
+
+
+async def post(url: str, body: Mapping[str, Any], call: Call) -> Any:
+    """The JSON value that the endpoint answers; None if it answers nothing.
+
+    :raises CapabilityError: no answer, no JSON, or a status that says no; its codes are ``HTTP_503`` and ``HTTP_5XX``.
+    """
+    import httpx  # noqa: PLC0415 - only where an endpoint is bound
+
+    headers = {"Idempotency-Key": call.idempotency_key or call.request_key}
+    # A node with a timeout is cancelled when it is up, so only the connection has a limit of its own.
+    limits = httpx.Timeout(_SILENCE if call.timeout is None else None, connect=_CONNECT)
+    try:
+        async with httpx.AsyncClient(timeout=limits) as http:
+            answer = await http.post(url, json=body, headers=headers)
+    except httpx.HTTPError as error:
+        raise CapabilityError(f"{url} did not answer: {type(error).__name__}: {error}") from None
+    if not answer.is_success:
+        raise _refusal(url, answer)
+    if not answer.content.strip():
+        return None
+    try:
+        return answer.json()
+    except ValueError:
+        raise CapabilityError(f"{url} answered no JSON: {answer.text[:200]}") from None
+
+
+def _refusal(url: str, answer: httpx.Response) -> CapabilityError:
+    status = answer.status_code
+    return CapabilityError(
+        f"{url} answered {status}: {answer.text[:300]}",
+        codes=(f"HTTP_{status}", f"HTTP_{status // 100}XX"),
+        retry_after=_seconds(answer.headers.get("retry-after", "")),
+    )
+
+
+def _seconds(advice: str) -> float:
+    """The seconds of a ``Retry-After`` (RFC 9110, section 10.2.3): a number, or a date; 0 if it is neither."""
+    advice = advice.strip()
+    if advice.isascii() and advice.isdecimal() and len(advice) <= 9:
+        return float(advice)
+    try:
+        return max(0.0, parsedate_to_datetime(advice).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

@@ -1,0 +1,113 @@
+"""Findings: what ``validate``, ``publish`` and CI refuse or warn of, and what keeps no definition from being served.
+
+The checks of :mod:`cch.graph.checks` decide what is served, and are never made stricter; new ones belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from cch.definition import json_schemas
+from cch.definition.document import Document, read_document
+from cch.definition.model import AsyncRequest, Definition, EventWait, ScheduledRequest
+from cch.definition.names import is_reserved
+from cch.definition.reader import parse
+from cch.definition.schema import did_you_mean, embedded_schemas
+from cch.errors import DefinitionError, Problem
+from cch.graph.build import build_graph
+from cch.graph.checks import check_document, ordered
+from cch.graph.labels import dead_labels
+from cch.graph.model import Graph
+from cch.graph.readings import bad_paths, bad_zones, other_readings
+from cch.graph.statuses import overwritten_status
+
+
+def _reserved(document: Document) -> Iterator[Problem]:
+    workflow_id = document.data.get("workflow_id")
+    if isinstance(workflow_id, str) and is_reserved(workflow_id):
+        message = f"workflow_id {workflow_id!r} is reserved for the platform's own DAGs"
+        yield document.problem(("workflow_id",), "CCH-D028", message, "choose one that does not begin with cch_")
+
+
+def _bad_schemas(document: Document) -> Iterator[Problem]:
+    for path, schema in embedded_schemas(document):
+        if not isinstance(schema, Mapping | bool):
+            continue  # the definition's own schema says so
+        for place, message in json_schemas.faults(schema):
+            hint = "the key needs a JSON Schema (2020-12) that holds all it refers to"
+            yield document.problem((*path, *place), "CCH-D027", f"{path[-1]!r} has no usable schema: {message}", hint)
+        for place, word in json_schemas.unknown_keywords(schema):
+            if guess := did_you_mean(word, json_schemas.KEYWORDS):
+                message = f"{word!r:.80} means nothing in a JSON Schema"
+                yield document.problem((*path, *place), "CCH-D027", message, guess)
+
+
+def _endless_waits(graph: Graph, document: Document) -> Iterator[Problem]:
+    if graph.definition.timeout:
+        return
+    for name, node in graph.nodes.items():
+        if not isinstance(node, AsyncRequest | ScheduledRequest | EventWait) or name not in graph.reachable:
+            continue
+        if node.timeout is None:
+            yield document.problem(
+                ("nodes", name), "CCH-G107", f"{name!r} may wait for ever",
+                "give it a timeout, or the whole workflow one at the top", warning=True,
+            )  # fmt: skip
+
+
+_OF_DOCUMENTS: tuple[Callable[[Document], Iterator[Problem]], ...] = (_reserved, _bad_schemas)
+_OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
+    dead_labels,
+    bad_paths,
+    bad_zones,
+    other_readings,
+    _endless_waits,
+    overwritten_status,
+)
+
+
+def examine(text: str, file: str = "") -> tuple[Definition | None, tuple[Problem, ...]]:
+    """Everything that is wrong with one definition by the newest rules, and the definition if nothing is an error."""
+    try:
+        document = read_document(text, file)
+    except DefinitionError as error:
+        return None, error.problems
+    definition, checked = check_document(document)
+    problems = [*checked, *document.findings, *(found for look in _OF_DOCUMENTS for found in look(document))]
+    if definition is not None or not any(problem.code.startswith("CCH-D") for problem in checked):
+        graph = build_graph(definition or parse(document))
+        problems += [found for look in _OF_GRAPHS for found in look(graph, document)]
+    failed = definition is None or any(problem.severity == "error" for problem in problems)
+    return None if failed else definition, ordered(problems)
+
+
+def _workflow_id(text: str, file: str) -> str:
+    """The ``workflow_id`` of a definition that may have any errors; "" if none can be read."""
+    try:
+        document = read_document(text, file)
+    except DefinitionError:
+        return ""
+    found = document.data.get("workflow_id")
+    return found if isinstance(found, str) else ""
+
+
+def check_all(files: Mapping[str, str]) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
+    """Examine several definitions (file name → text) together: two may not share one ``workflow_id``.
+
+    Returns the good ones by file name.
+    """
+    good: dict[str, Definition] = {}
+    problems: list[Problem] = []
+    owner: dict[str, str] = {}
+    for file, text in sorted(files.items()):
+        definition, found = examine(text, file)
+        problems.extend(found)
+        workflow_id = definition.workflow_id if definition else _workflow_id(text, file)
+        first = owner.setdefault(workflow_id, file) if workflow_id else file
+        if first != file:
+            message = f"workflow_id {workflow_id!r} is already used by {first}"
+            hint = "give one of them another id"
+            problems.append(read_document(text, file).problem(("workflow_id",), "CCH-G007", message, hint))
+        elif definition is not None:
+            good[file] = definition
+    return good, ordered(problems)
