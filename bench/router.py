@@ -8,7 +8,7 @@ import time
 import uuid
 
 from bench.figures import Figures, percentile
-from cch.exchange import Exchange, Waiters
+from cch.exchange import Exchange, References, Waiters
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import RequestRecord
 from cch.messaging.router import Router
@@ -46,7 +46,7 @@ def _reply(command_id: str) -> str:
 
 
 def _router(ledger: Ledger, queues: MemoryQueues) -> tuple[Router, Waiters]:
-    exchange = Exchange(ledger, now_ms)
+    exchange = Exchange(ledger, now_ms, References(lambda uri: uri, Names()))
     router = Router(ledger=ledger, exchange=exchange, queues=queues, names=Names(), admission=_NoStarts(), clock=now_ms)
     return router, exchange.waiters
 

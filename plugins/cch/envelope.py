@@ -16,8 +16,8 @@ from cch.values import UnstorableError, storable
 
 Kind = Literal["START_WORKFLOW", "ASYNC_RESP", "EVENT_WAIT_RESP"]
 
-#: Largest message, in bytes, that our queues take (their ``MaximumMessageSize``).
-MAX_BODY = 262_144
+#: Largest message, in bytes, that SQS carries (AWS quota since August 2025); queues may allow less.
+MAX_BODY = 1_048_576
 #: Instance ids become run ids: these characters are what Airflow allows in one, the length is ours.
 _ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
 #: Deepest payload: DynamoDB and msgpack users down the line give up soon after.
@@ -46,6 +46,8 @@ class Command:
     definition_uri: str = ""
     status: str = ""
     in_reply_to: str = ""
+    #: URI of an object that holds (more of) a reply's payload.
+    payload_ref: str = ""
     #: The item of a map that is meant; the instance itself if none is named.
     address: Address = THE_INSTANCE
     source_event: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +79,7 @@ def _depth_fits(value: Any) -> bool:
 def parse_json(body: str) -> Any:
     """JSON text to a value.
 
-    :raises MalformedMessageError: not JSON, not storable (lone surrogates), too deep, or larger than 256 KB.
+    :raises MalformedMessageError: not JSON, not storable (lone surrogates), too deep, or larger than 1 MiB.
     """
     try:
         size = len(body.encode("utf-8"))
@@ -186,6 +188,7 @@ def parse_command(body: str) -> Command:
         definition_uri=_text(raw, "workflowDefinitionURI", "", required=kind == "START_WORKFLOW"),
         status=status,
         in_reply_to=_text(command, replied, "command.", required=False, most=LONGEST_IN_KEY),
+        payload_ref=_text(command, "payload_ref", "command.", required=False),
         address=_address(hint),
         source_event=_object(raw, "sourceEvent", "", required=False),
     )

@@ -50,6 +50,10 @@ class Names:
     def eventdata_bucket(self) -> str:
         return f"{self.prefix}eventdata-bucket"
 
+    def payload_prefix(self, instance: str) -> str:
+        """Below which the payloads of one instance's messages are, where they travel by reference."""
+        return f"s3://{self.eventdata_bucket}/instances/{instance}/"
+
     @property
     def command_queue(self) -> str:
         return f"{self.prefix}orchestrator-command-queue"

@@ -101,8 +101,8 @@ async def test_a_body_that_is_no_json_is_refused(office: Office) -> None:
 
 
 async def test_a_body_that_is_too_large_is_refused(office: Office) -> None:
-    """At 256 KB, the limit of a message."""
-    body = {"workflow_id": "open_ask", "context": {"bl": "x" * 300_000}}
+    """At 1 MiB, the limit of a message."""
+    body = {"workflow_id": "open_ask", "context": {"bl": "x" * 1_100_000}}
 
     assert is_problem(await office.post("/instances", body), 413, "too_large")
 

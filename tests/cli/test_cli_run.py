@@ -106,7 +106,7 @@ def test_the_context_may_come_from_a_file_or_stdin(office, cch):
         (["enrich_v1", "--set", "shipmentId=1", "--set", "n=1e999"], "cannot start enrich_v1"),
         (["enrich_v1", "--set", "shipmentId=1", "--set", f"n={2**70}"], "n is a number beyond 64 bits"),
         (["enrich_v1", "--set", "shipmentId=1", "--instance-id", "with space"], "workflowInstanceId must have"),
-        (["enrich_v1", "--set", "shipmentId=" + "x" * 300_000], "more than the 262144 allowed"),
+        (["enrich_v1", "--set", "shipmentId=" + "x" * 1_100_000], "more than the 1048576 allowed"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_sends_nothing(office, cch, arguments, said):

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cch.definition.catalogue import Catalogue
 from cch.definition.rules import NEWEST
 from cch.definition.source import FolderSource
 from cch.envelope import event_command
+from cch.errors import CapabilityError
 from cch.graph.build import build_graph
 from cch.graph.checks import check
 from cch.graph.plan import plan_tasks
@@ -112,9 +114,19 @@ async def eventually(look: Callable[[], Any]) -> None:
     pytest.fail("it never happened")
 
 
+def _read(objects: dict[str, str], uri: str) -> str:
+    if uri not in objects:
+        raise CapabilityError(f"there is no {uri}")
+    return objects[uri]
+
+
 @asynccontextmanager
 async def open_memory_platform(
-    tmp_path: Path, *texts: str, store: ItemStore | None = None, clock: Callable[[], int] = now_ms
+    tmp_path: Path,
+    *texts: str,
+    store: ItemStore | None = None,
+    clock: Callable[[], int] = now_ms,
+    objects: dict[str, str] | None = None,
 ) -> AsyncIterator[Platform]:
     """A platform with these definitions, whose router takes replies and commands."""
     settings = Settings(cache_folder=str(tmp_path / "cache"), mailbox_seconds=0.01)
@@ -130,7 +142,8 @@ async def open_memory_platform(
         ledger=Ledger(store or MemoryStore(), MemoryBlobs()),
         queues=MemoryQueues(names.command_queue, names.reply_queue, names.fallback_queue),
         catalogue=Catalogue(FolderSource(folder), settings.cache_path, check, 0.0),
-        read_object=lambda uri: uri,
+        read_object=(lambda uri: uri) if objects is None else partial(_read, objects),
+        write_object=({} if objects is None else objects).__setitem__,
         clock=clock,
     )
     opened.router.start(0.05)

@@ -18,11 +18,12 @@ from cch.api.backend import SeenAtOnce, close_backend
 from cch.api.dashboard import Dashboard
 from cch.api.models import Problem
 from cch.api.problems import ApiError
+from cch.envelope import MAX_BODY
 
 #: Where the routes are, below the plugin's prefix.
 PREFIX = "/api/v1"
 #: Largest body of a request, in bytes: what a message may have.
-MOST_BYTES = 262_144
+MOST_BYTES = MAX_BODY
 
 _DESCRIPTION = f"""Instances of workflows: looking at them, and doing something about them.
 

@@ -468,7 +468,7 @@ class Candidate(View):
 
 
 class MessageDetail(MessageView):
-    body: str = Field(default="", description="As it came; cut at 256 KB.")
+    body: str = Field(default="", description="As it came; cut at 1 MiB.")
     attachable: bool = Field(default=False, description="Whether this user may let it answer a request.")
     candidates: list[Candidate] = []
 

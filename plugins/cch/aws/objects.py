@@ -91,6 +91,13 @@ class S3Definitions:
         return f"s3://{self._bucket}"
 
 
+def write_uri(uri: str, text: str, settings: Settings) -> None:
+    """Put JSON text to an ``s3://bucket/key``."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    with explained(uri):
+        client("s3", settings).put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json")
+
+
 def read_uri(uri: str, settings: Settings) -> str:
     """The text of an ``s3://bucket/key``.
 

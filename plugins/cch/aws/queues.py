@@ -18,6 +18,8 @@ from cch.messaging.queue import BATCH, Depth, Received
 _ABSENCE_SECONDS = 10.0
 #: What SQS says of a message that has characters that no message may have, or is larger than its queue allows.
 _NEVER = ("InvalidMessageContents", "InvalidParameterValue")
+#: What SQS says to those who may send to a queue, but not read its attributes.
+_NOT_TOLD = ("AccessDenied", "AccessDeniedException", "AWS.SimpleQueueService.AccessDenied")
 
 
 class SqsQueue:
@@ -31,6 +33,7 @@ class SqsQueue:
         """``gone`` is called when SQS says that the queue does not exist any more."""
         self._client = client
         self._gone = gone
+        self._largest: int | None = None
         self.name = name
         self.url = url
 
@@ -61,6 +64,20 @@ class SqsQueue:
         for start in range(0, len(entries), BATCH):
             with explained(self.name):
                 await self._client.delete_message_batch(QueueUrl=self.url, Entries=entries[start : start + BATCH])
+
+    async def largest(self) -> int | None:
+        """Asked once; another team's queue may not tell us."""
+        if self._largest is None:
+            wanted = ["MaximumMessageSize"]
+            with explained(self.name):
+                try:
+                    answer = await self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=wanted)
+                except botocore.exceptions.ClientError as error:
+                    if error_code(error) not in _NOT_TOLD:
+                        raise
+                    return None
+            self._largest = int(answer["Attributes"]["MaximumMessageSize"])
+        return self._largest
 
     async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
         with explained(self.name):

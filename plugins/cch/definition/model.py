@@ -65,6 +65,8 @@ class AsyncRequest(_Common):
     on_timeout: str | None = None
     retry: Retry = Retry()
     idempotency: Idempotency = "visit"
+    #: Whether the capability reads a context that is too large for a message from where the request says it is.
+    payload_ref: bool = False
     error_reply: Literal["response", "failure"] | None = None
     type: Literal["async_request"] = "async_request"
 
@@ -174,6 +176,8 @@ class ScheduledRequest(_Common):
     on_timeout: str | None = None
     retry: Retry = Retry()
     idempotency: Idempotency = "visit"
+    #: Whether the capability reads a context that is too large for a message from where the request says it is.
+    payload_ref: bool = False
     error_reply: Literal["response", "failure"] | None = None
     type: Literal["scheduled_request"] = "scheduled_request"
 

@@ -9,6 +9,7 @@ from cch.envelope import Command
 from cch.errors import LedgerError
 from cch.exchange.early import give_up
 from cch.exchange.events import Events
+from cch.exchange.references import References
 from cch.exchange.replies import Replies
 from cch.exchange.requests import Sent, Unsent, ask
 from cch.exchange.settled import Settled
@@ -26,12 +27,12 @@ class Exchange:
     Every operation may be repeated after a crash at any point and then changes nothing more.
     """
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], int]) -> None:
+    def __init__(self, ledger: Ledger, clock: Callable[[], int], references: References) -> None:
         self.id = uuid.uuid4().hex[:16]
         self.waiters = Waiters()
         self._ledger = ledger
         self._clock = clock
-        self._replies = Replies(ledger, self.waiters)
+        self._replies = Replies(ledger, self.waiters, references)
         self._events = Events(ledger)
 
     # What regions do

@@ -10,6 +10,7 @@ from cch.envelope import Command, parse_command
 from cch.errors import RejectedMessageError
 from cch.exchange.early import keep
 from cch.exchange.meaning import HOW_CLOSED, Early, Ends, Meaning, Means, meaning, several, unaddressable
+from cch.exchange.references import References
 from cch.exchange.settled import Settled
 from cch.exchange.waiters import Waiters
 from cch.identity import require_known
@@ -41,14 +42,15 @@ def _difference(command: Command, record: MessageRecord, request: RequestRecord)
 class Replies:
     """Applies the rules of the ledger's protocol to replies; who waits in this process is woken at once."""
 
-    def __init__(self, ledger: Ledger, waiters: Waiters) -> None:
+    def __init__(self, ledger: Ledger, waiters: Waiters, references: References) -> None:
         self._ledger = ledger
+        self._references = references
         self._waiters = waiters
 
     async def reply(self, command: Command, record: MessageRecord, now: int) -> Settled:
         """Find the request, close it with this reply, and store the message's fate.
 
-        :raises RejectedMessageError: it echoes the request of another instance.
+        :raises RejectedMessageError: it echoes the request of another instance, or its payload cannot be read.
         :raises UnknownSchemeError: a later release made the instance; the message stays in its queue.
         """
         if record.claimed_for:  # somebody died between claiming it and storing its fate
@@ -91,7 +93,7 @@ class Replies:
         return Settled(stored=stored, fate=fate, closed=closed)
 
     async def _close(self, command_id: str, command: Command, record: MessageRecord, now: int) -> Settled:
-        status, payload = reply_patch(command)
+        status, payload = reply_patch(await self._references.resolved(command))
         try:
             closed = await self._ledger.requests.close(
                 command_id, "answered", now, instance=command.instance, message=record.key,
@@ -129,7 +131,7 @@ class Replies:
             return "the message has answered another request", None
         if record.fate != "matched" and not await self._ledger.messages.attach(record, command_id):
             return "the message is taken by another request, or is none that can be attached", None
-        status, payload = reply_patch(command)
+        status, payload = reply_patch(await self._references.resolved(command))
         closed = await self._ledger.requests.close(
             command_id, "answered", now, message=record.key, reply_command=command.id, status=status, reply=payload
         )
@@ -178,6 +180,12 @@ class Replies:
                 continue
             command = parse_command(record.body)
             if not command.address.fits(request.path):
+                continue
+            try:
+                command = await self._references.resolved(command)
+            except RejectedMessageError as error:  # it was not looked at before, because nobody had asked
+                await self._ledger.messages.end_hold(held.key, "rejected", str(error))
+                await self._ledger.messages.unhold(request.box, held.pointer)
                 continue
             if reason := "" if command.address.whole else several(command.address, items):
                 await self._ledger.messages.end_hold(held.key, "orphan", reason)

@@ -25,6 +25,8 @@ class Request:
     timeout: float | None = None
     #: Whether each attempt has a request key of its own.
     key_per_attempt: bool = False
+    #: Whether a context that is too large for a message may travel as a reference.
+    payload_ref: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

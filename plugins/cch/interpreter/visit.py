@@ -272,6 +272,7 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
                 request_output_keys=node.request_output_keys,
                 timeout=node.timeout,
                 key_per_attempt=node.idempotency == "attempt",
+                payload_ref=node.payload_ref,
             )
         )
         if answer.kind != "superseded":

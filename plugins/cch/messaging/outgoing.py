@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cch.envelope import MAX_BODY, iso, routing_hint
 from cch.identity import Address
-from cch.ledger.payloads import dump
+from cch.ledger.payloads import dump, sha256
 from cch.messaging.queue import ILLEGAL, MessageQueue, Queues
 from cch.names import Names
 from cch.tracing import traceparent
 
-#: Bytes of the largest request body: SQS counts a message's attributes too, and 1 KiB is kept for them.
-LARGEST_REQUEST = MAX_BODY - 1024
+#: SQS counts a message's attributes too: bytes that are kept for them.
+ROOM_FOR_ATTRIBUTES = 1024
+#: Bytes of the largest request body that any queue can take.
+LARGEST_REQUEST = MAX_BODY - ROOM_FOR_ATTRIBUTES
+#: Queues of which nobody has said otherwise take this many bytes, whatever SQS allowed when they were made.
+_SURELY_TAKEN = 262_144 - ROOM_FOR_ATTRIBUTES
+#: Contexts of more bytes go by reference where the node allows it. The bytes of requests that were made depend on it.
+BY_REFERENCE_ABOVE = 196_608
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A context that lies in an object, instead of in the request."""
+
+    uri: str
+    text: str
+
+    @classmethod
+    def of(cls, context: Mapping[str, Any], prefix: str, command_id: str) -> Reference | None:
+        """Where the context of a request goes, below ``prefix``; None if it is small enough for the message."""
+        text = dump(dict(context))
+        if len(text.encode()) <= BY_REFERENCE_ABOVE:
+            return None
+        return cls(uri=f"{prefix}requests/{command_id}.json", text=text)
+
+    def facts(self) -> dict[str, Any]:
+        """What the request says of the object."""
+        return {"uri": self.uri, "sha256": sha256(self.text), "bytes": len(self.text.encode())}
 
 
 def request_body(
@@ -30,8 +57,12 @@ def request_body(
     capability_id: str,
     output_keys: tuple[str, ...],
     context: Mapping[str, Any],
+    reference: Reference | None = None,
 ) -> str:
-    """The JSON text of a request. ``created`` (ms) is the request's, not the sending's: a repeat is identical."""
+    """The JSON text of a request. ``created`` (ms) is the request's, not the sending's: a repeat is identical.
+
+    With a ``reference`` the context is in its object, and the body names that.
+    """
     header: dict[str, Any] = {
         "workflowInstanceId": instance,
         "workflowDefinitionURI": definition_uri,
@@ -46,18 +77,27 @@ def request_body(
     body = {
         "capability_id": capability_id,
         "request_output_keys": list(output_keys),
-        "context": {**context, "workflowInstanceId": instance, "workflow_id": workflow_id},
+        "context": {**({} if reference else context), "workflowInstanceId": instance, "workflow_id": workflow_id},
+        **({"payload_ref": reference.facts()} if reference else {}),
     }
     # Only texts can have such characters, and there JSON has another way to write them.
     return ILLEGAL.sub(lambda found: f"\\u{ord(found[0]):04x}", dump({"header": header, "body": body}))
 
 
-def request_fault(body: str) -> str:
-    """Why a request of this body can never be sent; "" if it can."""
+def request_fault(body: str, largest: int = LARGEST_REQUEST) -> str:
+    """Why a queue that takes bodies of ``largest`` bytes can never take this one; "" if it can."""
     size = len(body.encode())
-    if size <= LARGEST_REQUEST:
+    if size <= largest:
         return ""
-    return f"the request would have {size} bytes, more than {LARGEST_REQUEST}: choose input_keys"
+    return f"the request would have {size} bytes, more than {largest}: choose input_keys, or let payload_ref carry it"
+
+
+async def queue_fault(queue: MessageQueue, body: str) -> str:
+    """Why this queue can never take the body; "" if it can, as far as anybody says. Asks only about large ones."""
+    if len(body.encode()) <= _SURELY_TAKEN:
+        return ""
+    largest = await queue.largest()
+    return request_fault(body, largest - ROOM_FOR_ATTRIBUTES if largest else LARGEST_REQUEST)
 
 
 async def send_request(queue: MessageQueue, body: str, instance: str, command_id: str) -> None:

@@ -45,6 +45,10 @@ class MessageQueue(Protocol):
         """Delete messages whose fate is stored."""
         ...
 
+    async def largest(self) -> int | None:
+        """Bytes of the largest message that the queue takes, attributes included; None if it does not say."""
+        ...
+
     async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
         """:raises MessageRefusedError: the queue will never take it."""
         ...

@@ -11,7 +11,7 @@ from cch.errors import CchError, LedgerError, MessageRefusedError, ServiceUnavai
 from cch.exchange import Closed, Sent, Unsent, Wake
 from cch.ledger.payloads import sha256
 from cch.ledger.records import RequestRecord
-from cch.messaging.outgoing import capability_queue, request_fault, send_request
+from cch.messaging.outgoing import Reference, capability_queue, queue_fault, send_request
 from cch.pauses import Pauses
 from cch.runtime.deadlines import Deadlines
 from cch.runtime.platform import Platform
@@ -25,16 +25,24 @@ class Flight:
     """Brings one request from the wish to its end: :class:`Unsent` → :class:`Sent` → :class:`Closed`.
 
     ``body`` is the request's message as it would be made now; ``remade`` makes it for another time (ms), at which an
-    earlier copy has made it.
+    earlier copy has made it. ``reference``: the context, where it does not fit into the message.
     """
 
     def __init__(
-        self, platform: Platform, wanted: RequestRecord, body: str, remade: Callable[[int], str], note: Note
+        self,
+        platform: Platform,
+        wanted: RequestRecord,
+        *,
+        body: str,
+        remade: Callable[[int], str],
+        reference: Reference | None,
+        note: Note,
     ) -> None:
         self._platform = platform
         self._wanted = wanted
         self._body = body
         self._remade = remade
+        self._reference = reference
         self._note = note
         self._deadlines = Deadlines(platform.clock, platform.ledger.store)
 
@@ -64,13 +72,15 @@ class Flight:
         record, exchange = unsent.record, self._platform.exchange
         body = self._body if unsent.new else self._remade(record.created)
         self._body = ""  # thousands wait, and none of them needs it any more
-        if reason := _unsendable(body, record):
+        if sha256(body) != record.body_hash:
+            reason = "the request's body differs from the one sent before under this command id"
             return await exchange.close(record.command_id, "failed", reason)
         pauses = Pauses()
         while not record.deadline or self._platform.clock() < record.deadline:
             try:
                 if reason := await self._sent(record, body):
                     return await exchange.close(record.command_id, "failed", reason)
+                self._reference = None
                 return await exchange.sent(record)
             except MessageRefusedError as error:
                 return await exchange.close(record.command_id, "failed", str(error))
@@ -87,6 +97,10 @@ class Flight:
         if queue is None:
             own = names.capability_queue(record.source)
             return f"no queue for {record.source}: neither {own} nor {names.fallback_queue} exists"
+        if reason := await queue_fault(queue, body):
+            return reason
+        if self._reference is not None:  # the object before the message that names it
+            await asyncio.to_thread(self._platform.write_object, self._reference.uri, self._reference.text)
         await send_request(queue, body, record.instance, record.command_id)
         metrics.count("cch.requests", capability=record.source)
         self._note(
@@ -115,12 +129,6 @@ class Flight:
             if isinstance(found, Closed):
                 return found
             pauses.reset()
-
-
-def _unsendable(body: str, record: RequestRecord) -> str:
-    if sha256(body) != record.body_hash:
-        return "the request's body differs from the one sent before under this command id"
-    return request_fault(body)
 
 
 def _observe(record: RequestRecord) -> None:

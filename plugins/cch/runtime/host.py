@@ -21,7 +21,7 @@ from cch.interpreter.replay import JournalState
 from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
 from cch.ledger.waits import WaitRecord
-from cch.messaging.outgoing import request_body
+from cch.messaging.outgoing import Reference, request_body
 from cch.pauses import Pauses
 from cch.runtime.deadlines import Deadlines
 from cch.runtime.flight import Flight
@@ -223,7 +223,9 @@ class LedgerHost:
             text = body(created)
             wanted = self._wanted(request, command_id, created, sha256(text))
             again, self._resumed = self._resumed, False
-            flight = Flight(platform, wanted, text, body, self.note)
+            flight = Flight(
+                platform, wanted, body=text, remade=body, reference=self._reference(request, command_id), note=self.note
+            )
             del text
             closed = await flight.fly(woken, again=again)
             if closed.record.state == "superseded":
@@ -253,7 +255,12 @@ class LedgerHost:
             capability_id=request.capability_id,
             output_keys=request.request_output_keys,
             context=request.context,
+            reference=self._reference(request, command_id),
         )
+
+    def _reference(self, request: Request, command_id: str) -> Reference | None:
+        prefix = self._platform.settings.names.payload_prefix(self.instance_id)
+        return Reference.of(request.context, prefix, command_id) if request.payload_ref else None
 
     def _wanted(self, request: Request, command_id: str, created: int, body_hash: str) -> RequestRecord:
         return RequestRecord(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cch.errors import DefinitionError, DefinitionNotFoundError
 from cch.graph.build import build_graph
 from cch.graph.plan import plan_tasks
-from cch.ledger.records import RegionKey
+from cch.ledger.records import ENDED, RegionKey
 from cch.runtime.items import current
 from cch.runtime.progress import Asked, ItemJournals, Progress, live_regions, progress, progress_without_plan
 
@@ -46,10 +46,12 @@ class Inspector:
             ledger.waits.of_box(instance.box()),
             ledger.waiting.of_instance(instance_id, most_open),
         )
-        asked = Asked(requests=requests, waits=waits, open=open_waits)
         view = await ledger.instances.view(instance_id)
         if view is None:
             return None
+        if view.instance.status in ENDED and any(request.state == "open" for request in requests):
+            requests = await ledger.requests_of(view.instance, most_items)  # it ended while we looked
+        asked = Asked(requests=requests, waits=waits, open=open_waits)
         plan = await self.plan(view.instance)
         if plan is None:
             return progress_without_plan(view, asked)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from cch import metrics
-from cch.envelope import MAX_BODY, iso, routing_hint
+from cch.envelope import iso, routing_hint
 from cch.errors import ServiceUnavailableError
 from cch.graph.model import Graph
 from cch.identity import Address
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 #: Seconds for which a turn waits for the topic.
 PATIENCE = 30.0
 _PAUSE = 1.0
-#: SNS takes as much as SQS (AWS quota) and counts attributes too, for which 1 KiB is kept.
-_LARGEST = MAX_BODY - 1024
+#: SNS takes 256 KiB (AWS quota, less than SQS) and counts attributes too, for which 1 KiB is kept.
+_LARGEST = 262_144 - 1024
 
 
 class Topic(Protocol):

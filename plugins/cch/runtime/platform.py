@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.source import DefinitionSource, FolderSource
-from cch.exchange import Exchange
+from cch.errors import CapabilityError
+from cch.exchange import Exchange, References
 from cch.graph.checks import check
 from cch.ledger.ledger import Ledger
 from cch.messaging.queue import Queues
@@ -36,15 +37,20 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _nowhere(uri: str, text: str) -> None:  # noqa: ARG001
+    raise CapabilityError(f"there is no place for {uri}")
+
+
 @dataclass(kw_only=True)
 class Platform:
-    """Everything a region needs. ``read_object`` gets the text of an S3 URI."""
+    """Everything a region needs. ``read_object`` gets the text of an S3 URI, ``write_object`` puts it."""
 
     settings: Settings
     ledger: Ledger
     queues: Queues
     catalogue: Catalogue
     read_object: Callable[[str], str]
+    write_object: Callable[[str, str], None] = _nowhere
     clock: Callable[[], int] = now_ms
     #: Where lifecycle events go; None: nowhere.
     topic: Topic | None = None
@@ -53,7 +59,8 @@ class Platform:
     router: Router = field(init=False)
 
     def __post_init__(self) -> None:
-        self.exchange = Exchange(self.ledger, self.clock)
+        references = References(self.read_object, self.settings.names)
+        self.exchange = Exchange(self.ledger, self.clock, references)
         self.router = Router(
             ledger=self.ledger,
             exchange=self.exchange,
@@ -83,7 +90,7 @@ def open_catalogue(settings: Settings) -> Catalogue:
 @asynccontextmanager
 async def aws_platform() -> AsyncIterator[Platform]:
     """The platform on SQS, DynamoDB and S3."""
-    from cch.aws.objects import S3Blobs, read_uri  # noqa: PLC0415
+    from cch.aws.objects import S3Blobs, read_uri, write_uri  # noqa: PLC0415
     from cch.aws.queues import SqsQueues  # noqa: PLC0415
     from cch.aws.session import async_client  # noqa: PLC0415
     from cch.aws.tables import DynamoStore  # noqa: PLC0415
@@ -103,6 +110,7 @@ async def aws_platform() -> AsyncIterator[Platform]:
             queues=SqsQueues(sqs),
             catalogue=open_catalogue(settings),
             read_object=lambda uri: read_uri(uri, settings),
+            write_object=lambda uri, text: write_uri(uri, text, settings),
             topic=topic,
         )
 

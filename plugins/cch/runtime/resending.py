@@ -17,7 +17,7 @@ from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
 from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, RegionKey, RequestRecord
-from cch.messaging.outgoing import request_body
+from cch.messaging.outgoing import Reference, request_body
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.inspection import Inspector
 from cch.runtime.journaling import read
@@ -62,6 +62,7 @@ class Rebuilder:
 
     async def _made(self, instance: Instance, record: RequestRecord, node: Any, context: Mapping[str, Any]) -> str:
         reply_queue = self._platform.settings.names.reply_queue
+        prefix = self._platform.settings.names.payload_prefix(instance.id)
         return request_body(
             instance=instance.id,
             workflow_id=instance.workflow_id,
@@ -75,6 +76,7 @@ class Rebuilder:
             capability_id=record.source,
             output_keys=node.request_output_keys,
             context=context,
+            reference=Reference.of(context, prefix, record.command_id) if node.payload_ref else None,
         )
 
     def _come_to_map(self, plan: Plan, flow: TokenFlow, instance: Instance, record: RequestRecord) -> None:

@@ -20,7 +20,7 @@ from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.visit import error_codes
-from cch.messaging.outgoing import request_body, request_fault
+from cch.messaging.outgoing import Reference, request_body, request_fault
 from cch.settings import Settings
 from cch.simulation.bounds import Bounds
 from cch.simulation.scenario import Scenario, ScriptedAnswer, ScriptedEvent
@@ -171,7 +171,12 @@ class SimulationHost:
             capability_id=request.capability_id,
             output_keys=request.request_output_keys,
             context=request.context,
+            reference=self._reference(request, command_id),
         )
+
+    def _reference(self, request: Request, command_id: str) -> Reference | None:
+        prefix = self._world.settings.names.payload_prefix(self.instance_id)
+        return Reference.of(request.context, prefix, command_id) if request.payload_ref else None
 
     def _default(self, request: Request, status: str) -> Mapping[str, Any]:
         """What a capability says when the scenario does not: as the mock does."""

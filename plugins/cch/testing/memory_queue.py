@@ -27,6 +27,7 @@ class MemoryQueue:
 
     name: str
     calls: int = 0
+    limit: int | None = None
     _ready: deque[_Message] = field(default_factory=deque)
     _in_flight: dict[str, _Message] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -52,6 +53,9 @@ class MemoryQueue:
         for message, stored in messages:
             assert stored.key == message.key, "deleted against another message's receipt"
             self._in_flight.pop(message.message_id, None)
+
+    async def largest(self) -> int | None:
+        return self.limit
 
     async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
         self.calls += 1

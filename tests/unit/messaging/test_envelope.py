@@ -116,7 +116,7 @@ def test_older_spellings_are_accepted() -> None:
         ('{"a": NaN}', "NaN is no JSON number"), ('{"a": -Infinity}', "no JSON number"),
         ('{"a": "\\ud800"}', "cannot be stored"), ("\ud800", "not valid Unicode"),
         ("[" * 100_000, "not JSON"), ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "levels deep"),
-        (json.dumps("x" * MAX_BODY), "more than the 262144 allowed"),
+        (json.dumps("x" * MAX_BODY), "more than the 1048576 allowed"),
         ("9" * 5000, "JSON"),
         (body({"workflowInstanceId": ...}), "workflowInstanceId must be text and is missing"),
         (body({"workflowInstanceId": ""}), "workflowInstanceId must be text"),

@@ -252,7 +252,7 @@ async def test_the_fallback_queue_takes_what_has_no_queue_of_its_own(make: Maker
 
 async def test_a_request_that_is_too_large_is_not_sent(make: Maker) -> None:
     """SQS would refuse it; the reason says what to do."""
-    workshop: Workshop = await make(ASK % "on_failure: X", context={"text": "x" * 300_000})
+    workshop: Workshop = await make(ASK % "on_failure: X", context={"text": "x" * 1_100_000})
 
     await workshop.run("A")
 

@@ -89,7 +89,7 @@ def test_what_goes_on_for_ever_says_which_bound_it_met(
     [
         ("initial_context: [shipmentId]\n", "name: s\n", "required key 'shipmentId' is missing"),
         ("initial_context: {n: {type: integer}}\n", "context: {n: x}", "'n': 'x' is not of type 'integer'"),
-        ("", "lists: {l: {count: 30000, item: 1234567890}}", "more than the 262144 allowed"),
+        ("", "lists: {l: {count: 120000, item: 1234567890}}", "more than the 1048576 allowed"),
     ],
 )
 def test_a_start_is_checked_as_the_real_one(top: str, scenario: str, words: str) -> None:
@@ -110,16 +110,18 @@ def test_defaults_of_the_initial_context_hold() -> None:
 def test_a_request_that_is_too_large_is_not_sent() -> None:
     """The node fails as on the real host, with the same words."""
     nodes = (
-        "  S: {type: library_call, library_function_id: 's3#read_jsonpath', output_key: big, on_success: A,"
+        "  S: {type: library_call, library_function_id: 's3#read_jsonpath', output_key: big, on_success: T,"
+        " parameters: {input_s3_uri_key: u, jsonpath_expression: $}}\n"
+        "  T: {type: library_call, library_function_id: 's3#read_jsonpath', output_key: more, on_success: A,"
         " parameters: {input_s3_uri_key: u, jsonpath_expression: $}}\n"
         "  A: {type: async_request, capability_id: a, timeout: 1d, on_response: E, on_failure: F}\n"
     )
 
     result = ran(
-        nodes, f"context: {{u: 's3://b/k'}}\nobjects: {{'s3://b/k': {'x' * 300_000}}}\ncapabilities: {{a: [{{}}]}}"
+        nodes, f"context: {{u: 's3://b/k'}}\nobjects: {{'s3://b/k': {'x' * 600_000}}}\ncapabilities: {{a: [{{}}]}}"
     )
 
-    assert (result.visited, result.requests) == (("S", "A", "F"), {})
+    assert (result.visited, result.requests) == (("S", "T", "A", "F"), {})
     assert "the request would have" in messages(result)
 
 
