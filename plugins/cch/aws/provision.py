@@ -25,10 +25,20 @@ MAX_RECEIVE_COUNT = 100
 #: Seconds that a received message stays invisible: the ledger's slowest answer, with room.
 VISIBILITY = 60
 
+#: What SQS says if a queue of the name has other attributes than it is to be made with.
+_OTHER_ATTRIBUTES = ("QueueAlreadyExists", "QueueNameExists", "AWS.SimpleQueueService.QueueNameExists")
+
 
 def _queue(sqs: Any, name: str, **attributes: str) -> str:
+    """The queue's address; one that an earlier release made gets the attributes of this one."""
     given = {"MessageRetentionPeriod": str(RETENTION), "MaximumMessageSize": str(MAX_BODY), **attributes}
-    url: str = sqs.create_queue(QueueName=name, Attributes=given)["QueueUrl"]
+    try:
+        url: str = sqs.create_queue(QueueName=name, Attributes=given)["QueueUrl"]
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) not in _OTHER_ATTRIBUTES:
+            raise
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=given)
     return url
 
 
