@@ -15,7 +15,8 @@ from cch.errors import DefinitionNotFoundError, ServiceUnavailableError
 from cch.graph.build import build_graph
 from cch.graph.checks import check
 from cch.graph.plan import plan_tasks
-from cch.runtime.platform import definition_source, open_catalogue, open_platform
+from cch.runtime.definitions import definition_source, open_catalogue
+from cch.runtime.platform import open_platform
 from cch.runtime.serving import unserved
 from cch.settings import load_settings
 

@@ -19,7 +19,8 @@ from cch.graph.plan import Plan, PlannedTask, plan_tasks
 from cch.graph.scopes import map_body
 from cch.operators.marker import GateOperator, MarkerOperator
 from cch.operators.region import CallOperator, ItemOperator, ListOperator, WaitOperator
-from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST
+from cch.runtime.region_task import RegionRef
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST
 
 #: Instances wait for weeks, and Airflow's limit of 16 active runs would hold back the 17th.
 _NO_LIMIT = 1_000_000
@@ -114,11 +115,14 @@ def _shown(task: PlannedTask, plan: Plan, dag: DAG) -> dict[str, Any]:
 
 
 def _region_arguments(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -> dict[str, Any]:
+    ref = RegionRef(
+        workflow_id=definition.workflow_id,
+        region=task.node,
+        definition_digest=definition.digest,
+        structure_digest=plan.structure_digest,
+    )
     return {
-        "workflow_id": definition.workflow_id,
-        "region": task.node,
-        "definition_digest": definition.digest,
-        "structure_digest": plan.structure_digest,
+        "ref": ref.arguments(),
         "shows": definition.nodes[task.node].type,
         **_shown(task, plan, dag),
     }

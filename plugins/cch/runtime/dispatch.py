@@ -14,8 +14,9 @@ from cch.graph.plan import plan_tasks
 from cch.identity import NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
-from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, finish_if_complete, plan_of
+from cch.runtime.execution import finish_if_complete, plan_of
 from cch.runtime.platform import Platform
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
@@ -34,43 +33,15 @@ from cch.runtime.journaling import enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
 from cch.runtime.platform import Platform
 from cch.runtime.progress import recorded_flow
+from cch.runtime.region_task import RegionEnd, RegionTask
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE, initial_context
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Keys of a run's conf that are ours. Stored in Airflow's database: do not rename.
-CONF_INSTANCE = "_cch_instance"
-CONF_CORRELATION = "_correlation_id"
-CONF_DIGEST = "_cch_definition"
-
-
 #: Pauses (s) between two tries while AWS does not answer.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionTask:
-    """What Airflow knows when it starts a region's task. ``task_instance`` ids sort by time (UUIDv7)."""
-
-    workflow_id: str
-    region: str
-    run_id: str
-    task_instance: str
-    definition_digest: str
-    structure_digest: str
-    conf: Mapping[str, Any] = field(default_factory=dict)
-    #: Branch key of the one item that this task runs, if the region is a map whose items have tasks.
-    item: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionEnd:
-    """How the task ends. ``followed``: the tasks right after it that were chosen; None: whatever follows."""
-
-    state: Literal["success", "failed", "skipped"]
-    followed: tuple[str, ...] | None = None
-    reason: str = ""
 
 
 _Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
@@ -90,11 +61,6 @@ async def plan_of(catalogue: Catalogue, instance: Instance) -> Plan | None:
 def _plan(digest: str, catalogue: Catalogue, workflow_id: str) -> Plan:
     """A definition's plan never changes, because its digest names its text."""
     return plan_tasks(build_graph(catalogue.by_digest(digest, workflow_id)))
-
-
-def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:
-    """The business data of a run's conf: everything that is not the platform's own."""
-    return {key: value for key, value in conf.items() if not key.startswith("_") and value is not None}
 
 
 async def execute_region(task: RegionTask, platform: Platform) -> RegionEnd:

@@ -10,17 +10,15 @@ import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cch.definition.catalogue import Catalogue
-from cch.definition.source import DefinitionSource, FolderSource
 from cch.exchange import Exchange
-from cch.graph.checks import check
 from cch.ledger.ledger import Ledger
 from cch.messaging.queue import Queues
 from cch.messaging.router import Router
 from cch.pauses import Pauses
 from cch.runtime.admission import CatalogueAdmission
+from cch.runtime.definitions import open_catalogue
 from cch.runtime.lifecycle import Topic
 from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
@@ -64,20 +62,6 @@ class Platform:
             consumers=self.settings.reply_consumers,
             mailbox_seconds=self.settings.mailbox_seconds,
         )
-
-
-def definition_source(settings: Settings) -> DefinitionSource:
-    """Where this environment's definitions are."""
-    if settings.definitions_folder:
-        return FolderSource(Path(settings.definitions_folder))
-    from cch.aws.objects import S3Definitions  # noqa: PLC0415 - botocore is slow to load, and a folder needs none
-
-    return S3Definitions(settings)
-
-
-def open_catalogue(settings: Settings) -> Catalogue:
-    """The definitions of this environment, cached on disk."""
-    return Catalogue(definition_source(settings), settings.cache_path, check, settings.refresh_seconds)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from workshop import NOW, Workshop
 
 from cch.ledger.records import Instance
 from cch.runtime.dispatch import Dispatcher, RunRefused, RunState, StartRun
-from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
 
 NODES = "A: {type: async_request, capability_id: 'a#b', on_response: E, error_reply: failure}\nE: {type: end}"
 

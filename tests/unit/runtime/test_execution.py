@@ -19,7 +19,9 @@ from cch.errors import MessageRefusedError
 from cch.interpreter.host import Call
 from cch.ledger.records import RequestRecord, instance_id_of_run
 from cch.messaging.queue import ILLEGAL
-from cch.runtime.execution import RegionEnd, execute_region, initial_context
+from cch.runtime.execution import execute_region
+from cch.runtime.region_task import RegionEnd
+from cch.runtime.run_conf import initial_context
 from cch.tracing import traceparent
 
 SAMPLES = Path(__file__).parents[3] / "workflow-definitions"
