@@ -14,8 +14,7 @@ from cch.compiler.documentation import problem_list, task_documentation, workflo
 from cch.definition.model import Definition, MapFork
 from cch.errors import Problem
 from cch.graph.blocks import waits
-from cch.graph.build import build_graph
-from cch.graph.plan import Plan, PlannedTask, plan_tasks
+from cch.graph.plan import Plan, PlannedTask, plan_of
 from cch.graph.scopes import map_body
 from cch.operators.marker import GateOperator, MarkerOperator
 from cch.operators.region import CallOperator, ItemOperator, ListOperator, WaitOperator
@@ -42,7 +41,7 @@ def compile_workflow(definition: Definition, *, problems: tuple[Problem, ...] = 
     ``problems``: why the published version is not used (this is then the last good one). ``for_task``: the file is
     parsed to execute one task; Params are left out, because Airflow would check a run's conf against today's.
     """
-    plan = plan_tasks(build_graph(definition))
+    plan = plan_of(definition)
     dag = DAG(
         dag_id=definition.workflow_id,
         dag_display_name=definition.workflow_name,

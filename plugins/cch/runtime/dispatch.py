@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from cch.errors import CchError, DefinitionNotFoundError
-from cch.graph.build import build_graph
-from cch.graph.plan import plan_tasks
 from cch.identity import NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
-from cch.runtime.execution import finish_if_complete, plan_of
+from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
 
@@ -161,24 +159,24 @@ class Dispatcher:
                 await self._platform.ledger.instances.checked(instance.id, now)
         return mended
 
-    def _is_restructured(self, instance: Instance) -> bool:
+    async def _is_restructured(self, instance: Instance) -> bool:
         if not instance.structure_digest:  # it has not begun
             return False
         try:
-            current = self._platform.catalogue.current(instance.workflow_id)
+            current = await self._platform.plans.current(instance.workflow_id)
         except CchError:
             return False
-        return plan_tasks(build_graph(current)).structure_digest != instance.structure_digest
+        return current.structure_digest != instance.structure_digest
 
     async def _compare(self, instance: Instance) -> bool:
         state = await asyncio.to_thread(self._runs.state, instance.workflow_id, instance.run_id)
         if state in ("running", "unknown"):
             return False
-        if (plan := await plan_of(self._platform.catalogue, instance)) is not None:
+        if (plan := await self._platform.plans.of(instance)) is not None:
             await finish_if_complete(instance.id, plan, self._platform)
         what = "is gone" if state == "missing" else f"ended as {state}"
         reason = f"Airflow's run {instance.run_id} {what} before every node was done"
-        if await asyncio.to_thread(self._is_restructured, instance):
+        if await self._is_restructured(instance):
             reason += (
                 f"; {instance.workflow_id} was republished with another structure meanwhile: publish the old definition"
                 " again, then clear the first task that was not done, and what is behind it"

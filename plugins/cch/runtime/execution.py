@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
 from cch.errors import (
     CchError,
-    DefinitionError,
-    DefinitionNotFoundError,
     LedgerError,
     ServiceUnavailableError,
     StructureChangedError,
 )
-from cch.graph.build import build_graph
-from cch.graph.plan import Plan, plan_tasks
+from cch.graph.plan import Plan
 from cch.graph.regions import Region
 from cch.identity import UnknownSchemeError, require_known
 from cch.interpreter.flow import TokenFlow
@@ -31,6 +26,7 @@ from cch.runtime.admission import context_problems
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
+from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
 from cch.runtime.progress import recorded_flow
 from cch.runtime.region_task import RegionEnd, RegionTask
@@ -45,22 +41,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 _Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
-
-
-async def plan_of(catalogue: Catalogue, instance: Instance) -> Plan | None:
-    """The plan that the instance runs by; None if it has not begun, or nobody has its definition any more."""
-    if not instance.definition_digest:
-        return None
-    try:
-        return await asyncio.to_thread(_plan, instance.definition_digest, catalogue, instance.workflow_id)
-    except (DefinitionNotFoundError, DefinitionError):
-        return None
-
-
-@functools.lru_cache(maxsize=256)
-def _plan(digest: str, catalogue: Catalogue, workflow_id: str) -> Plan:
-    """A definition's plan never changes, because its digest names its text."""
-    return plan_tasks(build_graph(catalogue.by_digest(digest, workflow_id)))
 
 
 async def execute_region(task: RegionTask, platform: Platform) -> RegionEnd:
@@ -92,8 +72,7 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
         begun = platform.clock()
         try:
             view = await _view(task, platform)
-            digest = view.instance.definition_digest
-            plan = await asyncio.to_thread(_plan, digest, platform.catalogue, task.workflow_id)
+            plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
         except (ServiceUnavailableError, UnknownSchemeError) as error:

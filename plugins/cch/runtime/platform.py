@@ -20,6 +20,7 @@ from cch.pauses import Pauses
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.definitions import open_catalogue
 from cch.runtime.lifecycle import Topic
+from cch.runtime.plans import Plans
 from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
 
@@ -47,10 +48,12 @@ class Platform:
     #: Where lifecycle events go; None: nowhere.
     topic: Topic | None = None
     turnstile: Turnstile = field(default_factory=Turnstile)
+    plans: Plans = field(init=False)
     exchange: Exchange = field(init=False)
     router: Router = field(init=False)
 
     def __post_init__(self) -> None:
+        self.plans = Plans(self.catalogue)
         self.exchange = Exchange(self.ledger, self.clock)
         self.router = Router(
             ledger=self.ledger,

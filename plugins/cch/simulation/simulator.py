@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from cch.definition.model import Definition, MapFork
 from cch.durations import parse_duration
-from cch.graph.build import build_graph
-from cch.graph.plan import plan_tasks
+from cch.graph.plan import plan_of
 from cch.graph.regions import Region
 from cch.interpreter.context import MISSING, lookup
 from cch.interpreter.flow import TokenFlow
@@ -61,7 +60,7 @@ class _Run:
     _deliveries: list[asyncio.TimerHandle] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        plan = plan_tasks(build_graph(self.definition))
+        plan = plan_of(self.definition)
         self.flow = TokenFlow(plan.graph, plan.domains, dict(self.scenario.context))
 
     async def run(self) -> float:
