@@ -23,7 +23,11 @@ class Retry:
     on: tuple[str, ...] | None = None
 
     def pause(self, attempt: int) -> float:
-        """Seconds to wait after ``attempt`` (from 1) has failed."""
+        """Seconds to wait after ``attempt`` (from 1) has failed.
+
+        Exactly so long, and nothing of it is left to chance as in :mod:`cch.pauses`: the definition promises it, a
+        replay has to come to the same moment, and instances fail at moments of their own.
+        """
         pause = self.delay * self.backoff ** (attempt - 1)
         return pause if self.max_delay is None else min(pause, self.max_delay)
 

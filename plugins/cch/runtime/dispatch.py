@@ -12,6 +12,7 @@ from cch.errors import CchError, DefinitionNotFoundError
 from cch.identity import NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
+from cch.pauses import Pauses
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
@@ -69,10 +70,13 @@ def _due(start: PendingStart, now: int) -> int:
 class Dispatcher:
     """One round of dispatching."""
 
-    def __init__(self, platform: Platform, runs: Runs, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, platform: Platform, runs: Runs, patience: float = _PATIENCE, pauses: Pauses | None = None
+    ) -> None:
         self._platform = platform
         self._runs = runs
         self._patience = patience
+        self._pauses = pauses or Pauses(longest=_LONGEST_PAUSE / 1000)
 
     async def drain(self) -> int:
         """Start everything that is due; stays a while for starts whose DAG is not there yet. Number started."""
@@ -140,7 +144,7 @@ class Dispatcher:
         if now - start.since > _GIVE_UP:
             await self._fail(start, f"not started within a day: {reason}")
             return
-        pause = min(1000 * 2 ** min(start.attempts, 6), _LONGEST_PAUSE)
+        pause = round(self._pauses.after(start.attempts) * 1000)
         log.info("start waits: %s", reason, extra={"cch_instance": start.instance, "cch_workflow": start.workflow_id})
         await self._platform.ledger.mailboxes.postpone(start, now + pause, reason)
 

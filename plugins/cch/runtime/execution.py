@@ -21,7 +21,6 @@ from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
-from cch.pauses import Pauses
 from cch.runtime.admission import context_problems
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
@@ -35,10 +34,6 @@ from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE, initial_contex
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-#: Pauses (s) between two tries while AWS does not answer.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-
 
 _Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
 
@@ -66,7 +61,7 @@ async def list_items(task: RegionTask, platform: Platform) -> list[str] | None:
 
 
 async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) -> T:
-    pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
+    pauses = platform.pauses()
     while True:
         await platform.turnstile.enter()
         begun = platform.clock()
@@ -79,7 +74,7 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         finally:
             platform.turnstile.leave()
-        if platform.clock() - begun > _LONGEST_PAUSE * 1000:
+        if platform.clock() - begun > pauses.longest * 1000:
             pauses.reset()  # it went well for a while
         await asyncio.sleep(pauses.next())
 

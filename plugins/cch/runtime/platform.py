@@ -16,7 +16,7 @@ from cch.exchange import Exchange
 from cch.ledger.ledger import Ledger
 from cch.messaging.queue import Queues
 from cch.messaging.router import Router
-from cch.pauses import Pauses
+from cch.pauses import MakePauses, Pauses
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.definitions import open_catalogue
 from cch.runtime.lifecycle import Topic
@@ -25,9 +25,6 @@ from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
-
-#: Pause (s) before the second try to open the platform.
-_FIRST_PAUSE = 1.0
 
 
 def now_ms() -> int:
@@ -48,6 +45,8 @@ class Platform:
     #: Where lifecycle events go; None: nowhere.
     topic: Topic | None = None
     turnstile: Turnstile = field(default_factory=Turnstile)
+    #: Between two tries while AWS does not answer.
+    pauses: MakePauses = Pauses
     plans: Plans = field(init=False)
     exchange: Exchange = field(init=False)
     router: Router = field(init=False)
@@ -96,12 +95,16 @@ async def aws_platform() -> AsyncIterator[Platform]:
 
 Opener = Callable[[], AbstractAsyncContextManager[Platform]]
 _opener: Opener = aws_platform
+_pauses: MakePauses = Pauses
 
 
-def use_opener(opener: Opener) -> Opener:
-    """Run everything in this process on another platform (tests, simulations); returns the one before."""
-    global _opener
-    previous, _opener = _opener, opener
+def use_opener(opener: Opener, pauses: MakePauses = Pauses) -> Opener:
+    """Run everything in this process on another platform (tests, simulations); returns the opener before.
+
+    ``pauses``: between two tries to open a shared one.
+    """
+    global _opener, _pauses
+    previous, _opener, _pauses = _opener, opener, pauses
     return previous
 
 
@@ -130,7 +133,7 @@ async def shared_platform() -> Platform:
 
 
 async def _open_shared() -> Platform:
-    pauses = Pauses(_FIRST_PAUSE)
+    pauses = _pauses()
     while True:
         manager = _opener()
         try:
