@@ -16,7 +16,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: pictures plots wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: pictures plots wheel mwaa-package compose-test errors settings openapi help demo up down test check lint types unit e2e stack-test mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -137,6 +137,9 @@ clean:  ## Remove what was built (not .venv)
 
 errors: $(READY)  ## Write docs/errors.md from the catalogue of codes
 	@$(BIN)/python -m cch.graph.codes > docs/errors.md
+
+settings: $(READY)  ## Write the table of settings in docs/operations.md
+	@$(BIN)/python -m cch.settings_table docs/operations.md
 
 openapi: $(READY)  ## Write docs/openapi.json, from which the dashboard's types are made
 	@AIRFLOW_HOME=$(CURDIR)/build/openapi $(BIN)/python -m cch.api.document > docs/openapi.json
