@@ -84,13 +84,14 @@ $(UI_READY): ui/package.json
 ui: $(UI_READY)  ## Build the dashboard that the plugin serves (needs Node.js)
 	cd ui && npm run build
 
-wheel: $(READY) dashboard  ## Build the package for an Airflow of your own (build/dist)
+wheel: $(READY) dashboard  ## Build the package for an Airflow of your own, and cch-dev with the local stack (build/dist)
 	@rm -rf build/dist
 	@$(BIN)/uv build --quiet --system-certs --wheel --out-dir build/dist .
+	@$(BIN)/uv build --quiet --system-certs --wheel --out-dir build/dist deploy/cch-dev
 	@ls build/dist/*.whl
 
 mwaa-package: wheel  ## What Amazon MWAA wants: plugins.zip, requirements.txt, dags/, configuration options (build/mwaa)
-	@$(BIN)/python deploy/mwaa/package.py build/dist/*.whl
+	@$(BIN)/python deploy/mwaa/package.py build/dist/cch_airflow-*.whl
 	@ls -R build/mwaa
 
 compose-test: $(READY)  ## Build the image and run docker-compose.yaml without Docker (root, buildah, debootstrap; 6 to 12 minutes)
