@@ -17,7 +17,9 @@ COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 dags dags
 COPY --chown=airflow:0 plugins plugins
 COPY --from=dashboard --chown=airflow:0 /src/plugins/cch/api/dashboard plugins/cch/api/dashboard
-RUN pip wheel --quiet --no-cache-dir --no-deps --wheel-dir /tmp/dist .
+COPY --chown=airflow:0 deploy/cch-dev deploy/cch-dev
+RUN pip wheel --quiet --no-cache-dir --no-deps --wheel-dir /tmp/dist . \
+    && pip wheel --quiet --no-cache-dir --no-deps --wheel-dir /tmp/dev ./deploy/cch-dev
 
 # No HEALTHCHECK: one image, several roles. The checks stand with the services in docker-compose.yaml.
 FROM ${AIRFLOW} AS airflow
@@ -29,10 +31,12 @@ RUN pip install --quiet --no-cache-dir --constraint "${HOME}/constraints.txt" \
     && cch dag-files "${AIRFLOW_HOME}/dags"
 
 FROM airflow AS local
+COPY --from=wheel /tmp/dev /tmp/dev
 COPY capability-mock-service /tmp/capability-mock-service
 RUN cp -r /tmp/capability-mock-service /tmp/mock \
     && pip install --quiet --no-cache-dir --constraint "${HOME}/constraints.txt" \
         $(grep -E '^(cheroot|moto)==' /tmp/constraints.txt | sed 's/^moto==/moto[server,s3,sqs,dynamodb]==/') /tmp/mock \
+    && pip install --quiet --no-cache-dir --no-deps /tmp/dev/*.whl \
     && rm -r /tmp/mock
 # One of the sample functions is written for Node.js.
 COPY --from=dashboard /usr/local/bin/node /usr/local/bin/

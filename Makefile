@@ -16,7 +16,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: pictures plots wheel mwaa-package compose-test errors openapi help demo up down test check lint types unit e2e stack-test mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: pictures plots wheel mwaa-package compose-test errors settings openapi help demo up down test check lint types unit e2e stack-test mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -84,13 +84,14 @@ $(UI_READY): ui/package.json
 ui: $(UI_READY)  ## Build the dashboard that the plugin serves (needs Node.js)
 	cd ui && npm run build
 
-wheel: $(READY) dashboard  ## Build the package for an Airflow of your own (build/dist)
+wheel: $(READY) dashboard  ## Build the package for an Airflow of your own, and cch-dev with the local stack (build/dist)
 	@rm -rf build/dist
 	@$(BIN)/uv build --quiet --system-certs --wheel --out-dir build/dist .
+	@$(BIN)/uv build --quiet --system-certs --wheel --out-dir build/dist deploy/cch-dev
 	@ls build/dist/*.whl
 
 mwaa-package: wheel  ## What Amazon MWAA wants: plugins.zip, requirements.txt, dags/, configuration options (build/mwaa)
-	@$(BIN)/python deploy/mwaa/package.py build/dist/*.whl
+	@$(BIN)/python deploy/mwaa/package.py build/dist/cch_airflow-*.whl
 	@ls -R build/mwaa
 
 compose-test: $(READY)  ## Build the image and run docker-compose.yaml without Docker (root, buildah, debootstrap; 6 to 12 minutes)
@@ -137,6 +138,9 @@ clean:  ## Remove what was built (not .venv)
 
 errors: $(READY)  ## Write docs/errors.md from the catalogue of codes
 	@$(BIN)/python -m cch.graph.codes > docs/errors.md
+
+settings: $(READY)  ## Write the table of settings in docs/operations.md
+	@$(BIN)/python -m cch.settings_table docs/operations.md
 
 openapi: $(READY)  ## Write docs/openapi.json, from which the dashboard's types are made
 	@AIRFLOW_HOME=$(CURDIR)/build/openapi $(BIN)/python -m cch.api.document > docs/openapi.json

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any, Literal, assert_never
 
 from cch.errors import SettingsError
 from cch.names import Names
@@ -20,37 +21,71 @@ _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0":
 Lookup = Callable[[str], str | None]
 
 
+def _setting(default: object, about: str, *, shown: str = "", least: int | None = None) -> Any:
+    """A field of :class:`Settings`; ``about`` is what operators read of it, ``shown`` the default in their words.
+
+    ``least``: a smaller number is taken for this one.
+    """
+    return field(default=default, metadata={"about": about, "shown": shown, "least": least})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings, with their defaults. ``docs/operations.md`` explains each for operators."""
+    """All settings, with their defaults and what they mean: the one list of them.
+
+    From it come the reading below, Airflow's options (:mod:`cch.provider`) and the table of ``docs/operations.md``.
+    """
 
     names: Names = field(default_factory=Names)
-    #: Airflow connection that holds the AWS credentials; AWS's own chain is used when it does not exist.
-    aws_conn_id: str = "aws_default"
-    #: A folder of definitions instead of the bucket; empty: the bucket.
-    definitions_folder: str = ""
-    #: Where definitions are cached on disk, so that parsing survives an outage of S3.
-    cache_folder: str = ""
-    #: Python modules whose import registers synchronous capabilities.
-    capability_modules: tuple[str, ...] = ("cch.capabilities",)
-    #: JSON object, or path of a JSON file: capability id → ``lambda:<function>`` or an http(s) address.
-    capability_bindings: str = ""
-    #: ARN of the SNS topic that is told what instances do; empty: nobody is.
-    lifecycle_topic: str = ""
-    #: Seconds a definition listing is trusted before S3 is asked again (conditional on ETags).
-    refresh_seconds: float = 5.0
-    #: Days a finished instance's items stay in the ledger; 0 keeps them.
-    retention_days: int = 0
-    #: Parallel long polls of the reply queue in each triggerer, at most.
-    reply_consumers: int = 4
-    #: Seconds between two looks into this process's mailbox for wakes from other triggerers.
-    mailbox_seconds: float = 1.0
-    #: Whether schedulers leave out runs of ours in which nothing has changed since they were last examined.
-    skip_idle_runs: bool = True
-    #: Seconds after which such a run is examined all the same.
-    full_look_seconds: float = 600.0
-    #: Whether a triggerer is told only of the task that waits instead of its whole DAG.
-    lean_waiters: bool = True
+    aws_conn_id: str = _setting(
+        "aws_default",
+        "Airflow connection for credentials, region, endpoint, role; AWS's own chain if it does not exist. The command"
+        " line always uses AWS's own chain",
+    )
+    definitions_folder: str = _setting("", "a folder of definitions instead of the bucket")
+    cache_folder: str = _setting(
+        "", "definitions on disk; may be lost at any time", shown="`$AIRFLOW_HOME/cch-cache/<env>-<owner>`"
+    )
+    refresh_seconds: float = _setting(
+        5.0, "how long (s) a listing of the definitions is trusted before S3 is asked again"
+    )
+    #: The platform's own modules are always among them.
+    capability_modules: tuple[str, ...] = _setting(
+        ("cch.capabilities",), "Python modules with your capabilities, separated by commas"
+    )
+    capability_bindings: str = _setting(
+        "", "JSON, or the path of a JSON file: capability → `lambda:<function>` or an http(s) address"
+    )
+    lifecycle_topic: str = _setting(
+        "",
+        "ARN of an SNS topic that is told of every visit of a node (section *Lifecycle events* of docs/operations.md)",
+    )
+    retention_days: int = _setting(
+        0,
+        "how long (days) the record of a finished instance stays (the table's TTL attribute is `expires`)",
+        shown="0 (for ever)",
+    )
+    reply_consumers: int = _setting(
+        4,
+        "parallel polls of the reply queue in a triggerer; more than one polls only while batches come full",
+        least=1,
+    )
+    mailbox_seconds: float = _setting(1.0, "how soon (s) a triggerer sees what another one received for it")
+    skip_idle_runs: bool = _setting(
+        True,  # noqa: FBT003 - a default
+        "schedulers leave runs of ours that only wait out of their rounds (with Airflow 3.3.1 on PostgreSQL or SQLite;"
+        " others examine all)",
+    )
+    lean_waiters: bool = _setting(
+        True,  # noqa: FBT003 - a default
+        "a triggerer is told of the task that waits, not of its whole DAG, and looks at what has changed, not at all"
+        " that waits (with Airflow 3.3.1; others work as ever)",
+    )
+    full_look_seconds: float = _setting(
+        600.0,
+        "how often (s) a run that schedulers leave out is examined all the same; also how late `timeout` of a whole"
+        " workflow may be noticed",
+    )
 
     @property
     def cache_path(self) -> Path:
@@ -71,6 +106,64 @@ def airflow_lookup(key: str) -> str | None:
     return value
 
 
+Kind = Literal["string", "integer", "float", "boolean"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One setting as it is given: a text under ``CCH_<KEY>`` or ``[cch] <key>``. ``shown``: its default, for people."""
+
+    key: str
+    kind: Kind
+    default: str
+    about: str
+    shown: str = ""
+    least: int | None = None
+
+    @property
+    def variable(self) -> str:
+        return f"CCH_{self.key.upper()}"
+
+    def parse(self, text: str) -> str | float | bool:
+        """The value that ``text`` stands for; ``""`` stands for the default.
+
+        :raises SettingsError: none that can be used; the message names the variable.
+        """
+        text = text or self.default
+        match self.kind:
+            case "string":
+                return text
+            case "boolean":
+                if text.strip().lower() not in _FLAGS:
+                    raise SettingsError(f"{self.variable}={text!r} is neither true nor false")
+                return _FLAGS[text.strip().lower()]
+            case "integer" | "float":
+                try:
+                    number = float(text)
+                    number = number if self.kind == "float" else int(number)
+                except (ValueError, OverflowError):
+                    raise SettingsError(f"{self.variable}={text!r} is no number") from None
+                return number if self.least is None else max(self.least, number)
+            case _:
+                assert_never(self.kind)
+
+
+def _option(setting: Field[Any]) -> Option:
+    kinds: dict[type, Kind] = {bool: "boolean", int: "integer", float: "float", str: "string", tuple: "string"}
+    # Of the modules only those are given that come on top of our own.
+    default = "" if isinstance(setting.default, tuple) else str(setting.default)
+    return Option(key=setting.name, kind=kinds[type(setting.default)], default=default, **setting.metadata)
+
+
+_RESOURCES = "resources are named `cch-<env>-<owner>-<resource>`"
+#: Every setting that can be given, in the order in which people read them.
+OPTIONS: tuple[Option, ...] = (
+    Option(key="env", kind="string", default=Names().env, about=_RESOURCES),
+    Option(key="owner", kind="string", default=Names().owner, about=_RESOURCES),
+    *(_option(setting) for setting in fields(Settings) if setting.metadata),
+)
+
+
 def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = airflow_lookup) -> Settings:
     """Read the settings.
 
@@ -78,43 +171,15 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
     """
     source = os.environ if environ is None else environ
 
-    def read(key: str) -> str | None:
-        return source.get(f"CCH_{key.upper()}") or source.get(f"AIRFLOW__CCH__{key.upper()}") or fallback(key)
+    def read(option: Option) -> str:
+        given = source.get(option.variable) or source.get(f"AIRFLOW__CCH__{option.key.upper()}")
+        return given or fallback(option.key) or ""
 
-    def number(key: str, default: float) -> float:
-        text = read(key)
-        if not text:
-            return default
-        try:
-            return float(text)
-        except ValueError:
-            raise SettingsError(f"CCH_{key.upper()}={text!r} is no number") from None
-
-    def flag(key: str, *, default: bool) -> bool:
-        text = (read(key) or str(default)).strip().lower()
-        if text not in _FLAGS:
-            raise SettingsError(f"CCH_{key.upper()}={text!r} is neither true nor false")
-        return _FLAGS[text]
-
+    values: dict[str, Any] = {option.key: option.parse(read(option)) for option in OPTIONS}
     try:
-        names = Names(env=read("env") or "dev", owner=read("owner") or "local")
+        names = Names(env=values.pop("env"), owner=values.pop("owner"))
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    modules = tuple(name.strip() for name in (read("capability_modules") or "").split(",") if name.strip())
-    defaults = Settings()
-    return Settings(
-        names=names,
-        aws_conn_id=read("aws_conn_id") or defaults.aws_conn_id,
-        definitions_folder=read("definitions_folder") or "",
-        cache_folder=read("cache_folder") or "",
-        capability_modules=tuple(dict.fromkeys((*defaults.capability_modules, *modules))),
-        capability_bindings=read("capability_bindings") or "",
-        lifecycle_topic=read("lifecycle_topic") or "",
-        refresh_seconds=number("refresh_seconds", defaults.refresh_seconds),
-        retention_days=int(number("retention_days", defaults.retention_days)),
-        reply_consumers=max(1, int(number("reply_consumers", defaults.reply_consumers))),
-        mailbox_seconds=number("mailbox_seconds", defaults.mailbox_seconds),
-        skip_idle_runs=flag("skip_idle_runs", default=defaults.skip_idle_runs),
-        lean_waiters=flag("lean_waiters", default=defaults.lean_waiters),
-        full_look_seconds=number("full_look_seconds", defaults.full_look_seconds),
-    )
+    given = (name.strip() for name in values["capability_modules"].split(","))
+    values["capability_modules"] = tuple(dict.fromkeys((*Settings().capability_modules, *filter(None, given))))
+    return Settings(names=names, **values)

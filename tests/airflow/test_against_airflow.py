@@ -33,9 +33,10 @@ from cch.interpreter.region import RegionRun  # noqa: E402
 from cch.ledger.ledger import Ledger  # noqa: E402
 from cch.ledger.records import instance_id_of_run  # noqa: E402
 from cch.runtime import execution, host  # noqa: E402
+from cch.runtime.definitions import open_catalogue  # noqa: E402
 from cch.runtime.host import LedgerHost  # noqa: E402
 from cch.runtime.mapped import ItemHost, ResultsHost  # noqa: E402
-from cch.runtime.platform import Platform, open_catalogue, use_opener  # noqa: E402
+from cch.runtime.platform import Platform, use_opener  # noqa: E402
 from cch.settings import load_settings  # noqa: E402
 from cch.testing.memory_queue import MemoryQueues  # noqa: E402
 from cch.testing.memory_store import MemoryBlobs, MemoryStore  # noqa: E402

@@ -15,7 +15,7 @@ from cch.graph.checks import load
 from cch.graph.plan import plan_tasks
 from cch.operators.marker import GateOperator, MarkerOperator
 from cch.operators.region import CallOperator, WaitOperator
-from cch.runtime.execution import CONF_DIGEST
+from cch.runtime.run_conf import CONF_DIGEST
 
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "workflow-definitions").glob("*.yaml"))
 
@@ -58,7 +58,7 @@ def test_serialisation_round_trip(path: Path) -> None:
         if isinstance(task, WaitOperator):
             kwargs = seen.start_trigger_args.trigger_kwargs
             kwargs = kwargs.get("__var", kwargs)
-            assert kwargs["region"] == task.region
+            assert kwargs["region"] == task.ref.region
 
 
 def test_form_asks_for_the_initial_context() -> None:

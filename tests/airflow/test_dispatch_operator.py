@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DagRunStateResult, ErrorResponse
 
-from cch.operators.dispatch import AirflowRuns
+from cch.operators.runs import AirflowRuns
 
 
 class Supervisor:

@@ -17,7 +17,8 @@ from cch.compiler.factory import workflow_dags
 from cch.interpreter.context import merge
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, instance_id_of_run
-from cch.runtime.platform import Platform, open_catalogue, use_opener
+from cch.runtime.definitions import open_catalogue
+from cch.runtime.platform import Platform, use_opener
 from cch.settings import load_settings
 from cch.testing.memory_queue import MemoryQueues
 from cch.testing.memory_store import MemoryBlobs, MemoryStore

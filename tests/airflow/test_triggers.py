@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
 
-from cch.runtime.execution import RegionEnd
+from cch.runtime.region_task import RegionEnd, RegionRef
 from cch.triggers.doorbell import CommandDoorbell
 from cch.triggers.ending import end_task
 from cch.triggers.region import RegionTrigger
@@ -95,3 +95,13 @@ def test_the_command_dag_has_one_dispatcher() -> None:
     assert dag.task_ids == ["dispatch"]
     assert dag.is_paused_upon_creation is False
     assert isinstance(dag.get_task("dispatch"), BaseOperator)
+
+
+def test_the_compiler_names_the_arguments_that_earlier_releases_stored() -> None:
+    """One record says which region a task executes; its fields are the arguments in Airflow's database."""
+    kwargs = RECORDED[2]["kwargs"]
+    run = {name: kwargs[name] for name in ("run_id", "conf")}
+
+    ref = RegionRef(**{name: value for name, value in kwargs.items() if name not in run})
+
+    assert {**ref.arguments(), **run} == kwargs

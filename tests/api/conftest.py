@@ -20,8 +20,10 @@ from cch.definition.source import FolderSource
 from cch.errors import ServiceUnavailableError
 from cch.graph.checks import check
 from cch.ledger.ledger import Ledger
-from cch.runtime.execution import CONF_DIGEST, CONF_INSTANCE, RegionTask, execute_region
+from cch.runtime.execution import execute_region
 from cch.runtime.platform import Platform, use_opener
+from cch.runtime.region_task import RegionTask
+from cch.runtime.run_conf import CONF_DIGEST, CONF_INSTANCE
 from cch.settings import Settings
 from cch.testing.memory_queue import MemoryQueues
 from cch.testing.memory_store import MemoryBlobs, MemoryStore

@@ -18,9 +18,10 @@ from cch.graph.checks import check
 from cch.graph.plan import plan_tasks
 from cch.identity import Box
 from cch.ledger.ledger import Ledger
-from cch.runtime.execution import RegionTask, execute_region
+from cch.runtime.execution import execute_region
 from cch.runtime.platform import Platform, now_ms
 from cch.runtime.progress import live_regions
+from cch.runtime.region_task import RegionTask
 from cch.settings import load_settings
 from cch.testing.memory_queue import MemoryQueues
 from cch.testing.memory_store import MemoryBlobs, MemoryStore

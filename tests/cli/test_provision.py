@@ -14,10 +14,10 @@ from cch.settings import Settings
 @mock_aws
 def test_queues_of_an_earlier_release_get_the_attributes_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """SQS refuses to create a queue that exists with others; messages that are in it stay."""
-    for name, value in (("DEFAULT_REGION", "eu-west-1"), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x")):
+    for name, value in (("DEFAULT_REGION", "us-east-1"), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x")):
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    sqs, names = boto3.client("sqs", region_name="eu-west-1"), Settings().names
+    sqs, names = boto3.client("sqs", region_name="us-east-1"), Settings().names
     url = sqs.create_queue(QueueName=names.reply_queue, Attributes={"MaximumMessageSize": "262144"})["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="waits")
 

@@ -26,7 +26,7 @@ LAYERS = (
     {"interpreter"},
     {"graph"},
     {"definition"},
-    {"provider"},
+    {"provider", "settings_table"},
     {"envelope"},
     {"identity"},
     {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "values", "__init__"},

@@ -25,8 +25,10 @@ from cch.identity import Box
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, InstanceView, JournalEntry, RegionKey, RequestRecord
 from cch.runtime.admission import CatalogueAdmission
-from cch.runtime.execution import CONF_INSTANCE, RegionEnd, RegionTask, execute_region
+from cch.runtime.execution import execute_region
 from cch.runtime.platform import Platform
+from cch.runtime.region_task import RegionEnd, RegionTask
+from cch.runtime.run_conf import CONF_INSTANCE
 from cch.settings import Settings
 from cch.testing.memory_queue import MemoryQueue, MemoryQueues
 from cch.testing.memory_store import MemoryBlobs, MemoryStore

@@ -15,7 +15,7 @@ from cch.api.problems import ApiError
 from cch.api.searching import Search
 from cch.ledger.listing import Wanted
 from cch.ledger.records import instance_id_of_run
-from cch.runtime.execution import CONF_CORRELATION, CONF_INSTANCE, initial_context
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE, initial_context
 
 #: Newest runs that are looked at for one page: without the ledger's indexes a rare match is not worth more.
 _EXAMINED = 2000

@@ -9,4 +9,4 @@ from cch.interpreter.host import Call
 
 __all__ = ["Call", "bind_http", "bind_lambda", "library_function", "sync_capability"]
 
-from cch.capabilities import core, library, orchestra  # noqa: F401 - importing them registers what is ours
+from cch.capabilities import core, library  # noqa: F401 - importing them registers what is ours

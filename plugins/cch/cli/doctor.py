@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from cch.cli.workshop import is_installed
+
 if TYPE_CHECKING:
     from cch.checkup.findings import Finding, Findings
 
@@ -39,14 +41,16 @@ def doctor(
     """
     from cch.checkup.airflow import look_at_configuration, look_at_versions  # noqa: PLC0415 - loads the platform
     from cch.checkup.findings import Findings  # noqa: PLC0415
-    from cch.checkup.local_stack import look_at_local_stack  # noqa: PLC0415
     from cch.checkup.mwaa import look_at_mwaa  # noqa: PLC0415
     from cch.checkup.resources import look_at_resources  # noqa: PLC0415
     from cch.settings import load_settings  # noqa: PLC0415
 
     settings, found = load_settings(), Findings()
     look_at_versions(found)
-    look_at_local_stack(found)
+    if is_installed():
+        from cch.checkup.local_stack import look_at_local_stack  # noqa: PLC0415
+
+        look_at_local_stack(found)
     look_at_resources(settings, found)
     waiters = asyncio.run(_examine(found))
     if mwaa:

@@ -12,13 +12,12 @@ from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, Wrong
 from cch.graph.build import build_graph
 from cch.graph.checks import load
 from cch.graph.mermaid import as_data, mermaid
-from cch.graph.plan import plan_tasks
+from cch.graph.plan import Plan, plan_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from cch.definition.model import Definition
-    from cch.graph.model import Graph
 
 
 def load_file(path: Path) -> Definition:
@@ -57,25 +56,24 @@ def find_definition(name: str) -> Definition:
     raise DefinitionNotFoundError(f"{name!r} is neither a file nor the id of a workflow in ./{FOLDER}")
 
 
-def _tasks(graph: Graph) -> Table:
-    plan = plan_tasks(graph)
+def _tasks(plan: Plan) -> Table:
     rows = []
     for task in plan.tasks.values():
         region = plan.regions.get(task.node) if task.kind == "region" else None
         kind = f"{task.kind} ({region.kind})" if region else task.kind
         executes = ", ".join(region.nodes) if region else ""
         rows.append((task.task_id, kind, executes, task.rule, ", ".join(plan.downstream(task.task_id))))
-    title = f"{graph.definition.workflow_id}: {len(rows)} tasks, structure {plan.structure_digest}"
+    title = f"{plan.graph.definition.workflow_id}: {len(rows)} tasks, structure {plan.structure_digest}"
     return table(title, ("task", "kind", "executes", "trigger rule", "then"), rows)
 
 
 def draw(name: str, form: Form) -> None:
     """Print the definition in one of its forms."""
-    graph = build_graph(find_definition(name))
+    definition = find_definition(name)
     match form:
         case Form.MERMAID:
-            say(mermaid(graph).rstrip())
+            say(mermaid(build_graph(definition)).rstrip())
         case Form.JSON:
-            print_json(as_data(graph))
+            print_json(as_data(build_graph(definition)))
         case Form.TASKS:
-            show(_tasks(graph))
+            show(_tasks(plan_of(definition)))

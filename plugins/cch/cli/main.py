@@ -17,7 +17,7 @@ from cch.cli.doctor import register as register_doctor
 from cch.cli.instances import register as register_instances
 from cch.cli.ledger import register as register_ledger
 from cch.cli.output import complain, show_problems
-from cch.cli.stack import register as register_stack
+from cch.cli.workshop import register as register_workshop
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, SettingsError, WrongUseError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ register_definitions(app)
 register_instances(app)
 register_ledger(app)
 register_doctor(app)
-register_stack(app)
+register_workshop(app)
 register_deploying(app)
 
 

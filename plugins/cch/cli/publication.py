@@ -12,10 +12,10 @@ from cch.cli.output import coloured, complain, note, print_json, problem_data, s
 from cch.cli.validation import check_paths
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import DefinitionNotFoundError, ServiceUnavailableError
-from cch.graph.build import build_graph
 from cch.graph.checks import check
-from cch.graph.plan import plan_tasks
-from cch.runtime.platform import definition_source, open_catalogue, open_platform
+from cch.graph.plan import plan_of
+from cch.runtime.definitions import definition_source, open_catalogue
+from cch.runtime.platform import open_platform
 from cch.runtime.serving import unserved
 from cch.settings import load_settings
 
@@ -61,7 +61,7 @@ def published_text(source: DefinitionSource, workflow_id: str) -> str | None:
 
 
 def structure_of(definition: Definition) -> str:
-    return plan_tasks(build_graph(definition)).structure_digest
+    return plan_of(definition).structure_digest
 
 
 def _structure_of_text(text: str) -> str:

@@ -33,8 +33,9 @@ from cch.errors import (
 from cch.graph.checks import load
 from cch.interpreter.context import merge, read_path
 from cch.runtime.admission import context_problems, start_context
+from cch.runtime.definitions import definition_source
 from cch.runtime.inspection import Inspector
-from cch.runtime.platform import definition_source, open_platform
+from cch.runtime.platform import open_platform
 from cch.simulation.simulator import Simulated, differences
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from cch.definition.json_schemas import faults
 from cch.definition.model import Definition, MapFork
 from cch.errors import Problem
 from cch.graph.blocks import waits
-from cch.graph.build import build_graph
-from cch.graph.plan import Plan, PlannedTask, plan_tasks
+from cch.graph.plan import Plan, PlannedTask, plan_of
 from cch.graph.scopes import map_body
 from cch.operators.marker import GateOperator, MarkerOperator
 from cch.operators.region import CallOperator, ItemOperator, ListOperator, WaitOperator
-from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST
+from cch.runtime.region_task import RegionRef
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST
 
 #: Instances wait for weeks, and Airflow's limit of 16 active runs would hold back the 17th.
 _NO_LIMIT = 1_000_000
@@ -42,7 +42,7 @@ def compile_workflow(definition: Definition, *, problems: tuple[Problem, ...] = 
     ``problems``: why the published version is not used (this is then the last good one). ``for_task``: the file is
     parsed to execute one task; Params are left out, because Airflow would check a run's conf against today's.
     """
-    plan = plan_tasks(build_graph(definition))
+    plan = plan_of(definition)
     dag = DAG(
         dag_id=definition.workflow_id,
         dag_display_name=definition.workflow_name,
@@ -115,11 +115,14 @@ def _shown(task: PlannedTask, plan: Plan, dag: DAG) -> dict[str, Any]:
 
 
 def _region_arguments(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -> dict[str, Any]:
+    ref = RegionRef(
+        workflow_id=definition.workflow_id,
+        region=task.node,
+        definition_digest=definition.digest,
+        structure_digest=plan.structure_digest,
+    )
     return {
-        "workflow_id": definition.workflow_id,
-        "region": task.node,
-        "definition_digest": definition.digest,
-        "structure_digest": plan.structure_digest,
+        "ref": ref.arguments(),
         "shows": definition.nodes[task.node].type,
         **_shown(task, plan, dag),
     }

@@ -11,7 +11,7 @@ from cch.compiler.dag import compile_workflow, placeholder
 from cch.definition.catalogue import Catalogue
 from cch.definition.entries import Entry
 from cch.errors import CchError, Problem
-from cch.runtime.platform import open_catalogue
+from cch.runtime.definitions import open_catalogue
 from cch.settings import load_settings
 
 #: DAG that appears when definitions cannot be read at all.

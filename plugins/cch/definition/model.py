@@ -26,7 +26,11 @@ class Retry:
     on: tuple[str, ...] | None = None
 
     def pause(self, attempt: int) -> float:
-        """Seconds to wait after ``attempt`` (from 1) has failed; never more than a century."""
+        """Seconds to wait after ``attempt`` (from 1) has failed; never more than a century.
+
+        Exactly so long, and nothing of it is left to chance as in :mod:`cch.pauses`: the definition promises it, a
+        replay has to come to the same moment, and instances fail at moments of their own.
+        """
         try:
             pause = self.delay * self.backoff ** (attempt - 1)
         except OverflowError:

@@ -21,8 +21,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cch.definition.model import Join, MapFork
+from cch.definition.model import Definition, Join, MapFork
 from cch.graph.blocks import calls, waits
+from cch.graph.build import build_graph
 from cch.graph.model import Edge, Graph
 from cch.graph.regions import Region, carriers, failure_domains, plan_regions
 from cch.graph.scopes import root_scope
@@ -251,3 +252,8 @@ class _Planner:
 def plan_tasks(graph: Graph) -> Plan:
     """The Airflow tasks of ``graph``."""
     return _Planner(graph).plan()
+
+
+def plan_of(definition: Definition) -> Plan:
+    """The Airflow tasks of ``definition``, made anew; ``runtime/plans.py`` keeps those that instances run by."""
+    return plan_tasks(build_graph(definition))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
@@ -12,20 +13,22 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 from airflow.triggers.base import StartTriggerArgs
 
 from cch.errors import CchError
-from cch.runtime.execution import RegionTask, execute_region, list_items
-from cch.runtime.platform import Platform, open_platform
+from cch.operators.decision import DECISION_KEY, decision
+from cch.runtime.region_task import RegionRef, RegionTask
 from cch.triggers import REGION_TRIGGER
+
+if TYPE_CHECKING:
+    from cch.runtime.platform import Platform
 
 T = TypeVar("T")
 
-#: Key under which Airflow looks for a branching decision (airflow.ti_deps.deps.not_previously_skipped_dep).
-DECISION_KEY = "skipmixin_key"
 #: Characters of a branch key that Airflow is given to map over.
 _LONGEST_KEY = 250
 
 
 def _here(work: Callable[[Platform], Awaitable[T]]) -> T:
     """Run the work in this process, with a platform and a router of its own."""
+    from cch.runtime.platform import open_platform  # noqa: PLC0415 - as below
 
     async def run() -> T:
         async with open_platform() as platform:
@@ -46,43 +49,28 @@ def _runs_in_process() -> bool:
 
 
 class _RegionOperator(BaseOperator):
-    """What all tasks of regions have; ``region`` is the head of the region."""
+    """What all tasks of regions have.
+
+    ``ref``: the arguments of a :class:`RegionRef`; plain values, because Airflow stores those of mapped tasks.
+    """
 
     #: What Airflow shows as the kind of task; of a mapped one the class's.
     custom_operator_name = "item"
 
-    def __init__(
-        self,
-        *,
-        workflow_id: str,
-        region: str,
-        definition_digest: str,
-        structure_digest: str,
-        shows: str,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, ref: Mapping[str, str], shows: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.workflow_id = workflow_id
-        self.region = region
-        self.definition_digest = definition_digest
-        self.structure_digest = structure_digest
+        self.ref = RegionRef(**ref)
         self.custom_operator_name = shows
 
     def _task(self, context: Any) -> RegionTask:
         ti, run = context["ti"], context["dag_run"]
         return RegionTask(
-            run_id=run.run_id, task_instance=str(ti.id), conf=dict(run.conf or {}), **self._trigger_kwargs()
+            **self.ref.arguments(), run_id=run.run_id, task_instance=str(ti.id), conf=dict(run.conf or {})
         )
 
-    def _trigger_kwargs(self) -> dict[str, Any]:
-        return {
-            "workflow_id": self.workflow_id,
-            "region": self.region,
-            "definition_digest": self.definition_digest,
-            "structure_digest": self.structure_digest,
-        }
-
     def _run_here(self, context: Any) -> None:
+        from cch.runtime.execution import execute_region  # noqa: PLC0415 - not for who only parses the DAG file
+
         task = self._task(context)
         end = _here(lambda platform: execute_region(task, platform))
         if end.state == "failed":
@@ -90,17 +78,17 @@ class _RegionOperator(BaseOperator):
         if end.state == "skipped":
             raise AirflowSkipException(end.reason)
         if end.followed is not None:
-            context["ti"].xcom_push(key=DECISION_KEY, value={"followed": list(end.followed)})
+            context["ti"].xcom_push(key=DECISION_KEY, value=decision(end.followed))
 
     def _defer(self, context: Any) -> None:
         """Defer to the trigger that ends the task; in ``airflow dags test`` do its work in place."""
         if _runs_in_process():
             self._run_here(context)
             return
-        from cch.triggers.region import RegionTrigger  # noqa: PLC0415 - the trigger's module needs none of this one's
+        from cch.triggers.region import RegionTrigger  # noqa: PLC0415 - as above
 
         run = context["dag_run"]
-        trigger = RegionTrigger(**self._trigger_kwargs(), run_id=run.run_id, conf=dict(run.conf or {}))
+        trigger = RegionTrigger(**self.ref.arguments(), run_id=run.run_id, conf=dict(run.conf or {}))
         raise TaskDeferred(trigger=trigger, method_name="execute_complete")
 
     def execute_complete(self, context: Any, event: Any = None) -> None:  # noqa: ARG002
@@ -135,7 +123,7 @@ class WaitOperator(_RegionOperator):
         super().__init__(**kwargs)
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=REGION_TRIGGER,
-            trigger_kwargs=self._trigger_kwargs(),
+            trigger_kwargs=self.ref.arguments(),
             next_method="execute_complete",
         )
 
@@ -157,6 +145,8 @@ class ListOperator(_RegionOperator):
         :raises AirflowFailException: the instance or its definition is not as this task needs it.
         :raises AirflowSkipException: nothing recorded leads here.
         """
+        from cch.runtime.execution import list_items  # noqa: PLC0415 - as above
+
         task = self._task(context)
         try:
             keys = _here(lambda platform: list_items(task, platform))
@@ -190,10 +180,8 @@ class ItemOperator(_RegionOperator):
     def __init__(self, *, item: str, waits: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.item = item
+        self.ref = replace(self.ref, item=item)
         self.waits = waits
-
-    def _trigger_kwargs(self) -> dict[str, Any]:
-        return {**super()._trigger_kwargs(), "item": self.item}
 
     def execute(self, context: Any) -> None:
         """Run the item.

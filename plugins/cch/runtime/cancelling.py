@@ -8,7 +8,6 @@ import uuid6
 
 from cch.identity import require_known
 from cch.ledger.records import Instance, JournalEntry, RegionKey
-from cch.runtime.execution import plan_of
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
 
@@ -39,7 +38,7 @@ async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
 
 
 async def _fence(platform: Platform, instance: Instance) -> None:
-    plan = await plan_of(platform.catalogue, instance)
+    plan = await platform.plans.of(instance)
     if plan is None:
         return
     task_instance = str(uuid6.uuid7())

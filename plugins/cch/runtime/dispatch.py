@@ -10,13 +10,13 @@ from typing import Any, Literal, Protocol
 
 from cch.definition.starting import form_of_context
 from cch.errors import CchError, DefinitionNotFoundError
-from cch.graph.build import build_graph
-from cch.graph.plan import plan_tasks
 from cch.identity import NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
-from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, finish_if_complete, plan_of
+from cch.pauses import Pauses
+from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,13 @@ def _due(start: PendingStart, now: int) -> int:
 class Dispatcher:
     """One round of dispatching."""
 
-    def __init__(self, platform: Platform, runs: Runs, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, platform: Platform, runs: Runs, patience: float = _PATIENCE, pauses: Pauses | None = None
+    ) -> None:
         self._platform = platform
         self._runs = runs
         self._patience = patience
+        self._pauses = pauses or Pauses(longest=_LONGEST_PAUSE / 1000)
 
     async def drain(self) -> int:
         """Start everything that is due; stays a while for starts whose DAG is not there yet. Number started."""
@@ -142,7 +145,7 @@ class Dispatcher:
         if now - start.since > _GIVE_UP:
             await self._fail(start, f"not started within a day: {reason}")
             return
-        pause = min(1000 * 2 ** min(start.attempts, 6), _LONGEST_PAUSE)
+        pause = round(self._pauses.after(start.attempts) * 1000)
         log.info("start waits: %s", reason, extra={"cch_instance": start.instance, "cch_workflow": start.workflow_id})
         await self._platform.ledger.mailboxes.postpone(start, now + pause, reason)
 
@@ -162,24 +165,24 @@ class Dispatcher:
                 await self._platform.ledger.instances.checked(instance.id, now)
         return mended
 
-    def _is_restructured(self, instance: Instance) -> bool:
+    async def _is_restructured(self, instance: Instance) -> bool:
         if not instance.structure_digest:  # it has not begun
             return False
         try:
-            current = self._platform.catalogue.current(instance.workflow_id)
+            current = await self._platform.plans.current(instance.workflow_id)
         except CchError:
             return False
-        return plan_tasks(build_graph(current)).structure_digest != instance.structure_digest
+        return current.structure_digest != instance.structure_digest
 
     async def _compare(self, instance: Instance) -> bool:
         state = await asyncio.to_thread(self._runs.state, instance.workflow_id, instance.run_id)
         if state in ("running", "unknown"):
             return False
-        if (plan := await plan_of(self._platform.catalogue, instance)) is not None:
+        if (plan := await self._platform.plans.of(instance)) is not None:
             await finish_if_complete(instance.id, plan, self._platform)
         what = "is gone" if state == "missing" else f"ended as {state}"
         reason = f"Airflow's run {instance.run_id} {what} before every node was done"
-        if await asyncio.to_thread(self._is_restructured, instance):
+        if await self._is_restructured(instance):
             reason += (
                 f"; {instance.workflow_id} was republished with another structure meanwhile: publish the old definition"
                 " again, then clear the first task that was not done, and what is behind it"

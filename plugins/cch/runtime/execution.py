@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
 from cch.definition.reader import served_document
 from cch.definition.rules import NEWEST
 from cch.definition.starting import context_of_form, context_problems, storable_context
 from cch.errors import (
     CchError,
-    DefinitionError,
-    DefinitionNotFoundError,
     LedgerError,
     ServiceUnavailableError,
     StructureChangedError,
 )
-from cch.graph.build import build_graph
-from cch.graph.plan import Plan, plan_tasks
+from cch.graph.plan import Plan
 from cch.graph.regions import Region
 from cch.identity import UnknownSchemeError, require_known
 from cch.interpreter.flow import TokenFlow
@@ -31,74 +25,19 @@ from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
-from cch.pauses import Pauses
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
+from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
+from cch.runtime.region_task import RegionEnd, RegionTask
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Keys of a run's conf that are ours. Stored in Airflow's database: do not rename.
-CONF_INSTANCE = "_cch_instance"
-CONF_CORRELATION = "_correlation_id"
-CONF_DIGEST = "_cch_definition"
-
-
-#: Pauses (s) between two tries while AWS does not answer.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionTask:
-    """What Airflow knows when it starts a region's task. ``task_instance`` ids sort by time (UUIDv7)."""
-
-    workflow_id: str
-    region: str
-    run_id: str
-    task_instance: str
-    definition_digest: str
-    structure_digest: str
-    conf: Mapping[str, Any] = field(default_factory=dict)
-    #: Branch key of the one item that this task runs, if the region is a map whose items have tasks.
-    item: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionEnd:
-    """How the task ends. ``followed``: the tasks right after it that were chosen; None: whatever follows."""
-
-    state: Literal["success", "failed", "skipped"]
-    followed: tuple[str, ...] | None = None
-    reason: str = ""
-
-
 _Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
-
-
-async def plan_of(catalogue: Catalogue, instance: Instance) -> Plan | None:
-    """The plan that the instance runs by; None if it has not begun, or nobody has its definition any more."""
-    if not instance.definition_digest:
-        return None
-    try:
-        return await asyncio.to_thread(
-            _plan, instance.definition_digest, catalogue, instance.workflow_id, instance.reading_rules
-        )
-    except (DefinitionNotFoundError, DefinitionError):
-        return None
-
-
-@functools.lru_cache(maxsize=256)
-def _plan(digest: str, catalogue: Catalogue, workflow_id: str, rules: int) -> Plan:
-    """A definition's plan never changes: its digest names its text, and ``rules`` how that is read."""
-    return plan_tasks(build_graph(catalogue.by_digest(digest, workflow_id, rules)))
-
-
-def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:
-    """The business data of a run's conf: everything that is not the platform's own."""
-    return {key: value for key, value in conf.items() if not key.startswith("_") and value is not None}
 
 
 async def execute_region(task: RegionTask, platform: Platform) -> RegionEnd:
@@ -124,21 +63,20 @@ async def list_items(task: RegionTask, platform: Platform) -> list[str] | None:
 
 
 async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) -> T:
-    pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
+    pauses = platform.pauses()
     while True:
         await platform.turnstile.enter()
         begun = platform.clock()
         try:
             view = await _view(task, platform)
-            digest, rules = view.instance.definition_digest, view.instance.reading_rules
-            plan = await asyncio.to_thread(_plan, digest, platform.catalogue, task.workflow_id, rules)
+            plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
         except (ServiceUnavailableError, UnknownSchemeError) as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         finally:
             platform.turnstile.leave()
-        if platform.clock() - begun > _LONGEST_PAUSE * 1000:
+        if platform.clock() - begun > pauses.longest * 1000:
             pauses.reset()  # it went well for a while
         await asyncio.sleep(pauses.next())
 

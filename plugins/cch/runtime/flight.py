@@ -12,7 +12,6 @@ from cch.exchange import Closed, Sent, Unsent, Wake
 from cch.ledger.payloads import sha256
 from cch.ledger.records import RequestRecord
 from cch.messaging.outgoing import Reference, capability_queue, queue_fault, send_request
-from cch.pauses import Pauses
 from cch.runtime.deadlines import Deadlines
 from cch.runtime.platform import Platform
 from cch.tracing import export_span
@@ -75,7 +74,7 @@ class Flight:
         if sha256(body) != record.body_hash:
             reason = "the request's body differs from the one sent before under this command id"
             return await exchange.close(record.command_id, "failed", reason)
-        pauses = Pauses()
+        pauses = self._platform.pauses()
         while not record.deadline or self._platform.clock() < record.deadline:
             try:
                 if reason := await self._sent(record, body):
@@ -110,7 +109,7 @@ class Flight:
 
     async def _wait(self, record: RequestRecord, woken: Wake) -> Closed:
         """Wait until the request is closed: by a reply, or by us when its time is up."""
-        exchange, pauses = self._platform.exchange, Pauses()
+        exchange, pauses = self._platform.exchange, self._platform.pauses()
         while True:
             if await self._deadlines.expires(woken, record.deadline):
                 return await exchange.close(record.command_id, "timed_out")

@@ -22,7 +22,6 @@ from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, JournalEntry, RegionKey, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.messaging.outgoing import Reference, request_body
-from cch.pauses import Pauses
 from cch.runtime.deadlines import Deadlines
 from cch.runtime.flight import Flight
 from cch.runtime.journaling import Anew, any_failed, enter
@@ -71,7 +70,9 @@ class LedgerHost:
         self._flow: TokenFlow | None = None
         self._branch = branch
         topic = platform.topic
-        self._announcer = topic and Announcer(topic, instance, attempt.key, attempt.generation, branch)
+        self._announcer = topic and Announcer(
+            topic, instance, attempt.key, attempt.generation, branch, pauses=platform.pauses
+        )
         self._deadlines = Deadlines(platform.clock, platform.ledger.store)
 
     def now(self) -> int:
@@ -166,7 +167,7 @@ class LedgerHost:
         with platform.exchange.waiters.registered(wait_id) as woken:
             wait = await platform.exchange.await_event(self._wanted_event(query, wait_id))
             self.note("waiting for an event", node=query.node, event_key=query.event_key)
-            pauses = Pauses()
+            pauses = platform.pauses()
             while wait.state == "open":
                 try:
                     wait = await self._next_event(wait, woken)

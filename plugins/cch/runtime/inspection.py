@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from cch.errors import DefinitionError, DefinitionNotFoundError
-from cch.graph.build import build_graph
-from cch.graph.plan import plan_tasks
 from cch.ledger.records import ENDED, RegionKey
 from cch.runtime.items import current
 from cch.runtime.progress import Asked, ItemJournals, Progress, live_regions, progress, progress_without_plan
 
 if TYPE_CHECKING:
-    from cch.definition.model import Definition
     from cch.graph.plan import Plan
     from cch.ledger.records import Instance
     from cch.runtime.platform import Platform
@@ -27,11 +23,10 @@ _EVERYTHING = 1_000_000
 
 
 class Inspector:
-    """Looks at instances; keeps the plans of the definitions they run, which never change."""
+    """Looks at instances."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._plans: dict[tuple[str, int], Plan] = {}
 
     async def look(self, instance_id: str, most_items: int | None = _MOST_ITEMS) -> Progress | None:
         """Where the instance stands, with so many items of maps (None: all); None if the ledger does not know it."""
@@ -73,21 +68,4 @@ class Inspector:
 
     async def plan(self, instance: Instance) -> Plan | None:
         """The plan of the definition that the instance runs, or would run; None if there is none any more."""
-        digest = instance.definition_digest
-        key = (digest, instance.reading_rules)
-        if key in self._plans:
-            return self._plans[key]
-        try:
-            definition = await asyncio.to_thread(self._definition, instance)
-        except (DefinitionNotFoundError, DefinitionError):
-            return None
-        plan = plan_tasks(build_graph(definition))
-        if digest:
-            self._plans[key] = plan
-        return plan
-
-    def _definition(self, instance: Instance) -> Definition:
-        catalogue = self._platform.catalogue
-        if instance.definition_digest:
-            return catalogue.by_digest(instance.definition_digest, instance.workflow_id, instance.reading_rules)
-        return catalogue.current(instance.workflow_id)
+        return await self._platform.plans.shown(instance)

@@ -22,12 +22,12 @@ from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import dump
 from cch.ledger.records import Instance, RegionKey
+from cch.pauses import MakePauses, Pauses
 
 log = logging.getLogger(__name__)
 
 #: Seconds for which a turn waits for the topic.
 PATIENCE = 30.0
-_PAUSE = 1.0
 #: SNS takes 256 KiB (AWS quota, less than SQS) and counts attributes too, for which 1 KiB is kept.
 _LARGEST = 262_144 - 1024
 
@@ -43,12 +43,22 @@ class Topic(Protocol):
 class Announcer:
     """Tells of one scope of one instance; ``generation`` of its journal tells repeated work from repeated news."""
 
-    def __init__(self, topic: Topic, instance: Instance, key: RegionKey, generation: int, branch: str) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        instance: Instance,
+        key: RegionKey,
+        generation: int,
+        branch: str,
+        *,
+        pauses: MakePauses = Pauses,
+    ) -> None:
         self._topic = topic
         self._instance = instance
         self._key = key
         self._generation = generation
         self._branch = branch
+        self._pauses = pauses
         self._under_way: asyncio.Task[None] | None = None
 
     async def announce(self, outcomes: Sequence[Outcome], flow: TokenFlow) -> None:
@@ -66,14 +76,14 @@ class Announcer:
     async def _publish(self, events: Sequence[dict[str, Any]]) -> None:
         given_up = asyncio.get_running_loop().time() + PATIENCE
         for event in events:
-            outcome = "lost"
+            outcome, pauses = "lost", self._pauses()
             while outcome == "lost" and asyncio.get_running_loop().time() < given_up:
                 try:
                     await self._topic.publish(_text(event), _attributes(event))
                     outcome = "published"
                 except ServiceUnavailableError as error:
                     log.warning("lifecycle event not published yet: %s", error)
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(pauses.next())
             metrics.count("cch.lifecycle", outcome=outcome)
             if outcome == "lost":
                 log.error("lifecycle event lost", extra=self._facts(event))

@@ -10,26 +10,22 @@ import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cch.definition.catalogue import Catalogue
-from cch.definition.source import DefinitionSource, FolderSource
 from cch.errors import CapabilityError
 from cch.exchange import Exchange, References
-from cch.graph.checks import check
 from cch.ledger.ledger import Ledger
 from cch.messaging.queue import Queues
 from cch.messaging.router import Router
-from cch.pauses import Pauses
+from cch.pauses import MakePauses, Pauses
 from cch.runtime.admission import CatalogueAdmission
+from cch.runtime.definitions import open_catalogue
 from cch.runtime.lifecycle import Topic
+from cch.runtime.plans import Plans
 from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
-
-#: Pause (s) before the second try to open the platform.
-_FIRST_PAUSE = 1.0
 
 
 def now_ms() -> int:
@@ -55,11 +51,15 @@ class Platform:
     #: Where lifecycle events go; None: nowhere.
     topic: Topic | None = None
     turnstile: Turnstile = field(default_factory=Turnstile)
+    #: Between two tries while AWS does not answer.
+    pauses: MakePauses = Pauses
+    plans: Plans = field(init=False)
     exchange: Exchange = field(init=False)
     router: Router = field(init=False)
 
     def __post_init__(self) -> None:
         references = References(self.read_object, self.settings.names)
+        self.plans = Plans(self.catalogue)
         self.exchange = Exchange(self.ledger, self.clock, references)
         self.router = Router(
             ledger=self.ledger,
@@ -71,20 +71,6 @@ class Platform:
             consumers=self.settings.reply_consumers,
             mailbox_seconds=self.settings.mailbox_seconds,
         )
-
-
-def definition_source(settings: Settings) -> DefinitionSource:
-    """Where this environment's definitions are."""
-    if settings.definitions_folder:
-        return FolderSource(Path(settings.definitions_folder))
-    from cch.aws.objects import S3Definitions  # noqa: PLC0415 - botocore is slow to load, and a folder needs none
-
-    return S3Definitions(settings)
-
-
-def open_catalogue(settings: Settings) -> Catalogue:
-    """The definitions of this environment, cached on disk."""
-    return Catalogue(definition_source(settings), settings.cache_path, check, settings.refresh_seconds)
 
 
 @asynccontextmanager
@@ -117,12 +103,16 @@ async def aws_platform() -> AsyncIterator[Platform]:
 
 Opener = Callable[[], AbstractAsyncContextManager[Platform]]
 _opener: Opener = aws_platform
+_pauses: MakePauses = Pauses
 
 
-def use_opener(opener: Opener) -> Opener:
-    """Run everything in this process on another platform (tests, simulations); returns the one before."""
-    global _opener
-    previous, _opener = _opener, opener
+def use_opener(opener: Opener, pauses: MakePauses = Pauses) -> Opener:
+    """Run everything in this process on another platform (tests, simulations); returns the opener before.
+
+    ``pauses``: between two tries to open a shared one.
+    """
+    global _opener, _pauses
+    previous, _opener, _pauses = _opener, opener, pauses
     return previous
 
 
@@ -151,7 +141,7 @@ async def shared_platform() -> Platform:
 
 
 async def _open_shared() -> Platform:
-    pauses = Pauses(_FIRST_PAUSE)
+    pauses = _pauses()
     while True:
         manager = _opener()
         try:

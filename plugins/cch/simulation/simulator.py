@@ -13,8 +13,7 @@ from cch.definition.starting import context_problems, start_context
 from cch.durations import parse_duration
 from cch.envelope import parse_command, start_command
 from cch.errors import MalformedMessageError
-from cch.graph.build import build_graph
-from cch.graph.plan import plan_tasks
+from cch.graph.plan import plan_of
 from cch.graph.regions import Region
 from cch.interpreter.context import MISSING, lookup
 from cch.interpreter.flow import TokenFlow
@@ -72,7 +71,7 @@ class _Run:
     _deliveries: list[asyncio.TimerHandle] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        plan = plan_tasks(build_graph(self.definition))
+        plan = plan_of(self.definition)
         context = start_context(self.definition, self.scenario.context)
         self.flow = TokenFlow(plan.graph, plan.domains, context)
 

@@ -1,11 +1,10 @@
-"""What stands in for synchronous capabilities of the samples that nobody serves; only the local stack has it."""
+"""The synchronous capabilities of the samples; the local stack has them (``CCH_CAPABILITY_MODULES``)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from cch.capabilities.registry import sync_capability
-from cch.interpreter.host import Call
+from cch.capabilities import Call, bind_lambda, sync_capability
 
 #: Made up for the sample ``export_filing_v1``; its scenarios have the same.
 _RATE = 1.08
@@ -15,3 +14,14 @@ _RATE = 1.08
 def exchange_rate(_: Call) -> dict[str, Any]:
     """The rate of today, of a finance department that is not there."""
     return {"exchangeRate": _RATE}
+
+
+@sync_capability("orchestra-a")
+def task_a(call: Call) -> dict[str, Any]:
+    """Prepare, for the sample ``orchestra_fan_out_v1``: number the lines of the consignment."""
+    lines = call.context.get("lines") or ["electronics", "footwear"]
+    return {"prepared": [{"line": number, "goods": goods} for number, goods in enumerate(lines, 1)]}
+
+
+for task in ("orchestra-b1", "orchestra-b3", "orchestra-c"):  # Node.js, Python, a container image
+    bind_lambda(task, f"{{prefix}}{task}")

@@ -8,8 +8,6 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from cch.runtime.platform import now_ms, shared_platform
-
 
 class CommandDoorbell(BaseEventTrigger):
     """Rings once for any number of starts. The ring carries nothing: the dispatcher drains the ledger's inbox."""
@@ -18,6 +16,8 @@ class CommandDoorbell(BaseEventTrigger):
         return "cch.triggers.doorbell.CommandDoorbell", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        from cch.runtime.platform import now_ms, shared_platform  # noqa: PLC0415 - not for who parses the DAG file
+
         rung = asyncio.Event()
         platform = await shared_platform()
         platform.router.attach_doorbell(rung.set)

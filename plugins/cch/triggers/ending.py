@@ -7,7 +7,8 @@ import logging
 
 from airflow.triggers.base import BaseTaskEndEvent, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
 
-from cch.runtime.execution import RegionEnd
+from cch.operators.decision import DECISION_KEY, decision
+from cch.runtime.region_task import RegionEnd
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,6 @@ def end_task(end: RegionEnd) -> BaseTaskEndEvent:
     if end.state == "success" and end.followed is None:
         return TaskSuccessEvent()
     if end.state == "success" and end.followed is not None and _is_safe(end.followed):
-        return TaskSuccessEvent(xcoms={"skipmixin_key": {"followed": list(end.followed)}})
+        return TaskSuccessEvent(xcoms={DECISION_KEY: decision(end.followed)})
     log.error("task failed: %s", end.reason or "its decision cannot be stored")
     return TaskFailedEvent()

@@ -8,8 +8,9 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from cch.runtime.execution import RegionEnd, RegionTask, execute_region
+from cch.runtime.execution import execute_region
 from cch.runtime.platform import shared_platform
+from cch.runtime.region_task import RegionEnd, RegionRef, RegionTask
 from cch.triggers import REGION_TRIGGER
 from cch.triggers.ending import end_task
 
@@ -17,44 +18,21 @@ log = logging.getLogger(__name__)
 
 
 class RegionTrigger(BaseTrigger):
-    """Runs one region, or one item of its map, and ends its task.
+    """Runs one region, or one item of its map, and ends its task; ``ref`` has the fields of a :class:`RegionRef`.
 
     A task that starts from its trigger gets ``run_id`` and ``conf`` from the run when Airflow renders templates;
     one that was deferred by a worker brings them.
     """
 
-    def __init__(
-        self,
-        *,
-        workflow_id: str,
-        region: str,
-        definition_digest: str,
-        structure_digest: str,
-        run_id: str = "",
-        conf: Mapping[str, Any] | None = None,
-        item: str | None = None,
-    ) -> None:
+    def __init__(self, *, run_id: str = "", conf: Mapping[str, Any] | None = None, **ref: str) -> None:
         super().__init__()
-        self.workflow_id = workflow_id
-        self.region = region
-        self.definition_digest = definition_digest
-        self.structure_digest = structure_digest
+        self.ref = RegionRef(**ref)
         self.run_id = run_id
         self.conf = dict(conf or {})
-        self.item = item
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        kwargs: dict[str, Any] = {
-            "workflow_id": self.workflow_id,
-            "region": self.region,
-            "definition_digest": self.definition_digest,
-            "structure_digest": self.structure_digest,
-        }
-        if self.run_id:
-            kwargs |= {"run_id": self.run_id, "conf": self.conf}
-        if self.item is not None:
-            kwargs["item"] = self.item
-        return REGION_TRIGGER, kwargs
+        run = {"run_id": self.run_id, "conf": self.conf} if self.run_id else {}
+        return REGION_TRIGGER, {**self.ref.arguments(), **run}
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:  # noqa: ARG002
         """Take what is needed of the run, and let go of the rest.
@@ -72,20 +50,8 @@ class RegionTrigger(BaseTrigger):
         if self.task_instance is not None and hasattr(self.task_instance, "task"):
             self.task_instance.task = None  # see render_template_fields
         try:
-            platform = await shared_platform()
-            end = await execute_region(
-                RegionTask(
-                    workflow_id=self.workflow_id,
-                    region=self.region,
-                    run_id=self.run_id,
-                    task_instance=task_instance,
-                    definition_digest=self.definition_digest,
-                    structure_digest=self.structure_digest,
-                    conf=self.conf,
-                    item=self.item,
-                ),
-                platform,
-            )
+            task = RegionTask(**self.ref.arguments(), run_id=self.run_id, task_instance=task_instance, conf=self.conf)
+            end = await execute_region(task, await shared_platform())
         except Exception as error:  # an exception would cost a worker process to fail the task
             log.exception("region could not be executed")
             end = RegionEnd(state="failed", reason=f"{type(error).__name__}: {error}")

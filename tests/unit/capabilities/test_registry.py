@@ -98,7 +98,7 @@ def test_configuration_wins_over_code(tmp_path: Path) -> None:
         assert binding("t#z", settings) == HttpBinding("https://there")
     assert binding("t#x", SETTINGS) == HttpBinding("http://code")
     assert binding("t#y", SETTINGS) == LambdaBinding("{prefix}y")
-    assert isinstance(binding("orchestra-a", SETTINGS), PythonBinding)
+    assert isinstance(binding("core-process-response", SETTINGS), PythonBinding)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', "/no/such/file", '{"t#x": "ftp://x"}'])
@@ -204,9 +204,10 @@ async def test_a_lambda_function_is_invoked() -> None:
     from cch.aws.session import client
 
     bind_lambda("t#gone", "{prefix}no-such-function")
+    samples = Settings(capability_modules=("cch.testing.sample_capabilities",))
     prepared = [{"line": 1, "goods": "shoes"}]
 
-    answer = await run_call(call("orchestra-b3", context={"prepared": prepared}), SETTINGS)
+    answer = await run_call(call("orchestra-b3", context={"prepared": prepared}), samples)
 
     assert "duty_estimate" in answer
     with pytest.raises(CapabilityError, match="no-such-function"):

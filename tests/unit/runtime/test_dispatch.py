@@ -12,8 +12,9 @@ from workflows import definition_text
 from workshop import NOW, Workshop
 
 from cch.ledger.records import Instance
+from cch.pauses import Pauses
 from cch.runtime.dispatch import Dispatcher, RunRefused, RunState, StartRun
-from cch.runtime.execution import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
 
 NODES = "A: {type: async_request, capability_id: 'a#b', on_response: E, error_reply: failure}\nE: {type: end}"
 
@@ -42,7 +43,7 @@ class Desk:
     def __init__(self, workshop: Workshop) -> None:
         self.workshop = workshop
         self.runs = FakeRuns()
-        self.dispatcher = Dispatcher(workshop.platform, self.runs, patience=0.0)
+        self.dispatcher = Dispatcher(workshop.platform, self.runs, 0.0, Pauses(longest=60.0, draw=lambda: 1.0))
 
     async def pending(self, name: str = "i1", **changes: Any) -> None:
         instance = Instance(
@@ -107,7 +108,7 @@ async def test_what_passes_is_tried_again(desk: Desk, refusal: RunRefused) -> No
 
 
 async def test_pauses_grow_to_a_minute(desk: Desk) -> None:
-    """Doubling from a second."""
+    """Doubling from a second, if nothing is left to chance."""
     await desk.pending()
     pauses = []
     for _ in range(8):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +21,10 @@ from cch.interpreter.host import Call
 from cch.interpreter.replay import flow_of
 from cch.ledger.records import Instance, RequestRecord, instance_id_of_run
 from cch.messaging.queue import ILLEGAL
-from cch.runtime.execution import RegionEnd, execute_region, initial_context
+from cch.pauses import Pauses
+from cch.runtime.execution import execute_region
+from cch.runtime.region_task import RegionEnd
+from cch.runtime.run_conf import initial_context
 from cch.tracing import traceparent
 
 SAMPLES = Path(__file__).parents[3] / "workflow-definitions"
@@ -444,29 +447,36 @@ async def test_an_outage_ends_no_region_that_waits(make: Maker) -> None:
     assert end.state == "success"
 
 
-async def test_a_long_outage_is_asked_less_and_less_often(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass
+class Told(Pauses):
+    """Pauses that are told and not waited for."""
+
+    told: list[float] = field(default_factory=list)
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def next(self) -> float:
+        self.told.append(super().next())
+        if len(self.told) == 7:
+            self.enough.set()
+        return 0.0
+
+
+async def test_a_long_outage_is_asked_less_and_less_often(make: Maker) -> None:
     """Thousands may have been woken when it began."""
     workshop: Workshop = await make(ASK % "on_failure: X", answers=answering(a_b=None))
+    pauses = Told(draw=lambda: 1.0)
+    workshop.platform.pauses = lambda: pauses
     running = asyncio.create_task(workshop.run("A"))
     while not workshop.requests or not (await workshop.all_requests())[0].sent_at:
         await asyncio.sleep(0.001)
-    pauses: list[float] = []
-    sleep, over = asyncio.sleep, asyncio.Event()
 
-    async def paused(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 7:
-            over.set()
-        await sleep(0)
-
-    monkeypatch.setattr("cch.runtime.flight.asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": paused}))
     with workshop.store.outage():
         workshop.platform.exchange.waiters.wake(workshop.requests[0]["header"]["commandId"])
-        await over.wait()
+        await pauses.enough.wait()
     await workshop.reply(workshop.requests[0], "SUCCESS", {"k": 1})
 
     assert (await running).state == "success"
-    assert pauses[:7] == [1, 2, 4, 8, 16, 30, 30]
+    assert pauses.told[:7] == [1, 2, 4, 8, 16, 30, 30]
 
 
 # --- tries ---------------------------------------------------------------------------------------------------

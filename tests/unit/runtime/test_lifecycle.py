@@ -13,6 +13,7 @@ import pytest
 from workshop import INSTANCE, Workshop
 
 from cch.errors import ServiceUnavailableError
+from cch.pauses import Pauses
 from cch.runtime import lifecycle
 
 SCHEMA = json.loads((Path(lifecycle.__file__).parents[1] / "schemas" / "lifecycle-event.schema.json").read_text())
@@ -74,12 +75,8 @@ class Listener:
 def workshop(tmp_path: Path, text: str = WORKFLOW, **options: Any) -> tuple[Workshop, Listener]:
     shop, listener = Workshop(tmp_path, {"told_v1": text}, **options), Listener()
     shop.platform.topic = listener
+    shop.platform.pauses = lambda: Pauses(0.0)
     return shop, listener
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "_PAUSE", 0.0)
 
 
 async def test_each_visit_is_told_in_order(tmp_path: Path) -> None:

@@ -7,18 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from world import open_memory_platform
 
 from cch.errors import SettingsError
+from cch.pauses import Pauses
 from cch.runtime.platform import Platform, shared_platform, use_opener
 
 
-async def test_who_waits_goes_on_waiting_until_the_platform_opens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_waits_goes_on_waiting_until_the_platform_opens(tmp_path: Path) -> None:
     """A wrong setting, or no credentials, after a restart: thousands of tasks must not fail for it."""
-    monkeypatch.setattr("cch.runtime.platform._FIRST_PAUSE", 0.001)
     tries = 0
 
     @asynccontextmanager
@@ -30,7 +27,7 @@ async def test_who_waits_goes_on_waiting_until_the_platform_opens(
         async with open_memory_platform(tmp_path) as platform:
             yield platform
 
-    previous = use_opener(opener)
+    previous = use_opener(opener, lambda: Pauses(0.001))
     try:
         one, another = await asyncio.gather(shared_platform(), shared_platform())
     finally:

@@ -16,6 +16,7 @@ from cch.identity import Box
 from cch.ledger.audit import audit
 from cch.ledger.instances import _start_key
 from cch.ledger.records import Instance, JournalEntry, RegionKey
+from cch.pauses import Pauses
 from cch.runtime.platform import Platform
 from cch.runtime.turnstile import Turnstile
 
@@ -287,9 +288,9 @@ async def test_a_date_that_is_none_fails_the_node(platform: Platform, date: Any)
     assert "dates.file" in exit_.outcomes[0].patch["_internalError"]
 
 
-async def test_an_outage_at_a_commit_is_waited_out(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outage_at_a_commit_is_waited_out(platform: Platform) -> None:
     """While the ledger does not answer, the task neither fails nor repeats what it has done."""
-    monkeypatch.setattr("cch.runtime.execution._FIRST_PAUSE", 0.01)
+    platform.pauses = lambda: Pauses(0.01)
     world = World(platform, HUMAN_LOOP, answers=[SUCCESS])
     await world.create()
     journal = platform.ledger.journal
@@ -311,11 +312,9 @@ async def test_an_outage_at_a_commit_is_waited_out(platform: Platform, monkeypat
     assert len(await platform.ledger.requests.of_box(Box(world.instance))) == 1
 
 
-async def test_an_outage_at_the_commit_of_an_item_is_waited_out(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_outage_at_the_commit_of_an_item_is_waited_out(platform: Platform) -> None:
     """Items run side by side: what one of them cannot write now fails neither it nor the map."""
-    monkeypatch.setattr("cch.runtime.execution._FIRST_PAUSE", 0.01)
+    platform.pauses = lambda: Pauses(0.01)
     world = World(platform, ITEMS, context={"items": [{"id": "a"}, {"id": "b"}]}, answers=[SUCCESS])
     await world.create()
     journal = platform.ledger.journal

@@ -1,0 +1,16 @@
+"""What the conf of an Airflow run says: the platform's own keys, and the business data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+#: Keys of a run's conf that are ours. Stored in Airflow's database: do not rename.
+CONF_INSTANCE = "_cch_instance"
+CONF_CORRELATION = "_correlation_id"
+CONF_DIGEST = "_cch_definition"
+
+
+def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """The business data of a run's conf: everything that is not the platform's own."""
+    return {key: value for key, value in conf.items() if not key.startswith("_") and value is not None}
