@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "cch"
@@ -73,3 +74,27 @@ def test_the_pure_layers_load_neither_airflow_nor_aws(package: str) -> None:
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert answer.stdout.strip() == "[]"
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+#: A map's items are regions again, and a region runs maps.
+CIRCLES = [{"cch.interpreter.mapping", "cch.interpreter.region"}]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Also not inside functions, or for their types only: two such modules are one idea in two files."""
+    paths = {_module(path): path for path in PACKAGE.rglob("*.py")}
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    for name, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in paths:
+                inside = (f"{node.module}.{alias.name}" for alias in node.names)
+                graph.add_edges_from((name, each if each in paths else node.module) for each in inside)
+
+    circles = [each for each in nx.strongly_connected_components(graph) if len(each) > 1]
+
+    assert circles == CIRCLES

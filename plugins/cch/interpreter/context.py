@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Json = Any
 MISSING: Any = object()
 
 

@@ -1,1 +1,1 @@
-"""What is stored, and who wins when two parties write: see docs/adr/0003 and docs/guarantees in the design."""
+"""What is stored, and who wins when two parties write: docs/adr/0007 and docs/guarantees.md."""
