@@ -1,7 +1,6 @@
 """The one error tree, and the problems that are collected instead of raised.
 
 Every error says what is wrong, where, and what to do; ``code`` is stable and may be searched for.
-Whether trying again can help is a property of the error (``transient``), not of the caller.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ class CchError(Exception):
     """Anything this project raises on purpose."""
 
     code: ClassVar[str] = "CCH-X000"
-    transient: ClassVar[bool] = False
 
 
 class SettingsError(CchError):
@@ -57,7 +55,6 @@ class ServiceUnavailableError(CchError):
     """AWS (or its stand-in) does not answer, or refuses the credentials."""
 
     code = "CCH-X002"
-    transient = True
 
 
 class MessageRefusedError(CchError):
@@ -150,4 +147,3 @@ class CapabilityTimeoutError(CapabilityError):
     """A synchronous call took longer than the node's ``timeout``."""
 
     code = "CCH-C003"
-    transient = True

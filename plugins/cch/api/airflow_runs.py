@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -258,8 +258,3 @@ def audit(user: str, event: str, *, dag_id: str = "", run_id: str = "", facts: M
                 run_id=run_id or None,
             )
         )
-
-
-def finished(states: Iterable[TaskState]) -> Sequence[TaskState]:
-    """Those that have ended."""
-    return [state for state in states if state.ended is not None]

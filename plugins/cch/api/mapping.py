@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 from cch.api.models import (
     ErrorView,
@@ -36,7 +36,6 @@ STATUSES: Mapping[InstanceState, InstanceStatus] = {
     **{state: status for status, state in _STATES.items()},
     "WAITING": "running",
 }
-ALL_STATUSES: tuple[InstanceStatus, ...] = get_args(InstanceStatus)
 
 
 def moment(milliseconds: int) -> datetime | None:

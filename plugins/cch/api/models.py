@@ -202,7 +202,6 @@ class MapView(View):
     visit: int = Field(description="The latest visit of the map.")
     items: int = Field(description="Items begun so far.")
     done: int | None = Field(default=None, description="Items that have ended; null: not counted.")
-    failed: int | None = Field(default=None, description="Items that have failed; null: not counted.")
     started: datetime | None = None
 
 

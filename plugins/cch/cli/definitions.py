@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
-#: Where definitions are, seen from the project's folder.
-FOLDER = Path("workflow-definitions")
+from cch.cli.project import FOLDER, Form
 
 Paths: TypeAlias = Annotated[
     list[Path] | None,
     typer.Argument(help=f"Definition files or folders of them.  [default: ./{FOLDER}]", show_default=False),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
-
-
-class Form(StrEnum):
-    """How ``cch graph`` shows a definition."""
-
-    MERMAID = "mermaid"
-    JSON = "json"
-    TASKS = "tasks"
 
 
 def validate(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cch.cli.definitions import FOLDER, Form
 from cch.cli.output import print_json, say, show, table
+from cch.cli.project import FOLDER, Form
 from cch.cli.reading import is_definition_path, read_files
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, WrongUseError
 from cch.graph.build import build_graph

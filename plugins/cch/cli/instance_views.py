@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from cch.cli.watching import Watched
+    from cch.cli.watched import Watched
     from cch.ledger.records import Instance, RequestRecord
     from cch.runtime.items import ItemProgress
     from cch.runtime.progress import NodeProgress, Progress

@@ -19,7 +19,8 @@ from cch.cli.output import complain, note, print_json, say, show_problems
 from cch.cli.publication import published_text
 from cch.cli.reading import is_definition_path
 from cch.cli.scripted import Staging, seen_outside
-from cch.cli.watching import Limits, Started, Watched, admission, display_for, watch
+from cch.cli.watched import Started, Watched
+from cch.cli.watching import Limits, admission, display_for, watch
 from cch.definition.paths import PathError, path_fault
 from cch.definition.rules import NEWEST
 from cch.envelope import parse_command, start_command

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from cch.cli.instance_views import detail, node_note, request_note
 from cch.cli.output import console, note, say
+from cch.cli.watched import Started, Watched
 from cch.errors import ServiceUnavailableError
 from cch.runtime.inspection import Inspector
 
@@ -33,27 +34,6 @@ _UNTAKEN_AFTER = 15.0
 _PATIENCE = 10
 #: Seconds between two looks for a rejection: it is found in an index, and only while no instance is there.
 _REJECTION_EVERY = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A start that was sent; ``at`` in ms."""
-
-    instance_id: str
-    workflow_id: str
-    command_id: str
-    at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """How watching ended. ``status`` is the instance's, or sent, rejected, timeout; ``seconds`` since the start."""
-
-    started: Started
-    status: str
-    progress: Progress | None = None
-    reason: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,8 +211,6 @@ Node = (
 
 #: Nodes that send a request over a queue.
 Requesting = AsyncRequest | ScheduledRequest
-#: Nodes that run somebody's code.
-Calling = SyncCall | LibraryCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

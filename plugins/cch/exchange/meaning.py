@@ -6,8 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cch.envelope import Command
-from cch.identity import FIRST_SCHEME, Address
-from cch.identity.address import shown
+from cch.identity import FIRST_SCHEME, Address, shown
 from cch.ledger.records import Fate, Instance
 from cch.ledger.requests import Pointer
 

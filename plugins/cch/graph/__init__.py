@@ -1,1 +1,8 @@
-"""The typed graph of a definition, its checks, and the plan of Airflow tasks. Pure: no Airflow, no AWS, no clock."""
+"""The typed graph of a definition, its checks, and the plan of Airflow tasks. Pure: no Airflow, no AWS, no clock.
+
+Other packages use the public names of these modules: :func:`cch.graph.plan.plan_of` makes the plan of a definition,
+which has the graph and its regions; :func:`cch.graph.checks.check` says what is wrong with a text. The modules that
+explain the codes of problems are for this package alone.
+"""
+
+__all__ = ["blocks", "build", "checks", "mermaid", "model", "plan", "regions", "scopes"]

@@ -4,7 +4,7 @@ The forms are stored and sent, and a change of one is a new *scheme*: an instanc
 with to its end, so that everything it opens later fits what it opened before.
 """
 
-from cch.identity.address import THE_INSTANCE, Address, branch_text
+from cch.identity.address import THE_INSTANCE, Address, branch_text, shown
 from cch.identity.box import Box
 from cch.identity.events import event_identity
 from cch.identity.scheme import FIRST_SCHEME, NEWEST_SCHEME, UnknownSchemeError, require_known
@@ -28,4 +28,5 @@ __all__ = [
     "event_identity",
     "map_key",
     "require_known",
+    "shown",
 ]

@@ -14,7 +14,6 @@ class UnknownSchemeError(CchError):
     """A later release made this instance; this process leaves it alone until it is updated."""
 
     code = "CCH-L003"
-    transient = True
 
 
 def require_known(scheme: int, instance: str) -> None:

@@ -13,7 +13,6 @@ from cch.definition.rules import FIRST, NEWEST
 __all__ = [
     "ERROR_KEYS",
     "MISSING",
-    "Json",
     "PathError",
     "as_text",
     "lookup",
@@ -24,7 +23,6 @@ __all__ = [
     "selected",
 ]
 
-Json = Any
 #: Names under which a capability may ask for why an earlier node failed, and which one did: key → key of the context.
 ERROR_KEYS: Mapping[str, str] = {"internalError": "_internalError", "errorNode": "_errorNode"}
 

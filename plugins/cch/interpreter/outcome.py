@@ -14,7 +14,8 @@ class Outcome:
     ``stamp`` (ms since 1970) orders outcomes: greater than every parent's. ``parents`` are the ids of the
     outcomes whose tokens it took. ``label`` is the edge it chose ("" for none), ``targets`` the nodes that got a
     token. ``failed`` means that no edge took the failure. ``cause`` says what ended it: ``{"kind": "reply",
-    "command_id": …, "attempt": …}``; kinds are start, instant, reply, timeout, call, failure.
+    "command_id": …, "attempt": …}``; other kinds are instant, call, event, schedule, map, timeout and
+    failure, with facts of their own.
 
     Field names are stored in the ledger: do not rename.
     """

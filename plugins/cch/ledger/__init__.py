@@ -1,1 +1,20 @@
-"""What is stored, and who wins when two parties write: see docs/adr/0003 and docs/guarantees in the design."""
+"""What is stored, and who wins when two parties write (docs/adr/0007, docs/guarantees.md).
+
+:class:`cch.ledger.ledger.Ledger` is the way in; other packages use the public names of these modules. They
+reach the journal only through it.
+"""
+
+__all__ = [
+    "audit",
+    "instances",
+    "ledger",
+    "listing",
+    "mailboxes",
+    "messages",
+    "payloads",
+    "records",
+    "requests",
+    "store",
+    "waiting",
+    "waits",
+]

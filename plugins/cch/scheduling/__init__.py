@@ -1,1 +1,1 @@
-"""What we change about Airflow's scheduler, and nothing else."""
+"""What we change about Airflow's scheduler and its triggerer, and nothing else."""

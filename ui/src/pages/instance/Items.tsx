@@ -78,7 +78,6 @@ export function Items({ instance, map, growing, index, select }: ItemsProps) {
       <h3>
         {map.items.toLocaleString()} items{growing && " so far"}
         {map.done !== null && <span className="muted"> · {map.done.toLocaleString()} done</span>}
-        {map.failed ? <span className="reason"> · {map.failed.toLocaleString()} failed</span> : null}
       </h3>
       {/* A region that scrolls must be reachable by the keyboard. */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
