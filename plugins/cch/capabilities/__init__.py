@@ -8,6 +8,16 @@
 from cch.capabilities.registry import bind_http, bind_lambda, library_function, sync_capability
 from cch.interpreter.host import Call
 
-__all__ = ["Call", "bind_http", "bind_lambda", "calls", "library_function", "registry", "sync_capability"]
+__all__ = [
+    "Call",
+    "bind_http",
+    "bind_lambda",
+    "calls",
+    "failing",
+    "library_calls",
+    "library_function",
+    "registry",
+    "sync_capability",
+]
 
 from cch.capabilities import core, library  # noqa: F401 - importing them registers what is ours

@@ -6,4 +6,21 @@ Other packages use the public names of these modules: :mod:`~cch.definition.mode
 :mod:`~cch.definition.schema`.
 """
 
-__all__ = ["catalogue", "document", "model", "reader", "schema", "source"]
+__all__ = [
+    "catalogue",
+    "dates",
+    "document",
+    "entries",
+    "expressions",
+    "json_schemas",
+    "merging",
+    "model",
+    "names",
+    "paths",
+    "reader",
+    "rules",
+    "scalars",
+    "schema",
+    "source",
+    "starting",
+]

@@ -3,4 +3,4 @@
 Other packages use the public names of these modules; consumers and intake are the router's own.
 """
 
-__all__ = ["desk", "outgoing", "queue", "router"]
+__all__ = ["desk", "outgoing", "queue", "router", "starts"]
