@@ -70,6 +70,12 @@ class Settings:
         "parallel polls of the reply queue in a triggerer; more than one polls only while batches come full",
         least=1,
     )
+    max_message_bytes: int = _setting(
+        1_048_576,
+        "largest message (bytes) for which queues are made and which requests may have; SQS carries 1 MiB, and a queue"
+        " that takes less decides for itself",
+        least=1024,
+    )
     mailbox_seconds: float = _setting(1.0, "how soon (s) a triggerer sees what another one received for it")
     skip_idle_runs: bool = _setting(
         True,  # noqa: FBT003 - a default

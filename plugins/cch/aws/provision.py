@@ -12,7 +12,6 @@ import botocore.exceptions
 
 from cch.aws.session import client, error_code, explained
 from cch.aws.tables import EXPIRES, table_specification
-from cch.envelope import MAX_BODY
 from cch.errors import CchError
 from cch.settings import Settings, load_settings
 
@@ -29,9 +28,9 @@ VISIBILITY = 60
 _OTHER_ATTRIBUTES = ("QueueAlreadyExists", "QueueNameExists", "AWS.SimpleQueueService.QueueNameExists")
 
 
-def _queue(sqs: Any, name: str, **attributes: str) -> str:
+def _queue(sqs: Any, name: str, most: int, **attributes: str) -> str:
     """The queue's address; one that an earlier release made gets the attributes of this one."""
-    given = {"MessageRetentionPeriod": str(RETENTION), "MaximumMessageSize": str(MAX_BODY), **attributes}
+    given = {"MessageRetentionPeriod": str(RETENTION), "MaximumMessageSize": str(most), **attributes}
     try:
         url: str = sqs.create_queue(QueueName=name, Attributes=given)["QueueUrl"]
     except botocore.exceptions.ClientError as error:
@@ -42,11 +41,11 @@ def _queue(sqs: Any, name: str, **attributes: str) -> str:
     return url
 
 
-def _queue_with_dead_letters(sqs: Any, name: str, dead_letters: str) -> None:
-    url = _queue(sqs, dead_letters)
+def _queue_with_dead_letters(sqs: Any, name: str, dead_letters: str, most: int) -> None:
+    url = _queue(sqs, dead_letters, most)
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     policy = {"deadLetterTargetArn": arn, "maxReceiveCount": str(MAX_RECEIVE_COUNT)}
-    _queue(sqs, name, VisibilityTimeout=str(VISIBILITY), RedrivePolicy=json.dumps(policy))
+    _queue(sqs, name, most, VisibilityTimeout=str(VISIBILITY), RedrivePolicy=json.dumps(policy))
 
 
 def provision(settings: Settings, capabilities: tuple[str, ...] = SAMPLE_CAPABILITIES) -> None:
@@ -59,12 +58,12 @@ def provision(settings: Settings, capabilities: tuple[str, ...] = SAMPLE_CAPABIL
         s3 = client("s3", settings)
         for bucket in (names.definitions_bucket, names.eventdata_bucket):
             s3.create_bucket(Bucket=bucket)
-        sqs = client("sqs", settings)
+        sqs, most = client("sqs", settings), settings.max_message_bytes
         for name in (names.command_queue, names.reply_queue):
-            _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name))
-            _queue(sqs, names.rejected_queue(name))
+            _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name), most)
+            _queue(sqs, names.rejected_queue(name), most)
         for name in (*map(names.capability_queue, capabilities), names.fallback_queue):
-            _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name))
+            _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name), most)
         client("sns", settings).create_topic(Name=names.lifecycle_topic)
         _table(client("dynamodb", settings), names.table)
 

@@ -11,7 +11,6 @@ from cch.aws.provision import MAX_RECEIVE_COUNT, RETENTION, VISIBILITY
 from cch.aws.session import client, error_code, explained
 from cch.aws.tables import EXPIRES, INDEXES
 from cch.checkup.findings import Findings
-from cch.envelope import MAX_BODY
 from cch.settings import Settings
 
 _CREATE = "create the resources (infra/README.md; local stack: `cch up`), or check CCH_ENV, CCH_OWNER and the region"
@@ -66,7 +65,7 @@ def _consumed(settings: Settings, found: Findings, queue: str) -> None:
         if attributes is None:
             found.error(queue, "there is no such queue", _CREATE)
             return
-        odd = _odd_settings(attributes)
+        odd = _odd_settings(attributes, settings.max_message_bytes)
         if odd:
             found.warn(queue, "; ".join(odd), "set the queue's attributes as infra/ does")
         else:
@@ -74,11 +73,11 @@ def _consumed(settings: Settings, found: Findings, queue: str) -> None:
         _dead_letters(settings, found, queue, attributes)
 
 
-def _odd_settings(attributes: dict[str, str]) -> list[str]:
+def _odd_settings(attributes: dict[str, str], most: int) -> list[str]:
     wanted = {
         "VisibilityTimeout": (VISIBILITY, "s: a slow ledger makes messages come twice"),
         "MessageRetentionPeriod": (RETENTION, "s: messages are lost when Airflow is away for longer"),
-        "MaximumMessageSize": (MAX_BODY, "bytes: larger messages cannot be sent"),
+        "MaximumMessageSize": (most, "bytes: larger messages cannot be sent"),
     }
     return [
         f"{name} is {attributes[name]}, less than {least} {why}"

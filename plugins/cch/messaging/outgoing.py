@@ -92,12 +92,14 @@ def request_fault(body: str, largest: int = LARGEST_REQUEST) -> str:
     return f"the request would have {size} bytes, more than {largest}: choose input_keys, or let payload_ref carry it"
 
 
-async def queue_fault(queue: MessageQueue, body: str) -> str:
-    """Why this queue can never take the body; "" if it can, as far as anybody says. Asks only about large ones."""
-    if len(body.encode()) <= _SURELY_TAKEN:
-        return ""
-    largest = await queue.largest()
-    return request_fault(body, largest - ROOM_FOR_ATTRIBUTES if largest else LARGEST_REQUEST)
+async def queue_fault(queue: MessageQueue, body: str, most: int = MAX_BODY) -> str:
+    """Why this queue can never take the body, or requests may not be so large (``most`` bytes a message); else "".
+
+    Only about large bodies the queue is asked.
+    """
+    size = len(body.encode())
+    told = await queue.largest() if size > _SURELY_TAKEN else None
+    return request_fault(body, min(most, told or MAX_BODY) - ROOM_FOR_ATTRIBUTES)
 
 
 async def send_request(queue: MessageQueue, body: str, instance: str, command_id: str) -> None:

@@ -96,7 +96,7 @@ class Flight:
         if queue is None:
             own = names.capability_queue(record.source)
             return f"no queue for {record.source}: neither {own} nor {names.fallback_queue} exists"
-        if reason := await queue_fault(queue, body):
+        if reason := await queue_fault(queue, body, self._platform.settings.max_message_bytes):
             return reason
         if self._reference is not None:  # the object before the message that names it
             await asyncio.to_thread(self._platform.write_object, self._reference.uri, self._reference.text)
