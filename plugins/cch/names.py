@@ -52,7 +52,7 @@ class Names:
 
     def payload_prefix(self, instance: str) -> str:
         """Below which the payloads of one instance's messages are, where they travel by reference."""
-        return f"s3://{self.eventdata_bucket}/instances/{instance}/"
+        return f"s3://{self.eventdata_bucket}/payloads/{instance}/"
 
     @property
     def command_queue(self) -> str:
