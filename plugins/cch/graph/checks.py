@@ -19,29 +19,27 @@ from cch.graph.build import build_graph
 from cch.graph.inputs import unknown_inputs
 from cch.graph.model import Graph
 
-#: Keys of a node, of whatever type, whose value names another node, and those that list or map several.
-_TARGET_KEYS = tuple(dict.fromkeys([*(k for t in NODE_TYPES.values() for k in t.target_keys), "on_failure"]))
-_TARGET_LISTS = tuple(dict.fromkeys(key for record in NODE_TYPES.values() for key in record.target_lists))
 #: Most targets in one definition: 500 nodes have about 1,500, and some checks take the square of it.
 MAX_WAYS = 10_000
 #: Unknown targets of one file for which a node that might be meant is looked for: each costs a look at all names.
 _GUESSES = 50
 
 
-def _raw_targets(node: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    for key in _TARGET_KEYS:
-        if isinstance(node.get(key), str):
-            yield (key,), node[key]
-    for key in _TARGET_LISTS:
-        value = node.get(key)
-        items: Iterable[tuple[str | int, Any]] = ()
-        if isinstance(value, Mapping):
-            items = value.items()
-        elif isinstance(value, list):
-            items = enumerate(value)
-        for index, target in items:
-            if isinstance(target, str):
-                yield (key, index), target
+def _targets(document: Document) -> Iterator[tuple[Path, str]]:
+    """What nodes name under a key that names nodes, in whatever type, with its place; nothing has been checked yet."""
+    single = {*(key for record in NODE_TYPES.values() for key in record.target_keys), "on_failure"}
+    several = {key for record in NODE_TYPES.values() for key in record.target_lists}
+    nodes = document.data.get("nodes")
+    for name, node in nodes.items() if isinstance(nodes, dict) else ():
+        for key, value in node.items() if isinstance(node, dict) else ():
+            items: Iterable[tuple[Any, Any]] = ()
+            if key in single:
+                items = [((), value)]
+            elif key in several and isinstance(value, Mapping):
+                items = (((index,), target) for index, target in value.items())
+            elif key in several and isinstance(value, list):
+                items = (((index,), target) for index, target in enumerate(value))
+            yield from ((("nodes", name, key, *index), target) for index, target in items if isinstance(target, str))
 
 
 def _unknown_targets(document: Document) -> Iterator[Problem]:
@@ -59,18 +57,14 @@ def _unknown_targets(document: Document) -> Iterator[Problem]:
     entry = document.data.get("entry_point")
     if isinstance(entry, str) and entry not in nodes:
         yield missing(("entry_point",), entry)
-    for name, node in nodes.items():
-        if isinstance(node, dict):
-            for path, target in _raw_targets(node):
-                if target not in nodes:
-                    yield missing(("nodes", name, *path), target)
+    for path, target in _targets(document):
+        if target not in nodes:
+            yield missing(path, target)
 
 
 def _too_many_ways(document: Document) -> Iterator[Problem]:
     """Refuse before the graph is built: an anchor makes thousands of ways in a few lines."""
-    nodes = document.data.get("nodes")
-    found = nodes.values() if isinstance(nodes, dict) else ()
-    ways = sum(1 for node in found if isinstance(node, dict) for _ in _raw_targets(node))
+    ways = sum(1 for _ in _targets(document))
     if ways > MAX_WAYS:
         message = f"too large: nodes name others {ways} times, more than {MAX_WAYS}"
         yield document.problem(("nodes",), "CCH-D003", message, "split the workflow")
