@@ -132,7 +132,7 @@ def _escaping_branches(graph: Graph, document: Document) -> Iterator[Problem]:
 
     for node in graph.nodes.values():
         for join, branches in graph.joins.items():
-            for branch in set(node.parallel) & set(branches):
+            for branch in (each for each in node.parallel if each in branches):
                 if culprit := leaves(branch, join):
                     yield _problem(
                         document, culprit, "CCH-G102",
