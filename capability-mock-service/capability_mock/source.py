@@ -37,18 +37,18 @@ for _kind, _pattern, _first in (
     ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", list("-+.")),
     ("merge", r"<<", ["<"]),
 ):
-    _Loader.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(f"^(?:{_pattern})$"), _first)  # type: ignore[no-untyped-call]
+    _Loader.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | str:
     text = str(node.value)
     if not re.fullmatch(r"-?[0-9]{1,400}", text):
-        return int(loader.construct_yaml_int(node)) if len(text) < 400 else text  # type: ignore[no-untyped-call]
+        return int(loader.construct_yaml_int(node)) if len(text) < 400 else text
     return number if _LEAST <= (number := int(text)) <= _MOST else text
 
 
 def _fraction(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | str:
-    number = float(loader.construct_yaml_float(node))  # type: ignore[no-untyped-call]
+    number = float(loader.construct_yaml_float(node))
     return str(node.value) if math.isinf(number) and "inf" not in str(node.value).lower() else number
 
 

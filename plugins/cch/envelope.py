@@ -23,6 +23,8 @@ _ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
 #: Deepest payload: DynamoDB and msgpack users down the line give up soon after.
 MAX_DEPTH = 100
 _PREFIX = "Capability:"
+#: Kinds under the names that an earlier implementation gave them.
+_OLDER_NAMES = {"EVENT": "START_WORKFLOW", "HITL_RESP": "EVENT_WAIT_RESP"}
 #: Longest other text (characters).
 _MOST = 2000
 #: Deepest nesting of maps that a message can address.
@@ -159,7 +161,7 @@ def parse_command(body: str) -> Command:
         raise MalformedMessageError("the body must be a JSON object")
     command = _object(raw, "command", "")
     kind = _text(command, "type", "command.")
-    kind = "START_WORKFLOW" if kind == "EVENT" else kind
+    kind = _OLDER_NAMES.get(kind, kind)
     if kind not in ("START_WORKFLOW", "ASYNC_RESP", "EVENT_WAIT_RESP"):
         raise MalformedMessageError(f"command.type is {kind[:60]!r}: use START_WORKFLOW, ASYNC_RESP or EVENT_WAIT_RESP")
     instance = _text(raw, "workflowInstanceId", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_PART = re.compile(r"[a-z0-9][a-z0-9-]{0,19}")
+_PART = re.compile(r"[a-z0-9][a-z0-9_-]{0,19}")
 #: Characters in the name of a bucket (S3, bucket naming rules).
 _LONGEST_BUCKET = 63
 #: Longest text from outside that becomes part of a key (characters): DynamoDB's sort keys hold 1,024 bytes, a
@@ -31,7 +31,7 @@ class Names:
     def __post_init__(self) -> None:
         for label, value in (("CCH_ENV", self.env), ("CCH_OWNER", self.owner)):
             if not _PART.fullmatch(value):
-                message = f"{label}={value!r}: use 1 to 20 of a-z, 0-9 and '-', beginning with a letter or digit"
+                message = f"{label}={value!r}: use 1 to 20 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
                 raise ValueError(message)
         too_long = len(self.definitions_bucket) - _LONGEST_BUCKET
         if too_long > 0:
@@ -43,16 +43,21 @@ class Names:
         return f"cch-{self.env}-{self.owner}-"
 
     @property
+    def _bucket_prefix(self) -> str:
+        """S3 forbids ``_`` in names, which queues, topics and tables may have."""
+        return self.prefix.replace("_", "-")
+
+    @property
     def definitions_bucket(self) -> str:
-        return f"{self.prefix}workflow-definitions-bucket"
+        return f"{self._bucket_prefix}workflow-definitions-bucket"
 
     @property
     def eventdata_bucket(self) -> str:
-        return f"{self.prefix}eventdata-bucket"
+        return f"{self._bucket_prefix}eventdata-bucket"
 
     def payload_prefix(self, instance: str) -> str:
         """Below which the payloads of one instance's messages are, where they travel by reference."""
-        return f"s3://{self.eventdata_bucket}/instances/{instance}/"
+        return f"s3://{self.eventdata_bucket}/payloads/{instance}/"
 
     @property
     def command_queue(self) -> str:

@@ -181,8 +181,16 @@ class Office:
 
         return asyncio.run(inside())
 
-    def start(self, instance: str, *, until: str = "ended", correlation_id: str = "", **context: Any) -> None:
-        """Let an instance of ``enrich_v1`` run until it has ended, or until it waits."""
+    def start(
+        self,
+        instance: str,
+        *,
+        workflow: str = "enrich_v1",
+        until: str = "ended",
+        correlation_id: str = "",
+        **context: Any,
+    ) -> None:
+        """Let an instance of ``enrich_v1`` run until it has ended, waits, or its start was rejected."""
 
         async def work(platform: Platform) -> None:
             queue = await platform.queues.find(platform.settings.names.command_queue)
@@ -191,7 +199,7 @@ class Office:
                 start_command(
                     instance=instance,
                     command_id=str(uuid.uuid4()),
-                    definition_uri="enrich_v1.yaml",
+                    definition_uri=f"{workflow}.yaml",
                     context={"shipmentId": "S-1", **context},
                     correlation_id=correlation_id or instance,
                     now=now_ms(),
@@ -200,6 +208,8 @@ class Office:
             for _ in range(1000):
                 found = await platform.ledger.instances.find(instance)
                 asked = await platform.ledger.requests.of_box(Box(instance))
+                if until == "rejected" and await platform.ledger.messages.unmatched("rejected"):
+                    return
                 if (found and found.ended) or (until == "waiting" and asked and asked[0].sent_at):
                     return
                 await asyncio.sleep(0.005)

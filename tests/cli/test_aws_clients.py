@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import botocore.exceptions
 import pytest
 
 from cch.aws.objects import S3Definitions
 from cch.aws.queues import SqsQueues
 from cch.aws.session import client
-from cch.errors import ServiceUnavailableError
+from cch.aws.topics import SnsTopic
+from cch.errors import MessageRefusedError, ServiceUnavailableError
 from cch.settings import Settings
 
 
@@ -68,3 +71,32 @@ async def test_a_queue_that_was_deleted_is_looked_up_again() -> None:
         await known.send("{}")
 
     assert await queues.find("queue") is None
+
+
+class OneTopic:
+    """An SNS client that remembers how events were published."""
+
+    def __init__(self) -> None:
+        self.published: list[dict[str, object]] = []
+
+    async def publish(self, **given: object) -> None:
+        self.published.append(given)
+        if given["Message"] == "odd":
+            error = {"Error": {"Code": "InvalidParameter", "Message": "odd"}}
+            raise botocore.exceptions.ClientError(error, "Publish")
+
+
+async def test_a_fifo_topic_keeps_the_order_of_a_business_key() -> None:
+    """It needs a group and tells repetitions by the event's id; other topics refuse both."""
+    client_of_sns = OneTopic()
+    for arn in ("arn:aws:sns:eu-west-1:1:t.fifo", "arn:aws:sns:eu-west-1:1:t"):
+        topic = SnsTopic(client_of_sns, arn)
+        await topic.publish("{}", {}, group="BL-7", event_id="e")
+        await topic.publish("{}", {}, group="Frachtbrief 7", event_id="f")
+
+    first, second, *others = client_of_sns.published
+    assert (first["MessageGroupId"], first["MessageDeduplicationId"]) == ("BL-7", "e")
+    assert re.fullmatch("[0-9a-f]{64}", str(second["MessageGroupId"]))
+    assert all("MessageGroupId" not in each for each in others)
+    with pytest.raises(MessageRefusedError, match="odd"):
+        await topic.publish("odd", {}, group="g", event_id="e")

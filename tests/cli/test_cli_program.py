@@ -98,6 +98,15 @@ def test_names_that_no_bucket_can_have():
         Names(env="e" * 20, owner="o" * 11)
 
 
+def test_an_owner_may_have_an_underscore():
+    """Queues, topics and tables carry it; buckets, where S3 forbids it, have a dash instead."""
+    names = Names(env="dev", owner="john_doe")
+
+    assert names.reply_queue == "cch-dev-john_doe-orchestrator-reply-queue"
+    assert names.table == "cch-dev-john_doe-workflow-state-table"
+    assert names.eventdata_bucket == "cch-dev-john-doe-eventdata-bucket"
+
+
 def test_validate_and_graph_load_neither_airflow_nor_aws(tmp_path, office):
     """Checks need no services: they must work, fast, wherever Python does."""
     office.write("enrich_v1.yaml")

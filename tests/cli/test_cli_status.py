@@ -111,3 +111,14 @@ def test_a_narrow_terminal_shows_names_whole(office, cch, monkeypatch):
     assert "since" not in narrow
     assert "import#enrichment" in narrow
     assert "→ on_response" in narrow
+
+
+def test_a_start_that_was_rejected_says_why(office, cch):
+    """Its sender knows the instance id, and nothing else says what became of it."""
+    office.start("run-1", workflow="unknown_v1", until="rejected")
+
+    result = cch("status", "run-1")
+
+    assert result.exit_code == 2
+    assert "the start of instance 'run-1' was rejected: " in result.stderr
+    assert "unknown_v1" in result.stderr

@@ -25,7 +25,6 @@ from cch.api.models import (
 )
 from cch.api.problems import ApiError, not_found, responses
 from cch.definition.json_schemas import misfits
-from cch.definition.model import EventWait
 from cch.envelope import event_command, start_command
 from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError
 from cch.exchange import Settled
@@ -145,10 +144,10 @@ async def _check_payload(platform: Platform, inspector: Inspector, instance: Ins
         node = plan.graph.nodes.get(wait.node) if plan else None
         addressed = wait.state == "open" and _address(body).fits(wait.path)
         takes = addressed and wait.takes(body.payload)
-        if takes and isinstance(node, EventWait) and node.payload_schema is not None:
+        if takes and node is not None and node.form is not None:
             fields = [
                 FieldProblem(location=".".join(map(str, ("body", "payload", *place))), message=message)
-                for place, message in misfits(node.payload_schema, body.payload)
+                for place, message in misfits(node.form, body.payload)
             ]
             if fields:
                 raise ApiError(422, "payload_not_accepted", f"The payload does not fit {wait.node!r}.", fields)

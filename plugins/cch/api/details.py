@@ -30,7 +30,6 @@ from cch.api.models import (
     VisitView,
 )
 from cch.api.problems import not_found
-from cch.definition.model import MapFork
 from cch.errors import CchError
 from cch.graph.plan import Plan
 from cch.interpreter.context import selected
@@ -168,7 +167,7 @@ class DetailReader:
 
     async def _maps(self, instance: Instance, plan: Plan | None) -> dict[str, tuple[int, int]]:
         """Map → (latest visit, items begun)."""
-        names = [name for name, node in plan.graph.nodes.items() if isinstance(node, MapFork)] if plan else []
+        names = list(plan.graph.maps) if plan else []
         found = await asyncio.gather(*(self._platform.ledger.instances.map_visit(instance, n) for n in names))
         return {name: visit for name, visit in zip(names, found, strict=True) if visit is not None}
 

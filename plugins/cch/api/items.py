@@ -9,7 +9,6 @@ from cch.api import paging
 from cch.api.mapping import error_view, moment, request_wait, requests_view, visit_view, wait_of_event, wait_view
 from cch.api.models import MapItemDetail, MapItemPage, MapItemView, NodeView
 from cch.api.problems import not_found
-from cch.definition.model import MapFork
 from cch.graph.model import Graph
 from cch.identity import ROOT
 from cch.interpreter.context import merge, selected
@@ -86,7 +85,7 @@ class ItemReader:
     async def _map(self, node: str, visit: int | None) -> _Map:
         """:raises ApiError: 404, no such map, or it has not begun."""
         plan = await self._inspector.plan(self._instance)
-        known = plan is not None and isinstance(plan.graph.nodes.get(node), MapFork)
+        known = plan is not None and node in plan.graph.maps
         latest = await self._ledger.instances.map_visit(self._instance, node) if known else None
         if plan is None or latest is None or (visit or 1) > latest[0]:
             raise not_found("map", node)

@@ -15,7 +15,6 @@ from cch.api.instances import Cursor
 from cch.api.mapping import at, moment
 from cch.api.models import TaskPage, TaskView
 from cch.api.problems import responses
-from cch.definition.model import EventWait
 from cch.graph.plan import Plan
 from cch.ledger.records import ENDED, Instance
 from cch.ledger.store import Place
@@ -31,7 +30,7 @@ _EXAMINED = 1000
 
 def _task(wait: OpenWait, instance: Instance, plan: Plan | None, *, can_act: bool) -> TaskView:
     node = plan.graph.nodes.get(wait.node) if plan else None
-    schema = node.payload_schema if isinstance(node, EventWait) else None
+    schema = node.form if node else None
     return TaskView(
         id=wait.id,
         instance_id=instance.id,

@@ -28,7 +28,7 @@ from cch.api.models import (
 )
 from cch.api.problems import not_found, responses
 from cch.definition.entries import Entry
-from cch.definition.model import Definition, EventWait, MapFork, Node
+from cch.definition.model import Definition
 from cch.errors import Problem, ServiceUnavailableError
 from cch.graph.build import build_graph
 from cch.graph.checks import check
@@ -73,20 +73,14 @@ def _maps(graph: Graph) -> dict[str, str]:
     """Node → the map in whose body it stands; nodes that the root reaches too belong to the root."""
     in_root = root_scope(graph).reachable
     owner: dict[str, str] = {}
-    for name, node in graph.nodes.items():
-        if isinstance(node, MapFork):
-            for inside in map_body(graph, name).reachable - in_root:
-                # The inner of two maps has the smaller body and comes later on the way.
-                if inside not in owner or name not in map_body(graph, owner[inside]).reachable:
-                    owner.setdefault(inside, name)
-                else:
-                    owner[inside] = name
+    for name in graph.maps:
+        for inside in map_body(graph, name).reachable - in_root:
+            # The inner of two maps has the smaller body and comes later on the way.
+            if inside not in owner or name not in map_body(graph, owner[inside]).reachable:
+                owner.setdefault(inside, name)
+            else:
+                owner[inside] = name
     return owner
-
-
-def _payload_schema(node: Node) -> dict[str, Any] | None:
-    schema = node.payload_schema if isinstance(node, EventWait) else None
-    return dict(schema) if schema is not None else None
 
 
 def graph_view(definition: Definition) -> GraphView:
@@ -104,9 +98,9 @@ def graph_view(definition: Definition) -> GraphView:
                 description=node.description,
                 region=carrier.get(name),
                 map=owner.get(name),
-                capability=str(getattr(node, "capability_id", "")),
-                event_key=(node.event_key or "") if isinstance(node, EventWait) else "",
-                payload_schema=_payload_schema(node),
+                capability=node.asks.id if node.asks and node.asks.answerer != "library" else "",
+                event_key=node.event_path,
+                payload_schema=None if node.form is None else dict(node.form),
                 line=node.line,
                 column=node.column,
             )

@@ -6,7 +6,8 @@ import asyncio
 
 from cch.capabilities.registry import HttpBinding, LambdaBinding, binding
 from cch.checkup.findings import Findings
-from cch.definition.model import AsyncRequest, Definition, ScheduledRequest, SyncCall
+from cch.definition.kinds import Asked
+from cch.definition.model import Definition
 from cch.errors import CapabilityError, CchError
 from cch.runtime.platform import Platform
 from cch.runtime.pulse import Pulse, pulse
@@ -84,19 +85,20 @@ async def _capabilities(platform: Platform, definition: Definition, found: Findi
     names = platform.settings.names
     for node in definition.nodes.values():
         area = f"{definition.workflow_id}, node {node.name}"
-        if isinstance(node, SyncCall):
-            await asyncio.to_thread(_bound, platform, node, area, found)
-        elif isinstance(node, AsyncRequest | ScheduledRequest):
+        asked = node.asks
+        if asked is not None and asked.answerer == "binding":
+            await asyncio.to_thread(_bound, platform, asked, area, found)
+        elif asked is not None and asked.answerer == "queue":
             with found.looking(area, "see the queues above"):
-                queue = names.capability_queue(node.capability_id)
+                queue = names.capability_queue(asked.id)
                 if not await platform.queues.find(queue) and not await platform.queues.find(names.fallback_queue):
                     mend = f"create {queue}, or the fallback queue"
-                    found.error(area, f"no queue takes requests to {node.capability_id}", mend)
+                    found.error(area, f"no queue takes requests to {asked.id}", mend)
 
 
-def _bound(platform: Platform, node: SyncCall, area: str, found: Findings) -> None:
+def _bound(platform: Platform, asked: Asked, area: str, found: Findings) -> None:
     try:
-        bound = binding(node.capability_id, platform.settings)
+        bound = binding(asked.id, platform.settings)
         if isinstance(bound, LambdaBinding):
             _invokable(platform, bound, area, found)
         elif isinstance(bound, HttpBinding):

@@ -11,6 +11,9 @@ from cch.errors import ServiceUnavailableError, WrongUseError
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import open_platform
 
+#: Latest rejected messages that are looked through for the start of one instance.
+_REJECTIONS = 500
+
 if TYPE_CHECKING:
     from cch.ledger.records import Instance
     from cch.runtime.platform import Platform
@@ -48,6 +51,12 @@ async def _one(platform: Platform, instance_id: str, *, as_json: bool) -> bool:
     return True
 
 
+async def _why_rejected(platform: Platform, instance_id: str) -> str:
+    """Why there is no such instance although somebody wanted to start it; "" if nobody did, lately."""
+    refused = await platform.ledger.messages.unmatched("rejected", limit=_REJECTIONS)
+    return next((m.reason for m in refused if m.instance == instance_id and m.kind == "START_WORKFLOW"), "")
+
+
 def _list(platform: Platform, instances: list[Instance], nothing: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"instances": [instance_data(instance) for instance in instances]})
@@ -69,6 +78,8 @@ async def _status(identifier: str, workflow: str, limit: int, *, as_json: bool) 
         found = [instance for instance in found if workflow in ("", instance.workflow_id)]
         if not found:
             where = f" of {workflow}" if workflow else ""
+            if reason := await _why_rejected(platform, identifier):
+                raise WrongUseError(f"the start of instance {identifier!r} was rejected: {reason}")
             raise WrongUseError(f"there is no instance{where} with the id or correlation id {identifier!r}")
         if len(found) == 1:
             await _one(platform, found[0].id, as_json=as_json)

@@ -12,7 +12,7 @@ from airflow.sdk.definitions.param import ParamsDict
 
 from cch.compiler.documentation import problem_list, task_documentation, workflow_documentation
 from cch.definition.json_schemas import faults
-from cch.definition.model import Definition, MapFork
+from cch.definition.model import Definition
 from cch.errors import Problem
 from cch.graph.blocks import waits
 from cch.graph.plan import Plan, PlannedTask, plan_of
@@ -90,8 +90,7 @@ def _operator(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -
 
 def _items(task: PlannedTask, definition: Definition, plan: Plan, dag: DAG) -> OperatorPartial:
     """The task that Airflow maps over the branch keys of a list."""
-    node = definition.nodes[task.node]
-    assert isinstance(node, MapFork)
+    node = plan.graph.maps[task.node]
     body = map_body(plan.graph, node.name)
     waiting = any(waits(body.nodes[name]) for name in body.reachable)
     return ItemOperator.partial(

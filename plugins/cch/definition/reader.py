@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from cch.definition import json_schemas
 from cch.definition.document import Document, read_document
-from cch.definition.model import (
-    AsyncRequest,
-    Condition,
-    Definition,
-    End,
-    EndBranch,
-    Entry,
-    EventWait,
-    Fork,
-    Join,
-    LibraryCall,
-    LogError,
-    MapFork,
-    Node,
-    Retry,
-    ScheduledRequest,
-    SetState,
-    SyncCall,
-)
+from cch.definition.kinds import Retry
+from cch.definition.model import Definition
+from cch.definition.nodes import NODE_TYPES, Node
 from cch.definition.rules import FIRST, NEWEST
 from cch.definition.schema import embedded_schemas, schema_problems
 from cch.durations import parse_duration
 from cch.errors import DefinitionError
 
-_SIMPLE: Mapping[str, type[Any]] = {
-    "entry": Entry,
-    "condition": Condition,
-    "set_state": SetState,
-    "log_error": LogError,
-    "fork": Fork,
-    "join": Join,
-    "map_fork": MapFork,
-    "end_branch": EndBranch,
-    "end": End,
-    "async_request": AsyncRequest,
-    "sync_call": SyncCall,
-    "library_call": LibraryCall,
-    "event_wait": EventWait,
-    "scheduled_request": ScheduledRequest,
-}
+
+@functools.cache
+def _tuples(record: Any) -> tuple[str, ...]:
+    """The fields of a record that are tuples; in YAML they are lists."""
+    return tuple(field.name for field in fields(record) if str(field.type).startswith("tuple["))
 
 
 def _retry(raw: Mapping[str, Any]) -> Retry:
@@ -62,28 +37,18 @@ def _retry(raw: Mapping[str, Any]) -> Retry:
 
 def _node(name: str, raw: Mapping[str, Any], document: Document) -> Node:
     place = document.position(("nodes", name))
-    values: dict[str, Any] = {key: value for key, value in raw.items() if not key.startswith("x-")}
-    kind = str(values["type"])
+    keys: dict[str, Any] = {key: value for key, value in raw.items() if not key.startswith("x-")}
+    record: Any = NODE_TYPES[keys.pop("type")]
+    values = record.fields_of(keys)
     values |= {"name": name, "line": place.line, "column": place.column}
     if "timeout" in values:
         values["timeout"] = parse_duration(values["timeout"])
     if "retry" in values:
         values["retry"] = _retry(values["retry"])
-    if kind in ("async_request", "scheduled_request") and "output_keys" in values:
-        values.setdefault("request_output_keys", values["output_keys"])
-        del values["output_keys"]
-    if kind == "scheduled_request":
-        schedule = values.pop("schedule_parameters")
-        values |= {key: schedule[key] for key in ("date_context_key", "timezone") if key in schedule}
-    if kind == "event_wait":
-        success = values.pop("on_success", None)
-        values.setdefault("on_event", success)
-    for key in ("input_keys", "output_keys", "request_output_keys", "join_branches"):
+    for key in _tuples(record):
         if key in values:
             values[key] = tuple(values[key])
-    if kind == "fork":
-        values["branches"] = tuple(values["branches"])
-    node: Node = _SIMPLE[kind](**values)
+    node: Node = record(**values)
     return node
 
 

@@ -4,9 +4,9 @@
 only; who sends and receives over queues is :mod:`cch.messaging`.
 """
 
+from cch.exchange.asking import Sent, Unsent
 from cch.exchange.exchange import Exchange
 from cch.exchange.references import References
-from cch.exchange.requests import Sent, Unsent
 from cch.exchange.settled import Settled
 from cch.exchange.waiters import Waiters, Wake
 from cch.ledger.requests import Closed

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from cch.envelope import Command
 from cch.errors import LedgerError
+from cch.exchange.asking import Sent, Unsent, ask
 from cch.exchange.early import give_up
 from cch.exchange.events import Events
 from cch.exchange.references import References
 from cch.exchange.replies import Replies
-from cch.exchange.requests import Sent, Unsent, ask
 from cch.exchange.settled import Settled
 from cch.exchange.supersession import supersede_all, sweep
 from cch.exchange.waiters import Waiters
@@ -38,7 +38,7 @@ class Exchange:
     # What regions do
 
     async def ask(self, wanted: RequestRecord, *, again: bool = False) -> Unsent | Sent | Closed:
-        """See :func:`cch.exchange.requests.ask`."""
+        """See :func:`cch.exchange.asking.ask`."""
         return await ask(self._ledger, self._replies, wanted, self.id, self._clock(), again=again)
 
     async def sent(self, record: RequestRecord) -> Sent:

@@ -8,26 +8,20 @@ need a worker.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import networkx as nx
 
-from cch.definition.model import (
-    AsyncRequest,
-    Condition,
-    End,
-    EventWait,
-    Fork,
-    Join,
-    LibraryCall,
-    MapFork,
-    Node,
-    ScheduledRequest,
-    SyncCall,
-)
+from cch.definition.kinds import Effect
+from cch.definition.nodes import Node
 from cch.graph.model import Graph
+
+#: wait: starts and ends in the triggerer; call: runs on a worker; instant: only decides, in the triggerer.
+RegionKind = Literal["wait", "call", "instant"]
+#: What executes a node, if it gets a task of its own.
+KINDS: Mapping[Effect, RegionKind] = {"waits": "wait", "maps": "wait", "calls": "call", "instant": "instant"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +35,11 @@ class Block:
 
 
 def waits(node: Node) -> bool:
-    return isinstance(node, AsyncRequest | ScheduledRequest | EventWait | MapFork)
+    return KINDS[node.effect] == "wait"
 
 
 def calls(node: Node) -> bool:
-    return isinstance(node, SyncCall | LibraryCall)
+    return KINDS[node.effect] == "call"
 
 
 def find_blocks(graph: Graph, granularity: Literal["node", "workflow"]) -> tuple[Block, ...]:
@@ -77,8 +71,7 @@ class _Finder:
         return next(iter(members)) in self._loop_of
 
     def _is_effect(self, name: str) -> bool:
-        node = self._graph.nodes[name]
-        return waits(node) or calls(node)
+        return self._graph.nodes[name].effect != "instant"
 
     def _block(self, nodes: frozenset[str], folded: frozenset[str]) -> Block:
         return Block(
@@ -109,10 +102,10 @@ class _Finder:
         blocks: list[Block] = []
         for name, node in self._graph.nodes.items():
             taken = {member for block in blocks for member in block.nodes}
-            if not isinstance(node, ScheduledRequest) or name not in self._units or {name} != self._units[name]:
+            if node.at_once is None or name not in self._units or {name} != self._units[name]:
                 continue
             beside = frozenset({name})
-            after = self._after_success(name)
+            after = self._at_once(name)
             for members in self._units.values():
                 if members <= after and not members & taken and self._sources(members) - members <= beside:
                     beside |= members
@@ -121,9 +114,10 @@ class _Finder:
                 blocks.append(self._block(beside, folded=loops | {name}))
         return blocks
 
-    def _after_success(self, name: str) -> frozenset[str]:
-        targets = [edge.target for edge in self._graph.outgoing(name) if edge.label == "on_success"]
-        return self._closure(targets)
+    def _at_once(self, name: str) -> frozenset[str]:
+        """Where the token may come that leaves a node while it keeps another for itself."""
+        at_once = self._graph.nodes[name].at_once
+        return self._closure([edge.target for edge in self._graph.outgoing(name) if edge.label == at_once])
 
     def _closure(self, names: Iterable[str]) -> frozenset[str]:
         return frozenset().union(*({name} | nx.descendants(self._graph.digraph, name) for name in names))
@@ -153,8 +147,7 @@ class _Finder:
         return [self._block(group, folded=group) for group in waiting]
 
     def _is_free_end(self, name: str) -> bool:
-        node = self._graph.nodes[name]
-        return isinstance(node, End) and node.status != "failed"
+        return self._graph.nodes[name].ends == "success"
 
     def _on_worker(self) -> frozenset[str]:
         """The calls outside of loops that no other way of the instance goes beside.
@@ -176,15 +169,13 @@ class _Finder:
         return frozenset(lone)
 
     def _takes_time_or_fails(self, name: str) -> bool:
-        node = self._graph.nodes[name]
-        fails = isinstance(node, Condition | Join) or (isinstance(node, End) and node.status == "failed")
-        return fails or self._is_effect(name)
+        return self._graph.nodes[name].may_fail or self._is_effect(name)
 
     def _parallel_ways(self) -> Iterable[list[frozenset[str]]]:
         """For each node that lets several tokens go, where each of them may come."""
         for name, node in self._graph.nodes.items():
-            if isinstance(node, Fork):
-                yield [self._closure([branch]) for branch in node.branches]
-            elif isinstance(node, ScheduledRequest):
-                reply = [edge.target for edge in self._graph.outgoing(name) if edge.label != "on_success"]
-                yield [self._after_success(name), self._closure(reply) | {name}]
+            if node.parallel:
+                yield [self._closure([branch]) for branch in node.parallel]
+            elif node.at_once is not None:
+                later = [edge.target for edge in self._graph.outgoing(name) if edge.label != node.at_once]
+                yield [self._at_once(name), self._closure(later) | {name}]

@@ -4,82 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
 import networkx as nx
 
-from cch.definition.model import (
-    AsyncRequest,
-    Condition,
-    Definition,
-    End,
-    EndBranch,
-    Entry,
-    EventWait,
-    Fork,
-    Join,
-    LibraryCall,
-    LogError,
-    MapFork,
-    Node,
-    ScheduledRequest,
-    SetState,
-    SyncCall,
-)
+from cch.definition.kinds import MAP_ITEM
+from cch.definition.model import Definition
+from cch.definition.nodes import Node
 from cch.graph.model import Edge, Graph
 
-#: Label of the implied edge that closes a branch.
-BRANCH_END = "end_of_branch"
-#: Label of the edge from a map_fork to the first node of its body.
-MAP_ITEM = "item"
 #: Label of the implied edge from a map_fork to the join named after it.
 ALL_ITEMS = "all_items"
-
-
-def written_ways(node: Node) -> list[tuple[str, str]]:
-    """(label, target) pairs of a node as the definition writes them."""
-    ways: list[tuple[str, str | None]] = []
-    match node:
-        case Entry():
-            ways = [("next", node.next)]
-        case AsyncRequest():
-            ways = [("on_response", node.on_response), ("on_timeout", node.on_timeout)]
-        case ScheduledRequest():
-            ways = [
-                ("on_success", node.on_success),
-                ("on_response", node.on_response),
-                ("on_timeout", node.on_timeout),
-            ]
-        case SyncCall() | LibraryCall():
-            ways = [("on_success", node.on_success), ("on_timeout", node.on_timeout)]
-        case Condition():
-            ways = list(node.branches.items())
-        case SetState() | LogError() | Join():
-            ways = [("on_success", node.on_success)]
-        case Fork():
-            ways = [(branch, branch) for branch in node.branches]
-        case MapFork():
-            ways = [(MAP_ITEM, node.branch_entry_node)]
-        case EventWait():
-            ways = [("on_event", node.on_event), ("on_timeout", node.on_timeout)]
-        case EndBranch():
-            pass
-        case End():
-            return []  # nothing comes after an end, whatever its on_failure says
-        case _:
-            assert_never(node)
-    return [(label, target) for label, target in (*ways, ("on_failure", node.on_failure)) if target is not None]
-
-
-def success_is_open(node: Node) -> bool:
-    """Whether a node's success leads nowhere by itself, so that a join may imply where."""
-    match node:
-        case EndBranch():
-            return True
-        case SyncCall() | SetState():
-            return node.on_success is None
-        case _:
-            return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +36,13 @@ def _branches(nodes: Mapping[str, Node], edges: Iterable[Edge]) -> list[_Branch]
     walk.add_edges_from(
         (edge.source, edge.target)
         for edge in edges
-        if not (isinstance(nodes[edge.source], MapFork) and edge.label == MAP_ITEM)
+        if not (nodes[edge.source].effect == "maps" and edge.label == MAP_ITEM)
     )
     found = []
     for join, node in nodes.items():
-        if not isinstance(node, Join):
+        if not node.joins:
             continue
-        names = [name for name in node.join_branches if name in nodes and name != join]
+        names = [name for name in node.joins if name in nodes and name != join]
         before = nx.restricted_view(walk, [join], [])
         # What the join itself leads to lies behind it, also if a branch has a way past the join to there.
         behind = nx.descendants(nx.restricted_view(walk, set(names), []), join)
@@ -123,13 +57,13 @@ def _implied_edges(nodes: Mapping[str, Node], branches: Iterable[_Branch]) -> li
     edges = [
         Edge(branch.name, ALL_ITEMS, branch.join, implied=True)
         for branch in branches
-        if isinstance(nodes[branch.name], MapFork)
+        if nodes[branch.name].effect == "maps"
     ]
     for name, node in nodes.items():
-        around = [branch for branch in branches if name in branch.own] if success_is_open(node) else []
-        if around:
+        if (label := node.open_way) is None:
+            continue
+        if around := [branch for branch in branches if name in branch.own]:
             innermost = min(around, key=lambda branch: (name != branch.name, len(branch.body), branch.join))
-            label = BRANCH_END if isinstance(node, EndBranch) else "on_success"
             edges.append(Edge(name, label, innermost.join, implied=True))
     return edges
 
@@ -138,10 +72,7 @@ def build_graph(definition: Definition) -> Graph:
     """The graph of ``definition``. Ways to nodes that do not exist are left out: the checks report them."""
     nodes = definition.nodes
     written = [
-        Edge(name, label, target)
-        for name, node in nodes.items()
-        for label, target in written_ways(node)
-        if target in nodes
+        Edge(name, label, target) for name, node in nodes.items() for label, target in node.ways() if target in nodes
     ]
     branches = _branches(nodes, written)
     implied = _implied_edges(nodes, branches)

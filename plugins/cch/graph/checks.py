@@ -9,53 +9,37 @@ from typing import Any
 import networkx as nx
 
 from cch.definition.document import Document, Path
-from cch.definition.model import (
-    AsyncRequest,
-    Condition,
-    Definition,
-    End,
-    EndBranch,
-    EventWait,
-    Fork,
-    Join,
-    LibraryCall,
-    MapFork,
-    Node,
-    ScheduledRequest,
-    SyncCall,
-)
-from cch.definition.paths import read_key, read_path
+from cch.definition.kinds import BRANCH_END, Requesting
+from cch.definition.model import Definition
+from cch.definition.nodes import NODE_TYPES
 from cch.definition.reader import parse, served_document
 from cch.definition.schema import did_you_mean, schema_problems
 from cch.errors import DefinitionError, Problem
-from cch.graph.build import build_graph, success_is_open
+from cch.graph.build import build_graph
+from cch.graph.inputs import unknown_inputs
 from cch.graph.model import Graph
 
-#: Keys of a node whose value names another node.
-_TARGET_KEYS = (
-    "next", "on_response", "on_success", "on_failure", "on_timeout", "on_event", "branch_entry_node",
-)  # fmt: skip
-_TARGET_LISTS = ("branches", "join_branches")
 #: Most targets in one definition: 500 nodes have about 1,500, and some checks take the square of it.
 MAX_WAYS = 10_000
 #: Unknown targets of one file for which a node that might be meant is looked for: each costs a look at all names.
 _GUESSES = 50
 
 
-def _raw_targets(node: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    for key in _TARGET_KEYS:
-        if isinstance(node.get(key), str):
-            yield (key,), node[key]
-    for key in _TARGET_LISTS:
-        value = node.get(key)
-        items: Iterable[tuple[str | int, Any]] = ()
-        if isinstance(value, Mapping):
-            items = value.items()
-        elif isinstance(value, list):
-            items = enumerate(value)
-        for index, target in items:
-            if isinstance(target, str):
-                yield (key, index), target
+def _targets(document: Document) -> Iterator[tuple[Path, str]]:
+    """What nodes name under a key that names nodes, in whatever type, with its place; nothing has been checked yet."""
+    single = {*(key for record in NODE_TYPES.values() for key in record.target_keys), "on_failure"}
+    several = {key for record in NODE_TYPES.values() for key in record.target_lists}
+    nodes = document.data.get("nodes")
+    for name, node in nodes.items() if isinstance(nodes, dict) else ():
+        for key, value in node.items() if isinstance(node, dict) else ():
+            items: Iterable[tuple[Any, Any]] = ()
+            if key in single:
+                items = [((), value)]
+            elif key in several and isinstance(value, Mapping):
+                items = (((index,), target) for index, target in value.items())
+            elif key in several and isinstance(value, list):
+                items = (((index,), target) for index, target in enumerate(value))
+            yield from ((("nodes", name, key, *index), target) for index, target in items if isinstance(target, str))
 
 
 def _unknown_targets(document: Document) -> Iterator[Problem]:
@@ -73,18 +57,14 @@ def _unknown_targets(document: Document) -> Iterator[Problem]:
     entry = document.data.get("entry_point")
     if isinstance(entry, str) and entry not in nodes:
         yield missing(("entry_point",), entry)
-    for name, node in nodes.items():
-        if isinstance(node, dict):
-            for path, target in _raw_targets(node):
-                if target not in nodes:
-                    yield missing(("nodes", name, *path), target)
+    for path, target in _targets(document):
+        if target not in nodes:
+            yield missing(path, target)
 
 
 def _too_many_ways(document: Document) -> Iterator[Problem]:
     """Refuse before the graph is built: an anchor makes thousands of ways in a few lines."""
-    nodes = document.data.get("nodes")
-    found = nodes.values() if isinstance(nodes, dict) else ()
-    ways = sum(1 for node in found if isinstance(node, dict) for _ in _raw_targets(node))
+    ways = sum(1 for _ in _targets(document))
     if ways > MAX_WAYS:
         message = f"too large: nodes name others {ways} times, more than {MAX_WAYS}"
         yield document.problem(("nodes",), "CCH-D003", message, "split the workflow")
@@ -104,28 +84,27 @@ def _unreachable(graph: Graph, document: Document) -> Iterator[Problem]:
 
 
 def _no_end(graph: Graph, document: Document) -> Iterator[Problem]:
-    if not any(isinstance(graph.nodes[name], End) for name in graph.reachable):
+    if not any(graph.nodes[name].is_end for name in graph.reachable):
         message = "no way leads from the entry point to an 'end'"
         yield document.problem(("entry_point",), "CCH-G002", message, "add a node of type end and lead to it")
 
 
 def _open_ends(graph: Graph, document: Document) -> Iterator[Problem]:
-    for name in graph.nodes:
-        node = graph.nodes[name]
-        is_open = name in graph.reachable and success_is_open(node) and not isinstance(node, EndBranch)
-        if is_open and not any(edge.label == "on_success" for edge in graph.outgoing(name)):
+    for name, node in graph.nodes.items():
+        is_open = name in graph.reachable and node.open_way not in (None, BRANCH_END)
+        if is_open and not any(edge.label == node.open_way for edge in graph.outgoing(name)):
             yield _problem(
-                    document, name, "CCH-G003", f"{name!r} does not say where to go after success",
-                    "add on_success, or list the branch in a join", warning=True,
-                )  # fmt: skip
+                document, name, "CCH-G003", f"{name!r} does not say where to go after success",
+                "add on_success, or list the branch in a join", warning=True,
+            )  # fmt: skip
 
 
 def _joins(graph: Graph, document: Document) -> Iterator[Problem]:
-    for name, join in graph.joins().items():
-        if not graph.reachable & {name, *join.join_branches}:
+    for name, branches in graph.joins.items():
+        if not graph.reachable & {name, *branches}:
             continue  # a dead part as a whole, which is reported as that
         arrivals = graph.join_arrivals.get(name, {})
-        for index, branch in enumerate(join.join_branches):
+        for index, branch in enumerate(branches):
             if branch in graph.nodes and not arrivals.get(branch):
                 yield document.problem(
                     ("nodes", name, "join_branches", index), "CCH-G004",
@@ -147,16 +126,13 @@ def _escaping_branches(graph: Graph, document: Document) -> Iterator[Problem]:
     def leaves(branch: str, join: str) -> str:
         """The node at which a token of the branch may go to an end instead."""
         body = {branch} | (graph.ahead[branch] - graph.ahead[join] - {join})
-        ends = sorted(n for n in body if isinstance(graph.nodes[n], End))
-        into_end = sorted(n for n in body if any(isinstance(graph.nodes[t], End) for t in graph.targets(n)))
+        ends = sorted(n for n in body if graph.nodes[n].is_end)
+        into_end = sorted(n for n in body if any(graph.nodes[t].is_end for t in graph.targets(n)))
         return next(iter(into_end or ends), "")
 
     for node in graph.nodes.values():
-        if not isinstance(node, Fork):
-            continue
-        joins = [join for join, spec in graph.joins().items() if set(spec.join_branches) & set(node.branches)]
-        for join in joins:
-            for branch in set(node.branches) & set(graph.nodes[join].join_branches):  # type: ignore[union-attr]
+        for join, branches in graph.joins.items():
+            for branch in (each for each in node.parallel if each in branches):
                 if culprit := leaves(branch, join):
                     yield _problem(
                         document, culprit, "CCH-G102",
@@ -167,11 +143,10 @@ def _escaping_branches(graph: Graph, document: Document) -> Iterator[Problem]:
 
 
 def _hot_loops(graph: Graph, document: Document) -> Iterator[Problem]:
-    effects = (AsyncRequest, ScheduledRequest, EventWait, SyncCall, LibraryCall)
     for cycle in graph.cycles:
         names = [name for name in graph.nodes if name in cycle]
         leaves = any(graph.targets(name) - cycle for name in cycle)
-        if not leaves or not any(isinstance(graph.nodes[name], effects) for name in cycle):
+        if not leaves or not any(graph.nodes[name].effect in ("waits", "calls") for name in cycle):
             yield _problem(
                 document, names[0], "CCH-G005",
                 f"the loop {' → '.join([*names, names[0]])} has {'no wait and no call' if leaves else 'no exit'}",
@@ -180,11 +155,11 @@ def _hot_loops(graph: Graph, document: Document) -> Iterator[Problem]:
 
 
 def _map_bodies(graph: Graph, document: Document) -> Iterator[Problem]:
-    for name, node in graph.nodes.items():
-        if isinstance(node, MapFork) and node.branch_entry_node in graph.nodes:
+    for name, node in graph.maps.items():
+        if node.branch_entry_node in graph.nodes:
             entry, rest = node.branch_entry_node, nx.restricted_view(graph.digraph, [name], [])
             body = {entry} | (nx.descendants(rest, entry) if entry != name else set())
-            if not any(isinstance(graph.nodes[n], End | EndBranch) for n in body):
+            if not any(graph.nodes[n].ends for n in body):
                 yield _problem(
                     document, name, "CCH-G006", f"the body of map {name!r} never ends",
                     "end it with an end_branch",
@@ -193,114 +168,15 @@ def _map_bodies(graph: Graph, document: Document) -> Iterator[Problem]:
 
 def _unhandled_errors(graph: Graph, document: Document) -> Iterator[Problem]:
     for name, node in graph.nodes.items():
-        if not isinstance(node, AsyncRequest | ScheduledRequest) or name not in graph.reachable:
+        if not isinstance(node, Requesting) or name not in graph.reachable:
             continue
-        if node.on_failure is None:
-            after = graph.nodes.get(node.on_response)
-            decides = isinstance(after, Condition) and after.condition_on_key == "status"
-            if not decides and node.error_reply is None:
-                yield _problem(
-                    document, name, "CCH-G103", f"an ERROR reply to {name!r} is handled by nobody",
-                    f"add on_failure, or make {node.on_response!r} a condition on status; without it the run goes on",
-                    warning=True,
-                )  # fmt: skip
-
-
-#: Keys that are in a context without anybody writing them.
-_ALWAYS_THERE = frozenset({"status", "workflowInstanceId", "workflow_id", "internalError", "errorNode"})
-
-
-def _produced(graph: Graph) -> dict[str, set[str]]:
-    """The keys that each node brings, ``*`` for any; replies are trusted for what they are asked for."""
-    produced: dict[str, set[str]] = {}
-    rules = graph.definition.reading_rules
-
-    def roots(keys: Iterable[str]) -> set[str]:
-        return {read_key(key, rules).root for key in keys}
-
-    for name, node in graph.nodes.items():
-        match node:
-            case AsyncRequest() | ScheduledRequest():
-                produced[name] = set(node.request_output_keys) or {"*"}
-                produced[name] |= roots(getattr(node, "on_schedule_set", {}))
-            case SyncCall():
-                produced[name] = roots(node.output_keys) if node.output_keys is not None else {"*"}
-            case LibraryCall():
-                produced[name] = {read_path(node.output_key, rules).root}
-            case EventWait():
-                produced[name] = {"*"}
-            case MapFork():
-                produced[name] = {node.item_key}
-            case Join():
-                produced[name] = {read_path(node.destination, rules).root} if node.destination else set()
-            case _:
-                produced[name] = roots(getattr(node, "static_outputs", {}))
-    return produced
-
-
-def _before(graph: Graph) -> dict[str, frozenset[str]]:
-    """For each node, all that may have run when it starts; in a loop that is the whole loop."""
-    parts: Any = nx.condensation(graph.digraph)
-    up_to: dict[int, frozenset[str]] = {}
-    before: dict[str, frozenset[str]] = {}
-    looping = frozenset[str]().union(*graph.cycles)
-    for part in nx.topological_sort(parts):
-        members = frozenset(parts.nodes[part]["members"])
-        above = frozenset[str]().union(*(up_to[earlier] for earlier in parts.predecessors(part)))
-        up_to[part] = above | members
-        before |= dict.fromkeys(members, up_to[part] if members & looping else above)
-    return before
-
-
-def _reads(node: Node) -> Iterator[tuple[Path, str]]:
-    """The keys that a node reads by name, with their place."""
-    if isinstance(node, Condition):
-        yield ("condition_on_key",), node.condition_on_key
-    for index, key in enumerate(getattr(node, "input_keys", None) or ()):
-        yield ("input_keys", index), key
-
-
-def _parallel_writer(graph: Graph, reader: str, writers: set[str]) -> str | None:
-    """One of ``writers`` that is in another branch of a fork than ``reader``."""
-    for fork in graph.nodes.values() if writers else ():
-        if not isinstance(fork, Fork):
-            continue
-        own = {branch for branch in fork.branches if reader == branch or reader in graph.ahead[branch]}
-        for writer in sorted(writers) if own else ():
-            around = {branch for branch in fork.branches if writer == branch or writer in graph.ahead[branch]}
-            if around and not around & own:
-                return writer
-    return None
-
-
-def _inputs(graph: Graph, document: Document) -> Iterator[Problem]:
-    """Keys that nothing before the node brings. A condition may ask for such a key: it reads as null."""
-    produced, before = _produced(graph), _before(graph)
-    items = {node.item_key for node in graph.nodes.values() if isinstance(node, MapFork)}
-    rules = graph.definition.reading_rules
-    always = {*(read_key(key, rules).root for key in graph.definition.required), *_ALWAYS_THERE, *items}
-    for name, node in graph.nodes.items():
-        reads = list(_reads(node))
-        # Merged long before the request is made.
-        own = [read_key(key, rules).root for key in getattr(node, "on_schedule_set", {})]
-        known = always.union(own, *(produced[earlier] for earlier in before[name])) if reads else {"*"}
-        for path, key in reads if "*" not in known else ():
-            root = read_path(key, rules).root
-            if root in known:
-                continue
-            writers = {writer for writer, keys in produced.items() if root in keys}
-            if writer := _parallel_writer(graph, name, writers):
-                yield document.problem(
-                    ("nodes", name, *path), "CCH-G105",
-                    f"{name!r} does not see {key!r}: only {writer!r} writes it, in a parallel branch",
-                    "read it behind the join, or write it before the fork", warning=True,
-                )  # fmt: skip
-            elif not isinstance(node, Condition):
-                yield document.problem(
-                    ("nodes", name, *path), "CCH-G104",
-                    f"nothing before {name!r} brings the input key {key!r}",
-                    "add it to initial_context or to an earlier node's outputs", warning=True,
-                )  # fmt: skip
+        handled = node.on_failure is not None or node.error_reply is not None
+        if not handled and not graph.decides_by_status(node.on_response):
+            yield _problem(
+                document, name, "CCH-G103", f"an ERROR reply to {name!r} is handled by nobody",
+                f"add on_failure, or make {node.on_response!r} a condition on status; without it the run goes on",
+                warning=True,
+            )  # fmt: skip
 
 
 _GRAPH_CHECKS = (
@@ -312,7 +188,7 @@ _GRAPH_CHECKS = (
     _hot_loops,
     _map_bodies,
     _unhandled_errors,
-    _inputs,
+    unknown_inputs,
 )
 
 

@@ -9,7 +9,8 @@ from textwrap import fill
 from cch import errors
 from cch.errors import CchError
 from cch.graph.explained_files import FILES, READINGS
-from cch.graph.explained_graphs import ERRORS, WARNINGS
+from cch.graph.explained_graphs import ERRORS
+from cch.graph.explained_warnings import WARNINGS
 from cch.graph.explanation import Explanation
 
 #: In the order of the page.

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from cch.definition import json_schemas
 from cch.definition.document import Document, read_document
-from cch.definition.model import AsyncRequest, Definition, EventWait, ScheduledRequest
+from cch.definition.kinds import Timed
+from cch.definition.model import Definition
 from cch.definition.names import is_reserved
 from cch.definition.reader import parse
 from cch.definition.schema import did_you_mean, embedded_schemas
@@ -46,9 +47,8 @@ def _endless_waits(graph: Graph, document: Document) -> Iterator[Problem]:
     if graph.definition.timeout:
         return
     for name, node in graph.nodes.items():
-        if not isinstance(node, AsyncRequest | ScheduledRequest | EventWait) or name not in graph.reachable:
-            continue
-        if node.timeout is None:
+        waits = isinstance(node, Timed) and node.effect == "waits" and node.timeout is None
+        if waits and name in graph.reachable:
             yield document.problem(
                 ("nodes", name), "CCH-G107", f"{name!r} may wait for ever",
                 "give it a timeout, or the whole workflow one at the top", warning=True,

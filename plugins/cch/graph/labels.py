@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 
 from cch.definition.document import Document
-from cch.definition.model import Condition
 from cch.definition.scalars import NoValueError, newest_reading
 from cch.errors import Problem
 from cch.graph.model import Graph
@@ -39,7 +38,7 @@ def label_fault(label: str, *, quoted: bool) -> str:
 def dead_labels(graph: Graph, document: Document) -> Iterator[Problem]:
     """Every label of a condition that can never match."""
     for name, node in graph.nodes.items():
-        for label in node.branches if isinstance(node, Condition) else ():
+        for label in node.labels:
             path = ("nodes", name, "branches", label)
             if fault := label_fault(label, quoted=path in document.quoted):
                 yield document.problem(path, "CCH-G008", f"no value of {name!r} reads {label!r:.80}", fault)

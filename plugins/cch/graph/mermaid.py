@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any
 
-from cch.definition.model import (
-    AsyncRequest,
-    Condition,
-    End,
-    EndBranch,
-    Entry,
-    EventWait,
-    Fork,
-    Join,
-    LibraryCall,
-    LogError,
-    MapFork,
-    Node,
-    ScheduledRequest,
-    SetState,
-    SyncCall,
-)
 from cch.graph.model import Graph
 from cch.graph.regions import carriers, plan_regions
 from cch.graph.scopes import root_scope
 
-
-def _shape(node: Node) -> tuple[str, str]:
-    match node:
-        case Entry() | End() | EndBranch():
-            return "([", "])"
-        case Condition():
-            return "{", "}"
-        case Fork() | Join() | MapFork():
-            return "[/", "/]"
-        case AsyncRequest() | ScheduledRequest():
-            return "[[", "]]"
-        case EventWait():
-            return "((", "))"
-        case SyncCall() | LibraryCall() | SetState() | LogError():
-            return "[", "]"
-        case _:
-            assert_never(node)
+#: Shape of a node → the brackets around its text.
+_BRACKETS = {
+    "terminal": ("([", "])"),
+    "decision": ("{", "}"),
+    "parallel": ("[/", "/]"),
+    "request": ("[[", "]]"),
+    "event": ("((", "))"),
+    "step": ("[", "]"),
+}
 
 
 def _quoted(text: str) -> str:
@@ -53,8 +28,8 @@ def mermaid(graph: Graph) -> str:
     ids = {name: f"n{number}" for number, name in enumerate(graph.nodes)}
     lines = ["flowchart TD"]
     for name, node in graph.nodes.items():
-        opening, closing = _shape(node)
-        second = getattr(node, "capability_id", "") or getattr(node, "library_function_id", "") or node.type
+        opening, closing = _BRACKETS[node.shape]
+        second = node.asks.id if node.asks else node.type
         lines.append(f'    {ids[name]}{opening}"{_quoted(node.title or name)}<br/>{_quoted(second)}"{closing}')
     for edge in graph.edges:
         arrow = "-.->" if edge.implied else "-->"

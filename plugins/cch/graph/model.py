@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from cch.definition.model import Definition, Fork, Join, Node
+from cch.definition.model import Definition
+from cch.definition.nodes import MapFork, Node
 
 #: Label with which a fork ends: all its branches at once.
 FORKED = "branches"
+#: Key that every reply sets to SUCCESS or ERROR.
+STATUS = "status"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,8 +76,8 @@ class Graph:
     def chosen(self, name: str, label: str) -> tuple[Edge, ...]:
         """The edges that receive a token when ``name`` ends with ``label``; a fork's branches go together."""
         node, edges = self.nodes[name], self._outgoing[name]
-        if isinstance(node, Fork) and label == FORKED:
-            return tuple(edge for edge in edges if edge.target in node.branches)
+        if node.parallel and label == FORKED:
+            return tuple(edge for edge in edges if edge.target in node.parallel)
         return tuple(edge for edge in edges if edge.label == label)
 
     def targets(self, name: str) -> frozenset[str]:
@@ -82,8 +85,7 @@ class Graph:
 
     def chooses(self, name: str) -> bool:
         """Whether ``name`` may end without failing the instance, and one of its targets go without a token."""
-        node = self.nodes[name]
-        branches = set(node.branches) if isinstance(node, Fork) else set()
+        branches = set(self.nodes[name].parallel)
         ends = {edge.label: {edge.target} for edge in self._outgoing[name] if edge.target not in branches}
         ends |= {FORKED: branches} if branches else {}
         if not ends.keys() - {"on_failure", "on_timeout"}:
@@ -185,5 +187,17 @@ class Graph:
                     todo.append(edge.target)
         return frozenset(seen)
 
-    def joins(self) -> Mapping[str, Join]:
-        return {name: node for name, node in self.nodes.items() if isinstance(node, Join)}
+    @functools.cached_property
+    def joins(self) -> Mapping[str, tuple[str, ...]]:
+        """Node that waits for branches → these, as the definition names them."""
+        return {name: node.joins for name, node in self.nodes.items() if node.joins}
+
+    @functools.cached_property
+    def maps(self) -> Mapping[str, MapFork]:
+        """The nodes that run a body for each item of a list, by name."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, MapFork)}
+
+    def decides_by_status(self, name: str) -> bool:
+        """Whether the node is there and chooses its way by what the last reply has set."""
+        node = self.nodes.get(name)
+        return node is not None and node.decides_by == STATUS

@@ -21,8 +21,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cch.definition.model import Definition, Join, MapFork
-from cch.graph.blocks import calls, waits
+from cch.definition.model import Definition
 from cch.graph.build import build_graph
 from cch.graph.model import Edge, Graph
 from cch.graph.regions import Region, carriers, failure_domains, plan_regions
@@ -164,17 +163,13 @@ class _Planner:
 
     def _loop_label(self, region: Region) -> str:
         """The nodes that the task stands for and that take time, as far as people want to read."""
-        shown = [
-            n for n in region.nodes if n in region.folded and (waits(self.graph.nodes[n]) or calls(self.graph.nodes[n]))
-        ]
+        shown = [n for n in region.nodes if n in region.folded and self.graph.nodes[n].effect != "instant"]
         titles = [self._title(name) for name in shown[:_SHOWN]] + ["…"] * (len(shown) > _SHOWN)
         return (" ↻ " if region.cyclic else " · ").join(titles or [self._title(region.head)])
 
     def _map_tasks(self, name: str) -> None:
-        node = self.graph.nodes[name]
-        assert isinstance(node, MapFork)
         first = self._add(name, "list", name, self._title(name))
-        item = self._add(f"{name}__items", "item", name, self._title(node.branch_entry_node))
+        item = self._add(f"{name}__items", "item", name, self._title(self.graph.maps[name].branch_entry_node))
         results = self._add(f"{name}__results", "region", name, f"{self._title(name)}: results", ENDED)
         self.edges |= {(first, item), (item, results)}
         self.first_of[name], self.task_of[name] = first, results
@@ -187,7 +182,7 @@ class _Planner:
         for all of them, and the region that evaluates it sees in the ledger whether they arrived.
         """
         carried = region is not None and name != region.head and not self._is_prefix(region, name)
-        return ALL if carried and isinstance(self.graph.nodes[name], Join) else ANY
+        return ALL if carried and name in self.graph.joins else ANY
 
     def _always(self, region: Region) -> bool:
         """Whether everything behind the region is reached whenever it succeeds."""

@@ -3,101 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cch.definition.dates import DateError, zone_of
 from cch.definition.document import Document, Path
 from cch.definition.expressions import is_single
-from cch.definition.model import (
-    Condition,
-    EventWait,
-    Join,
-    LibraryCall,
-    LogError,
-    MapFork,
-    Node,
-    ScheduledRequest,
-    SetState,
-    SyncCall,
-)
+from cch.definition.kinds import Calling, Read, Write
+from cch.definition.nodes import LibraryCall, ScheduledRequest
 from cch.definition.paths import key_fault, path_fault, read_path
 from cch.definition.rules import NEWEST
 from cch.errors import CapabilityError, Problem
 from cch.graph.model import Graph
 
-#: Library function → the parameter that is a path.
-_PATH_PARAMETERS = {"s3#read_jsonpath": "input_s3_uri_key", "core#calculate_timedelta": "date_context_key"}
 _EXPRESSION = "jsonpath_expression"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
-    """A path that a node uses. ``was_literal``: the first rules took its dots literally."""
-
-    place: Path
-    text: str
-    was_literal: bool = False
-    writes: bool = False
-    #: It is sent to a capability.
-    sent: bool = False
-
-
-def used_paths(node: Node) -> Iterator[Used]:
-    """Every path of a node, with its place inside the node."""
-    for index, key in enumerate(getattr(node, "input_keys", None) or ()):
-        yield Used(place=("input_keys", index), text=key, sent=True)
-    match node:
-        case Condition():
-            yield Used(place=("condition_on_key",), text=node.condition_on_key)
-        case SetState():
-            for key in node.static_outputs:
-                yield Used(place=("static_outputs", key), text=key, was_literal=True, writes=True)
-        case SyncCall():
-            for index, key in enumerate(node.output_keys or ()):
-                yield Used(place=("output_keys", index), text=key, was_literal=True, writes=True)
-        case LogError() if node.message_from_context_key:
-            yield Used(place=("message_from_context_key",), text=node.message_from_context_key)
-        case LibraryCall():
-            yield Used(place=("output_key",), text=node.output_key, writes=True)
-            key = _PATH_PARAMETERS.get(node.library_function_id, "")
-            if isinstance(path := node.parameters.get(key), str):
-                yield Used(place=("parameters", key), text=path)
-        case Join() if node.destination:
-            yield Used(place=("destination",), text=node.destination, writes=True)
-        case MapFork():
-            yield Used(place=("input_list_key",), text=node.input_list_key, writes=True)
-            yield Used(place=("branch_key",), text=node.branch_key)
-        case EventWait() if node.event_key:
-            yield Used(place=("event_key",), text=node.event_key, was_literal=True)
-        case ScheduledRequest():
-            yield Used(place=("schedule_parameters", "date_context_key"), text=node.date_context_key)
-            for key in node.on_schedule_set:
-                yield Used(place=("on_schedule_set", key), text=key, was_literal=True, writes=True)
-        case _:
-            pass
-
-
-def _all_paths(graph: Graph, document: Document) -> Iterator[tuple[Path, Used]]:
+def _all_paths(graph: Graph, document: Document) -> Iterator[tuple[Path, Read | Write]]:
+    """Every path of a definition, with its place; not what is one key by all rules."""
     raw = document.data.get("initial_context", [])
     for index, key in enumerate(raw):
         place: Path = ("initial_context", key if isinstance(raw, Mapping) else index)
-        yield place, Used(place=place, text=key, was_literal=True)
+        yield place, Read(place=place, text=key, reading="once_literal")
     for name, node in graph.nodes.items():
-        for used in used_paths(node):
-            yield ("nodes", name, *used.place), used
+        uses: tuple[Read | Write, ...] = (*node.reads(), *node.writes())
+        for used in uses:
+            if used.reading != "key":
+                yield ("nodes", name, *used.place), used
 
 
 def bad_paths(graph: Graph, document: Document) -> Iterator[Problem]:
     """Paths that can never match anything, and expressions that are none."""
     for place, used in _all_paths(graph, document):
         fault = path_fault(used.text)
-        if not fault and used.sent and used.text.startswith("_"):
+        if not fault and isinstance(used, Read) and used.sent and used.text.startswith("_"):
             fault = "keys that begin with _ never leave the platform; internalError and errorNode name the failure"
         if fault:
             yield document.problem(place, "CCH-G009", f"the path {used.text!r:.80} can never match", fault)
-    for name, node in graph.nodes.items():
-        if isinstance(node, MapFork) and (fault := key_fault(node.item_key)):
+    for name, node in graph.maps.items():
+        if fault := key_fault(node.item_key):
             message = f"the item is not found under {node.item_key!r:.80}"
             yield document.problem(("nodes", name, "item_key"), "CCH-G009", message, fault)
     for place, text, _ in _expressions(graph):
@@ -142,10 +85,10 @@ def other_readings(graph: Graph, document: Document) -> Iterator[Problem]:
         steps = read_path(used.text, NEWEST).steps
         if path_fault(used.text):
             continue
-        if used.was_literal and len(steps) > 1:
+        if used.reading == "once_literal" and len(steps) > 1:
             hint = f"write {used.text.replace('.', chr(92) + '.')} for the key with dots, or nest the keys"
             yield differs(place, f"{used.text!r} is a path now", "it is a key with dots", hint)
-        elif used.writes and any(step.isdecimal() for step in steps[1:]):
+        elif isinstance(used, Write) and any(step.isdecimal() for step in steps[1:]):
             yield differs(
                 place, f"{used.text!r} writes into an item of a list now", "it replaces the list by an object",
                 "nothing has to be done if the item is meant",
@@ -161,6 +104,6 @@ def other_readings(graph: Graph, document: Document) -> Iterator[Problem]:
                 "one match is the value and none a failure", "say which is meant: match: first, or match: all",
             )  # fmt: skip
     for name, node in graph.nodes.items():
-        if isinstance(node, SyncCall | LibraryCall) and node.timeout == 0:
+        if isinstance(node, Calling) and node.timeout == 0:
             place = ("nodes", name, "timeout")
             yield differs(place, "a timeout of 0s is up at once now", "it is no limit", "leave it out for no limit")

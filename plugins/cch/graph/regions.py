@@ -12,16 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import networkx as nx
 
-from cch.definition.model import End, Entry, Join, LogError, MapFork, Node, SetState
-from cch.graph.blocks import Block, calls, find_blocks, waits
+from cch.graph.blocks import KINDS, Block, RegionKind, find_blocks
 from cch.graph.model import Graph
-
-#: wait: starts and ends in the triggerer; call: runs on a worker; instant: only decides, in the triggerer.
-RegionKind = Literal["wait", "call", "instant"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +42,6 @@ class _Draft:
     nodes: set[str] = field(default_factory=set)
     folded: frozenset[str] = frozenset()
     cyclic: bool = False
-
-
-def _is_failed_end(node: Node) -> bool:
-    return isinstance(node, End) and node.status == "failed"
-
-
-def _is_plain(node: Node) -> bool:
-    """Instant, with one way out and no way to fail: it may be evaluated later than it is reached."""
-    return isinstance(node, Entry | SetState | LogError | Join)
 
 
 class _Planner:
@@ -98,18 +84,16 @@ class _Planner:
         node = self._graph.nodes[name]
         arriving = self._graph.incoming(name)
         deciders = {self._carrier.get(edge.source) for edge in arriving if edge.source in self._graph.reachable}
-        if waits(node) or calls(node) or _is_failed_end(node):
-            kind: RegionKind = "wait" if waits(node) else "call" if calls(node) else "instant"
-            self._drafts.setdefault(name, _Draft(name, kind)).nodes.add(name)
+        if node.effect != "instant" or node.ends == "failed":
+            self._drafts.setdefault(name, _Draft(name, KINDS[node.effect])).nodes.add(name)
             self._carrier[name] = name
         elif len(deciders) == 1 and (only := next(iter(deciders))) is not None:
             self._drafts[only].nodes.add(name)
             self._carrier[name] = only
-        elif isinstance(node, End):
+        elif node.ends == "success":
             self._carrier[name] = None
         elif (target := self._prefix_target(name)) is not None:
-            kind = "wait" if waits(self._graph.nodes[target]) else "call"
-            draft = self._drafts.setdefault(target, _Draft(target, kind))
+            draft = self._drafts.setdefault(target, _Draft(target, KINDS[self._graph.nodes[target].effect]))
             while name != target:
                 draft.nodes.add(name)
                 self._carrier[name] = target
@@ -120,7 +104,7 @@ class _Planner:
 
     def _prefix_target(self, name: str) -> str | None:
         """The waiting or calling node that a straight run of plain nodes from ``name`` leads to, if it does."""
-        while _is_plain(self._graph.nodes[name]):
+        while self._graph.nodes[name].is_plain:
             targets = self._graph.targets(name)
             if len(targets) != 1:
                 return None
@@ -128,18 +112,18 @@ class _Planner:
             if {edge.source for edge in self._graph.incoming(target)} != {name}:
                 return None
             name = target
-        node = self._graph.nodes[name]
-        return name if name not in self._block_of and (waits(node) or calls(node)) else None
+        has_effect = self._graph.nodes[name].effect != "instant"
+        return name if name not in self._block_of and has_effect else None
 
     def _region(self, draft: _Draft) -> Region:
-        node = self._graph.nodes[draft.head]
+        mapping = self._graph.maps.get(draft.head)
         return Region(
             head=draft.head,
             kind=draft.kind,
             nodes=tuple(sorted(draft.nodes, key=self._order.__getitem__)),
             folded=draft.folded,
             cyclic=draft.cyclic,
-            mapped=isinstance(node, MapFork) and node.execution != "inline" and draft.head not in self._block_of,
+            mapped=mapping is not None and mapping.execution != "inline" and draft.head not in self._block_of,
         )
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cch.definition.model import Join, MapFork
-from cch.graph.build import MAP_ITEM
+from cch.definition.kinds import MAP_ITEM
 from cch.graph.model import Graph
 
 
 def root_scope(graph: Graph) -> Graph:
     """The graph without the ways into maps: their bodies are scopes of their own."""
-    maps = [name for name, node in graph.nodes.items() if isinstance(node, MapFork)]
-    if not maps:
+    if not graph.maps:
         return graph
-    edges = tuple(edge for edge in graph.edges if not (edge.source in maps and edge.label == MAP_ITEM))
+    edges = tuple(edge for edge in graph.edges if not (edge.source in graph.maps and edge.label == MAP_ITEM))
     return Graph(definition=graph.definition, edges=edges, join_arrivals=graph.join_arrivals)
 
 
@@ -24,11 +22,9 @@ def map_body(root: Graph, name: str) -> Graph:
     Nodes that the outer flow has too (a common error handler) are there as copies: outcomes of one scope say
     nothing about another.
     """
-    node = root.nodes[name]
-    assert isinstance(node, MapFork)
-    joins = {join for join, spec in root.nodes.items() if isinstance(spec, Join) and name in spec.join_branches}
+    joins = {join for join, branches in root.joins.items() if name in branches}
     return Graph(
-        definition=replace(root.definition, entry_point=node.branch_entry_node),
+        definition=replace(root.definition, entry_point=root.maps[name].branch_entry_node),
         edges=tuple(edge for edge in root.edges if edge.target not in joins),
         join_arrivals={join: arrivals for join, arrivals in root.join_arrivals.items() if join not in joins},
     )

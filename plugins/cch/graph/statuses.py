@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cch.definition.document import Document
-from cch.definition.model import AsyncRequest, Condition, ScheduledRequest, SetState, SyncCall
+from cch.definition.kinds import Requesting
 from cch.errors import Problem
-from cch.graph.model import Graph
+from cch.graph.model import STATUS, Graph
 
-_KEY = "status"
 #: Labels that fit what a reply makes of it; null: none has come yet.
 _OF_REPLIES = frozenset({"SUCCESS", "ERROR", "_default", "null"})
 _HINT = "keep the business value under another key"
@@ -19,31 +18,28 @@ def _written(graph: Graph) -> set[str] | None:
     """The texts that nodes write under ``status``; None if a call may write any."""
     texts: set[str] = set()
     for node in graph.nodes.values():
-        if isinstance(node, SyncCall) and (node.output_keys is None or _KEY in node.output_keys):
+        written = any(write.text == STATUS for write in node.writes())
+        if node.effect == "calls" and (written or node.writes_anything):
             return None
-        values = [
-            node.static_outputs if isinstance(node, SetState) else {},
-            node.on_schedule_set if isinstance(node, ScheduledRequest) else {},
-        ]
-        texts |= {str(each[_KEY]) for each in values if _KEY in each}
+        texts |= {str(value) for key, value in node.constants.items() if key == STATUS}
     return texts
 
 
 def overwritten_status(graph: Graph, document: Document) -> Iterator[Problem]:
     """Where a reply takes away what an author, or the reply itself, means by ``status``."""
-    asking = [name for name, node in graph.nodes.items() if isinstance(node, AsyncRequest | ScheduledRequest)]
+    asking = [name for name, node in graph.nodes.items() if isinstance(node, Requesting)]
     for name in asking:
         written = document.data["nodes"][name]
         key = "request_output_keys" if "request_output_keys" in written else "output_keys"
         for index, output in enumerate(written.get(key) or ()):
-            if output == _KEY:
+            if output == STATUS:
                 message = f"what {name!r} is answered as 'status' is lost: the reply sets it to SUCCESS or ERROR"
                 yield document.problem(("nodes", name, key, index), "CCH-G108", message, _HINT, warning=True)
     written_texts = _written(graph)
     for name, node in graph.nodes.items():
-        if not isinstance(node, Condition) or node.condition_on_key != _KEY or written_texts is None:
+        if not graph.decides_by_status(name) or written_texts is None:
             continue
-        others = [label for label in node.branches if label not in _OF_REPLIES | written_texts]
+        others = [label for label in node.labels if label not in _OF_REPLIES | written_texts]
         before = next((asker for asker in asking if name in graph.ahead[asker]), None)
         if others and before is not None:
             message = (

@@ -6,7 +6,7 @@ with to its end, so that everything it opens later fits what it opened before.
 
 from cch.identity.address import THE_INSTANCE, Address, branch_text, shown
 from cch.identity.box import Box
-from cch.identity.events import event_identity
+from cch.identity.event import event_identity
 from cch.identity.scheme import FIRST_SCHEME, NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.identity.scope import ROOT, ItemStep, Scope, map_key
 from cch.identity.step import NAMESPACE, Keys, Step

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cch.definition.model import End, Join, ScheduledRequest
 from cch.graph.model import Edge, Graph
 from cch.interpreter.context import merge
 from cch.interpreter.outcome import Outcome
@@ -125,10 +124,10 @@ class TokenFlow:
 
     def _still_ahead(self, name: str) -> frozenset[str]:
         """Where the tokens at ``name`` may still come to. One that the node kept for itself has gone on already."""
-        waits_for_its_date = isinstance(self.graph.nodes[name], ScheduledRequest)
-        if not waits_for_its_date or any(token.source_node != name for token in self._arrived(name)):
+        at_once = self.graph.nodes[name].at_once
+        if at_once is None or any(token.source_node != name for token in self._arrived(name)):
             return self.graph.ahead[name]
-        ways = [edge.target for edge in self.graph.outgoing(name) if edge.label != "on_success"]
+        ways = [edge.target for edge in self.graph.outgoing(name) if edge.label != at_once]
         return frozenset(ways).union(*(self.graph.ahead[target] for target in ways))
 
     def _comes_first(self, other: str, name: str) -> bool:
@@ -154,10 +153,10 @@ class TokenFlow:
         return Ready(node=name, parents=parents, visit=self._visits.get(name, 0) + 1)
 
     def _complete(self, name: str) -> bool:
-        if not isinstance(self.graph.nodes[name], Join):
+        arrivals = self.graph.join_arrivals.get(name)
+        if arrivals is None:
             return True
         came_from = {token.source_node for token in self._arrived(name)}
-        arrivals = self.graph.join_arrivals[name]
         return all(came_from & sources for sources in arrivals.values())
 
     def context(self, parents: tuple[str, ...]) -> Mapping[str, Any]:
@@ -195,8 +194,7 @@ class TokenFlow:
     def reach_ends(self) -> None:
         """Let tokens at a successful ``end`` reach it: nobody executes those (:mod:`cch.graph.regions`)."""
         for ready in self.ready():
-            node = self.graph.nodes[ready.node]
-            if isinstance(node, End) and ready.node not in self._domains:
+            if self.graph.nodes[ready.node].is_end and ready.node not in self._domains:
                 stamp = self.stamp(ready.parents, 0)
                 self.apply(
                     Outcome(

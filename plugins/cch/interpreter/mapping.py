@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cch.definition.merging import has_items
-from cch.definition.model import MapFork
+from cch.definition.nodes import MapFork
 from cch.graph.build import ALL_ITEMS
 from cch.graph.model import Graph
 from cch.graph.regions import Region

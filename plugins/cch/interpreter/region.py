@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from cch.definition.model import MapFork, ScheduledRequest
 from cch.graph.regions import Region
+from cch.interpreter.effects import perform
 from cch.interpreter.flow import Ready, TokenFlow
 from cch.interpreter.host import Host
+from cch.interpreter.instants import evaluate
 from cch.interpreter.outcome import Outcome
-from cch.interpreter.visit import Result, Visit, evaluate, failure, is_instant, perform
+from cch.interpreter.visit import Result, Visit, failure
 
 
 class RegionRun:
@@ -64,7 +65,7 @@ class RegionRun:
         """Evaluate instant nodes until none is ready."""
         turn: list[Outcome] = []
         while True:
-            ready = [r for r in self._ready() if is_instant(self._flow.graph.nodes[r.node])]
+            ready = [r for r in self._ready() if self._flow.graph.nodes[r.node].effect == "instant"]
             if not ready:
                 return turn
             for one in ready:
@@ -79,7 +80,7 @@ class RegionRun:
             now=now,
             last_reply=self._flow.last_reply(ready.parents),
             again=any(self._flow.outcomes[parent].node == ready.node for parent in ready.parents)
-            and isinstance(self._flow.graph.nodes[ready.node], ScheduledRequest),
+            and self._flow.graph.nodes[ready.node].at_once is not None,
             failed_items=self._failed_items(ready),
         )
 
@@ -116,10 +117,10 @@ class RegionRun:
         if (failed := self._too_often(ready)) is not None:
             return failed
         visit = self._visit(ready, now)
-        if isinstance(node, MapFork):
+        if (mapping := self._flow.graph.maps.get(ready.node)) is not None:
             from cch.interpreter.mapping import run_map  # noqa: PLC0415 - a map's items are regions again
 
-            return await run_map(node, visit, self._host)
+            return await run_map(mapping, visit, self._host)
         return await perform(node, visit, self._host)
 
     async def _next_turn(self) -> list[Outcome]:

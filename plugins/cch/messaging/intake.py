@@ -143,9 +143,9 @@ class Intake:
         queue = await self._queues.find(self._names.rejected_queue(message.queue))
         body = message.body.encode("utf-8", "replace").decode("utf-8")
         record = replace(record, body=body, reason=_legal(record.reason)[:_LONGEST_REASON])
-        log.warning(
-            "message refused", extra={"cch_message": message.key, "cch_fate": record.fate, "cch_reason": record.reason}
-        )
+        facts = {"cch_message": message.key, "cch_fate": record.fate, "cch_instance": record.instance}
+        whose = f" for instance {record.instance}" if record.instance else ""
+        log.warning("message %s%s is %s: %s", message.key, whose, record.fate, record.reason, extra=facts)
         if queue is not None:
             safe = _legal(body).encode()[:_FORWARD_BYTES].decode("utf-8", "ignore")
             attributes = {

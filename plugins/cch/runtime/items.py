@@ -7,8 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from cch.definition.model import MapFork
-from cch.graph.blocks import waits
 from cch.graph.scopes import map_body
 from cch.identity import ROOT, Scope
 from cch.interpreter.mapping import item_flow
@@ -94,8 +92,7 @@ class ItemStates:
     def _at(self, body: Graph, name: str) -> ItemState:
         if self._ended:
             return "SKIPPED"
-        node = body.nodes[name]
-        return "WAITING" if waits(node) and not isinstance(node, MapFork) else "RUNNING"
+        return "WAITING" if body.nodes[name].effect == "waits" else "RUNNING"
 
 
 def least(states: Iterable[ItemState]) -> ItemState:

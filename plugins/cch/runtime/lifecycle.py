@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from cch import metrics
 from cch.envelope import iso, routing_hint
-from cch.errors import ServiceUnavailableError
+from cch.errors import MessageRefusedError, ServiceUnavailableError
 from cch.graph.model import Graph
 from cch.identity import Address
 from cch.interpreter.flow import TokenFlow
@@ -35,8 +35,12 @@ _LARGEST = 262_144 - 1024
 class Topic(Protocol):
     """Where lifecycle events go."""
 
-    async def publish(self, body: str, attributes: Mapping[str, str]) -> None:
-        """:raises ServiceUnavailableError: it does not answer, or refuses."""
+    async def publish(self, body: str, attributes: Mapping[str, str], *, group: str, event_id: str) -> None:
+        """Tell one event. ``group``: events of one business key, whose order a topic may keep.
+
+        :raises ServiceUnavailableError: it does not answer.
+        :raises MessageRefusedError: it will never take the event.
+        """
         ...
 
 
@@ -79,8 +83,12 @@ class Announcer:
             outcome, pauses = "lost", self._pauses()
             while outcome == "lost" and asyncio.get_running_loop().time() < given_up:
                 try:
-                    await self._topic.publish(_text(event), _attributes(event))
+                    group = event["correlationId"]
+                    await self._topic.publish(_text(event), _attributes(event), group=group, event_id=event["eventId"])
                     outcome = "published"
+                except MessageRefusedError as error:
+                    log.warning("%s", error)
+                    break
                 except ServiceUnavailableError as error:
                     log.warning("lifecycle event not published yet: %s", error)
                     await asyncio.sleep(pauses.next())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cch.definition.model import MapFork
+from cch.definition.nodes import MapFork
 from cch.graph.scopes import map_body
 from cch.identity import ItemStep
 from cch.interpreter.mapping import item_flow, map_items, run_item
@@ -59,10 +59,8 @@ class ResultsHost(LedgerHost):
 
 def _approached(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[MapFork, Visit] | None:
     """The map and the visit it is about to get; None if nothing recorded leads here."""
-    node = flow.graph.nodes[region.head]
-    assert isinstance(node, MapFork)
     visit = RegionRun(region, flow, host).approach(region.head)
-    return None if visit is None else (node, visit)
+    return None if visit is None else (flow.graph.maps[region.head], visit)
 
 
 def item_keys(region: Region, flow: TokenFlow, host: LedgerHost) -> list[str] | None:

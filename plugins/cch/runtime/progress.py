@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from cch.definition.model import MapFork
 from cch.envelope import iso
 from cch.graph.regions import carriers
 from cch.graph.scopes import map_body
@@ -114,7 +113,7 @@ def _reachable(flow: TokenFlow) -> set[str]:
         if name not in found:
             found.add(name)
             todo.extend(flow.graph.targets(name) - flow.stopped)
-            if isinstance(flow.graph.nodes[name], MapFork):
+            if name in flow.graph.maps:
                 todo.extend(map_body(flow.graph, name).reachable)
     return found
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from cch.definition.model import MapFork, Requesting
+from cch.definition.kinds import Requesting
+from cch.definition.nodes import MapFork
 from cch.errors import CchError
 from cch.graph.plan import Plan
 from cch.graph.scopes import map_body
@@ -52,7 +53,7 @@ class Rebuilder:
             flow = await self._enter_item(flow, record)
         node = plan.graph.nodes.get(record.node)
         context = _context(flow, record.node, record.visit)
-        if context is None or not isinstance(node, get_args(Requesting)):
+        if context is None or not isinstance(node, Requesting):
             raise BodyLostError(f"visit {record.visit} of {record.node!r} was set aside by a later try")
         selection = selected(context, node.input_keys, plan.graph.definition.reading_rules)
         body = await self._made(progress.instance, record, node, selection)
@@ -91,8 +92,8 @@ class Rebuilder:
         flow, scope = root, ROOT
         while scope != record.scope:
             name, visit = scope.map_towards(record.scope) or ("", 0)
-            node, context = flow.graph.nodes.get(name), _context(flow, name, visit)
-            if context is None or not isinstance(node, MapFork):
+            node, context = flow.graph.maps.get(name), _context(flow, name, visit)
+            if context is None or node is None:
                 raise BodyLostError(f"nothing is recorded any more that leads to {record.scope.text!r}")
             items = {item.key: item for item in _items(node, context, flow.graph.definition.reading_rules)}
             entered = scope.towards(record.scope, items)

@@ -16,10 +16,10 @@ from cch.capabilities.registry import PythonBinding, binding
 from cch.definition.paths import MISSING, read_key
 from cch.errors import CapabilityError
 from cch.identity import NEWEST_SCHEME, ROOT, Address, ItemStep, Keys, Scope, Step
+from cch.interpreter.effects import error_codes
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
-from cch.interpreter.visit import error_codes
 from cch.messaging.outgoing import Reference, request_body, request_fault
 from cch.settings import Settings
 from cch.simulation.bounds import Bounds

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cch.definition.model import Definition, MapFork
+from cch.definition.model import Definition
 from cch.definition.rules import NEWEST
 from cch.definition.starting import context_problems, start_context
 from cch.durations import parse_duration
@@ -163,7 +163,7 @@ def _waiting_for(run: _Run) -> tuple[str, ...]:
     """Nodes that hold tokens; instead of a map, what its items wait for."""
     waiting = [f"{node}[{path[-1]}]" if path else node for path, node in run.world.waiting]
     in_items = any(path for path, _ in run.world.waiting)
-    maps = {name for name, node in run.flow.graph.nodes.items() if isinstance(node, MapFork)} if in_items else set()
+    maps = set(run.flow.graph.maps) if in_items else set()
     return (*waiting, *(name for name in run.flow.positions if name not in maps and name not in waiting))
 
 

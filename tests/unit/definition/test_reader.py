@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from cch.definition.model import (
+from cch.definition.kinds import Retry
+from cch.definition.nodes import (
     AsyncRequest,
     Condition,
     End,
@@ -20,7 +22,6 @@ from cch.definition.model import (
     LogError,
     MapFork,
     Node,
-    Retry,
     ScheduledRequest,
     SetState,
     SyncCall,
@@ -132,7 +133,7 @@ def test_each_node_type_loads_into_its_record(body: str, record: Node) -> None:
 
 
 def _fields(record: Node) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in type(record).__dataclass_fields__}
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def test_the_top_level_loads() -> None:

@@ -167,6 +167,20 @@ def test_input_keys_may_come_from_any_earlier_node(before: str) -> None:
     assert codes(f"{before}\nA: {{{ASK}, on_response: E, input_keys: [k]}}\nE: {{type: end}}") == []
 
 
+def test_the_branch_that_leaves_its_join_is_the_first_of_the_fork_in_every_process() -> None:
+    """The order of a set is another one in each process: the warning would come and go as files are read again."""
+    names = [f"B{number}" for number in range(12)]
+    branches = "\n".join(f"{name}: {{type: set_state, on_success: E}}" for name in names)
+    nodes = (
+        f"F: {{type: fork, branches: [{', '.join(names)}]}}\n{branches}\n"
+        f"J: {{type: join, join_branches: [{', '.join(reversed(names))}], on_success: E}}\nE: {{type: end}}"
+    )
+
+    warned = [problem.message for problem in found(nodes) if problem.code == "CCH-G102"]
+
+    assert warned == ["branch 'B0' may leave here without arriving at its join 'J'"]
+
+
 def test_a_warning_does_not_hide_an_error() -> None:
     """Both are reported, in the order of the file."""
     nodes = "A: {type: set_state, on_success: A}\nB: {type: end}"

@@ -25,7 +25,7 @@ from cch.testing.memory_queue import MemoryQueues
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "plugins" / "cch"
 #: The modules that explain codes do not use them.
-CATALOGUE = ("codes.py", "explained_files.py", "explained_graphs.py", "explanation.py")
+CATALOGUE = ("codes.py", "explained_files.py", "explained_graphs.py", "explained_warnings.py", "explanation.py")
 EXAMPLES = [each for each in EXPLANATIONS if each.wrong]
 ASK = "type: async_request, capability_id: a, error_reply: response"
 

@@ -63,6 +63,8 @@ def test_a_dead_label_is_reported_at_its_place() -> None:
     assert check(text)[0] is not None
 
 
+CALL = "S: {type: sync_call,"
+COMPUTE = "S: {type: library_call, library_function_id: f, parameters: {},"
 READ = "{type: library_call, library_function_id: 's3#read_jsonpath', output_key: a, on_success: E, parameters: "
 
 
@@ -144,6 +146,10 @@ ASK = "A: {type: async_request, capability_id: a, timeout: 1d, on_response: C, o
         ("}", "{SUCCESS: E, _default: E}", "", False),
         ("}", "{RELEASED: E, _default: E}", "", True),
         ("}", "{HELD: E, _default: E}", "S: {type: set_state, static_outputs: {status: HELD}, on_success: C}\n", False),
+        ("}", "{HELD: E, _default: E}", f"{CALL} capability_id: a, on_success: C}}\n", False),
+        ("}", "{HELD: E, _default: E}", f"{CALL} capability_id: a, output_keys: [k], on_success: C}}\n", True),
+        ("}", "{HELD: E, _default: E}", f"{COMPUTE} output_key: status, on_success: C}}\n", False),
+        ("}", "{HELD: E, _default: E}", f"{COMPUTE} output_key: k, on_success: C}}\n", True),
         (", request_output_keys: [status]}", "{SUCCESS: E, _default: E}", "", True),
     ],
 )

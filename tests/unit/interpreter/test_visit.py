@@ -11,12 +11,14 @@ import pytest
 from scripted import ManualClock, ScriptedHost
 from workflows import graph_of
 
-from cch.definition.model import Retry
+from cch.definition.kinds import Retry
 from cch.definition.rules import FIRST, NEWEST
 from cch.durations import LONGEST
 from cch.errors import CapabilityError, GraphError
+from cch.interpreter.effects import perform
 from cch.interpreter.host import Answer, Call, Request
-from cch.interpreter.visit import Result, Visit, evaluate, is_instant, perform
+from cch.interpreter.instants import evaluate
+from cch.interpreter.visit import Result, Visit
 
 REST = "\nE: {type: end}\nX: {type: end}\nY: {type: end}\n"
 REPLY_PATCH = {"k": 1, "messages": [{"code": "BAD", "summary": "no"}]}
@@ -116,7 +118,7 @@ async def test_a_node_is_either_instant_or_has_an_effect(node: str, instant: boo
     """Asking for the wrong one is a bug of the caller, and says so."""
     record, visit = visit_of(node)
 
-    assert is_instant(record) is instant
+    assert (record.effect == "instant") is instant
     if instant:
         with pytest.raises(GraphError, match="does not wait or call"):
             await perform(record, visit, ScriptedHost())
@@ -492,7 +494,7 @@ async def test_what_cannot_be_written_is_a_failure(path: str) -> None:
 
     for node in nodes:
         record, visit = visit_of(f"{{{node}, on_success: E, on_failure: X}}", context)
-        result = evaluate(record, visit) if is_instant(record) else await perform(record, visit, ScriptedHost())
+        result = evaluate(record, visit) if record.effect == "instant" else await perform(record, visit, ScriptedHost())
         assert result.label == "on_failure"
         assert "stands a list of 1 items" in str(result.patch["_internalError"])
 

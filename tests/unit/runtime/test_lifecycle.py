@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from workshop import INSTANCE, Workshop
 
-from cch.errors import ServiceUnavailableError
+from cch.errors import MessageRefusedError, ServiceUnavailableError
 from cch.pauses import Pauses
 from cch.runtime import lifecycle
 
@@ -52,10 +52,15 @@ class Listener:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.attributes: list[Mapping[str, str]] = []
+        self.groups: set[str] = set()
         self.away = 0
         self.hang = False
+        self.refuses = False
 
-    async def publish(self, body: str, attributes: Mapping[str, str]) -> None:
+    async def publish(self, body: str, attributes: Mapping[str, str], *, group: str, event_id: str) -> None:
+        self.groups.add(group)
+        if self.refuses:
+            raise MessageRefusedError("the topic does not take the event")
         if self.hang:
             await asyncio.Event().wait()
         if self.away:
@@ -195,6 +200,19 @@ async def test_a_topic_that_stays_away_stops_no_work(
 
     assert await shop.status() == "completed"
     assert "lifecycle event lost" in caplog.text
+
+
+async def test_a_topic_that_refuses_an_event_is_no_outage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another try changes nothing: the event is given up at once, and the instance goes on."""
+    shop, told = workshop(tmp_path)
+    told.refuses = True
+    await shop.create()
+
+    await shop.run_all()
+
+    assert await shop.status() == "completed"
+    assert told.groups == {"BL-7"}
+    assert "does not take the event" in caplog.text
 
 
 async def test_a_context_that_is_too_large_is_left_out(tmp_path: Path) -> None:

@@ -1,0 +1,339 @@
+"""The types of nodes, as frozen records: one class a type, closed by the union :data:`Node`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
+
+from cch.definition.kinds import (
+    BRANCH_END,
+    MAP_ITEM,
+    Asked,
+    Calling,
+    Effect,
+    Idempotency,
+    NodeRecord,
+    Read,
+    Requesting,
+    Timed,
+    Way,
+    Write,
+    sent_paths,
+    write_paths,
+)
+
+#: Function of the library → its parameter that is a path of the context.
+PATH_PARAMETERS = {"s3#read_jsonpath": "input_s3_uri_key", "core#calculate_timedelta": "date_context_key"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(NodeRecord):
+    type: ClassVar[Literal["entry"]] = "entry"
+    shape = "terminal"
+    target_keys = ("next",)
+    is_plain = True
+
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncRequest(Requesting):
+    type: ClassVar[Literal["async_request"]] = "async_request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncCall(Calling):
+    type: ClassVar[Literal["sync_call"]] = "sync_call"
+
+    capability_id: str
+    input_keys: tuple[str, ...] | None = None
+    #: None: whatever the call returns is merged.
+    output_keys: tuple[str, ...] | None = None
+    idempotency: Idempotency = "visit"
+
+    @property
+    def open_way(self) -> str | None:
+        return "on_success" if self.on_success is None else None
+
+    def reads(self) -> tuple[Read, ...]:
+        return sent_paths(self.input_keys)
+
+    def writes(self) -> tuple[Write, ...]:
+        return write_paths("output_keys", self.output_keys or (), "once_literal")
+
+    @property
+    def writes_anything(self) -> bool:
+        return self.output_keys is None
+
+    @property
+    def asks(self) -> Asked:
+        return Asked(answerer="binding", id=self.capability_id, key="capability_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition(NodeRecord):
+    type: ClassVar[Literal["condition"]] = "condition"
+    shape = "decision"
+    target_lists = ("branches",)
+
+    condition_on_key: str
+    branches: Mapping[str, str]
+
+    def onward(self) -> tuple[Way, ...]:
+        return tuple(self.branches.items())
+
+    @property
+    def decides_by(self) -> str:
+        return self.condition_on_key
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.branches)
+
+    def reads(self) -> tuple[Read, ...]:
+        return (Read(place=("condition_on_key",), text=self.condition_on_key),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetState(NodeRecord):
+    type: ClassVar[Literal["set_state"]] = "set_state"
+    target_keys = ("on_success",)
+    is_plain = True
+
+    static_outputs: Mapping[str, Any] = field(default_factory=dict)
+    on_success: str | None = None
+
+    @property
+    def open_way(self) -> str | None:
+        return "on_success" if self.on_success is None else None
+
+    def writes(self) -> tuple[Write, ...]:
+        return write_paths("static_outputs", self.static_outputs, "once_literal")
+
+    @property
+    def constants(self) -> Mapping[str, Any]:
+        return self.static_outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogError(NodeRecord):
+    type: ClassVar[Literal["log_error"]] = "log_error"
+    target_keys = ("on_success",)
+    is_plain = True
+
+    default_error_code: str
+    default_message: str
+    on_success: str
+    message_from_context_key: str | None = None
+
+    def reads(self) -> tuple[Read, ...]:
+        key = self.message_from_context_key
+        return (Read(place=("message_from_context_key",), text=key),) if key else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryCall(Calling):
+    type: ClassVar[Literal["library_call"]] = "library_call"
+
+    library_function_id: str
+    parameters: Mapping[str, Any]
+    output_key: str
+
+    def reads(self) -> tuple[Read, ...]:
+        key = PATH_PARAMETERS.get(self.library_function_id, "")
+        path = self.parameters.get(key)
+        return (Read(place=("parameters", key), text=path),) if isinstance(path, str) else ()
+
+    def writes(self) -> tuple[Write, ...]:
+        return (Write(place=("output_key",), text=self.output_key),)
+
+    @property
+    def asks(self) -> Asked:
+        return Asked(answerer="library", id=self.library_function_id, key="library_function_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork(NodeRecord):
+    type: ClassVar[Literal["fork"]] = "fork"
+    shape = "parallel"
+    target_lists = ("branches",)
+
+    branches: tuple[str, ...]
+
+    def onward(self) -> tuple[Way, ...]:
+        return tuple((branch, branch) for branch in self.branches)
+
+    @property
+    def parallel(self) -> tuple[str, ...]:
+        return self.branches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join(NodeRecord):
+    type: ClassVar[Literal["join"]] = "join"
+    shape = "parallel"
+    target_keys = ("on_success",)
+    target_lists = ("join_branches",)
+    is_plain = True
+
+    join_branches: tuple[str, ...]
+    on_success: str
+    destination: str | None = None
+
+    @property
+    def joins(self) -> tuple[str, ...]:
+        return self.join_branches
+
+    def writes(self) -> tuple[Write, ...]:
+        return (Write(place=("destination",), text=self.destination),) if self.destination else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFork(NodeRecord):
+    type: ClassVar[Literal["map_fork"]] = "map_fork"
+    effect: ClassVar[Effect] = "maps"
+    shape = "parallel"
+    target_keys = ("branch_entry_node",)
+
+    input_list_key: str
+    branch_key: str
+    branch_entry_node: str
+    item_key: str = "current_map_item"
+    concurrency: int | None = None
+    execution: Literal["mapped", "inline"] | None = None
+
+    def onward(self) -> tuple[Way, ...]:
+        return ((MAP_ITEM, self.branch_entry_node),)
+
+    def reads(self) -> tuple[Read, ...]:
+        return (
+            Read(place=("input_list_key",), text=self.input_list_key),
+            Read(place=("branch_key",), text=self.branch_key, of="item"),
+        )
+
+    def writes(self) -> tuple[Write, ...]:
+        return (
+            Write(place=("input_list_key",), text=self.input_list_key, brings=False),
+            Write(place=("item_key",), text=self.item_key, reading="key"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndBranch(NodeRecord):
+    type: ClassVar[Literal["end_branch"]] = "end_branch"
+    shape = "terminal"
+
+    @property
+    def open_way(self) -> str:
+        return BRANCH_END
+
+    @property
+    def ends(self) -> Literal["branch"]:
+        return "branch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventWait(Timed):
+    type: ClassVar[Literal["event_wait"]] = "event_wait"
+    effect: ClassVar[Effect] = "waits"
+    shape = "event"
+    target_keys = ("on_event", "on_timeout")
+
+    event_key: str | None = None
+    on_event: str
+    #: JSON Schema of the payload, for the form that a person fills in.
+    payload_schema: Mapping[str, Any] | None = None
+
+    @classmethod
+    def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
+        """``on_success`` is another name of ``on_event``."""
+        fields = dict(keys)
+        success = fields.pop("on_success", None)
+        return {"on_event": success, **fields}
+
+    def reads(self) -> tuple[Read, ...]:
+        if not self.event_key:
+            return ()
+        return (Read(place=("event_key",), text=self.event_key, reading="once_literal", of="payload"),)
+
+    @property
+    def writes_anything(self) -> bool:
+        return True
+
+    @property
+    def event_path(self) -> str:
+        return self.event_key or ""
+
+    @property
+    def form(self) -> Mapping[str, Any] | None:
+        return self.payload_schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledRequest(Requesting):
+    type: ClassVar[Literal["scheduled_request"]] = "scheduled_request"
+    target_keys: ClassVar[tuple[str, ...]] = ("on_success", "on_response", "on_timeout")
+    at_once = "on_success"
+
+    date_context_key: str
+    #: Zone of a date that has none; None: UTC.
+    timezone: str | None = None
+    on_schedule_set: Mapping[str, Any] = field(default_factory=dict)
+    on_success: str | None = None
+
+    @classmethod
+    def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
+        """What stands in ``schedule_parameters`` are fields."""
+        fields = Requesting.fields_of(keys)
+        schedule = fields.pop("schedule_parameters")
+        return fields | {key: schedule[key] for key in ("date_context_key", "timezone") if key in schedule}
+
+    def reads(self) -> tuple[Read, ...]:
+        date = Read(place=("schedule_parameters", "date_context_key"), text=self.date_context_key)
+        return (*sent_paths(self.input_keys), date)
+
+    def writes(self) -> tuple[Write, ...]:
+        at_once = write_paths("on_schedule_set", self.on_schedule_set, "once_literal")
+        return (*at_once, *write_paths("request_output_keys", self.request_output_keys, "key"))
+
+    @property
+    def constants(self) -> Mapping[str, Any]:
+        return self.on_schedule_set
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End(NodeRecord):
+    type: ClassVar[Literal["end"]] = "end"
+    shape = "terminal"
+
+    status: Literal["success", "failed"] = "success"
+
+    def ways(self) -> tuple[Way, ...]:
+        """None: nothing comes after an end, whatever its ``on_failure`` says."""
+        return ()
+
+    @property
+    def ends(self) -> Literal["success", "failed"]:
+        return self.status
+
+
+Node = (
+    Entry
+    | AsyncRequest
+    | SyncCall
+    | Condition
+    | SetState
+    | LogError
+    | LibraryCall
+    | Fork
+    | Join
+    | MapFork
+    | EndBranch
+    | EventWait
+    | ScheduledRequest
+    | End
+)
+
+#: The record of each type, by its name in definitions.
+NODE_TYPES: Mapping[str, type[Node]] = {record.type: record for record in get_args(Node)}

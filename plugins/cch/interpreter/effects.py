@@ -1,0 +1,239 @@
+"""What each type of node that waits or calls does: one function a type, found by :func:`perform`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from cch.definition.dates import DateError, iso, milliseconds, read_date
+from cch.definition.kinds import Calling, NodeRecord, Requesting, Retry
+from cch.definition.nodes import AsyncRequest, EventWait, LibraryCall, ScheduledRequest, SyncCall
+from cch.definition.rules import FIRST
+from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
+from cch.graph.model import Graph
+from cch.interpreter.context import MISSING, PathError, as_text, placed, read_key, read_path, selected
+from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
+from cch.interpreter.visit import Result, Visit, failure, written
+from cch.values import UnstorableError, storable, storable_object
+
+#: Error code under which ``retry.on`` names a timeout.
+TIMEOUT_CODE = "TIMEOUT"
+#: Longest pause (s) that a server may ask for before another attempt.
+_LONGEST_ADVICE = 86_400.0
+#: One attempt, by its number: what it writes.
+_Once = Callable[[int], Awaitable[Mapping[str, Any]]]
+
+
+@functools.singledispatch
+async def perform(node: NodeRecord, visit: Visit, host: Host) -> Result:  # noqa: ARG001
+    """Run a node that waits or calls.
+
+    :raises GraphError: the node is instant, or a map (see :mod:`cch.interpreter.mapping`).
+    """
+    raise GraphError(f"{node.name!r} does not wait or call")
+
+
+def error_codes(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """The codes of an ERROR's messages."""
+    messages = payload.get("messages")
+    if not isinstance(messages, list):
+        return ()
+    return tuple(str(m["code"]) for m in messages if isinstance(m, Mapping) and m.get("code") is not None)
+
+
+def _date(node: ScheduledRequest, visit: Visit) -> int:
+    """The date at which to send, in ms.
+
+    :raises DateError: the context has none that can be read.
+    """
+    value = visit.look_up(node.date_context_key)
+    try:
+        return milliseconds(read_date(value, node.timezone))
+    except DateError as error:
+        raise DateError(f"{node.date_context_key} is {as_text(value)[:80]!r}: {error}") from None
+
+
+def _schedule(node: ScheduledRequest, visit: Visit) -> Result:
+    """Go on at once; the node keeps a token for the date."""
+    try:
+        date = _date(node, visit)
+    except DateError as error:
+        return failure(visit.graph, node, str(error))
+    cause = {"kind": "schedule", "at": iso(date)}
+    result = Result(label="on_success", patch=node.on_schedule_set, cause=cause, again=True)
+    return written(node, visit, result)
+
+
+@perform.register
+async def _scheduled(node: ScheduledRequest, visit: Visit, host: Host) -> Result:
+    if not visit.again:
+        return _schedule(node, visit)
+    try:
+        date = _date(node, visit)
+    except DateError as error:
+        return failure(visit.graph, node, str(error))
+    if date > host.now():
+        host.note("waiting for the date", node=node.name, at=iso(date))
+    await host.sleep_until(date)
+    return await _request(node, visit, host)
+
+
+@perform.register
+async def _event(node: EventWait, visit: Visit, host: Host) -> Result:
+    query = EventQuery(
+        node=node.name,
+        visit=visit.number,
+        event_key=node.event_path,
+        rules=visit.rules,
+        timeout=node.timeout,
+    )
+    answer = await host.wait_event(query)
+    if answer.kind == "timeout":
+        wanted = f"no event with {node.event_key!r}" if node.event_key else "no event"
+        reason = f"{wanted} came within {node.timeout:g} s"
+        return failure(visit.graph, node, reason, label="on_timeout", cause={"kind": "timeout"})
+    patch = {**answer.payload, **({"status": answer.status} if answer.status else {})}
+    return Result(label="on_event", patch=patch, cause={"kind": "event", "message": answer.message})
+
+
+@perform.register
+async def _async_request(node: AsyncRequest, visit: Visit, host: Host) -> Result:
+    return await _request(node, visit, host)
+
+
+async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
+    attempt = host.first_attempt(node.name, visit.number)
+    tries = 0
+    while True:
+        answer = await host.request(
+            Request(
+                node=node.name,
+                visit=visit.number,
+                attempt=attempt,
+                capability_id=node.capability_id,
+                context=selected(visit.context, node.input_keys, visit.rules),
+                request_output_keys=node.request_output_keys,
+                timeout=node.timeout,
+                key_per_attempt=node.idempotency == "attempt",
+                payload_ref=node.payload_ref,
+            )
+        )
+        if answer.kind != "superseded":
+            tries += 1
+            if not _again(answer, node.retry, tries):
+                return _answered(node, visit, answer, attempt)
+            host.note("attempt failed, trying again", node=node.name, attempt=attempt, answer=answer.kind)
+            await host.sleep_until(answer.at + round(node.retry.pause(tries) * 1000))
+        attempt += 1
+
+
+def _again(answer: Answer, retry: Retry, tries: int) -> bool:
+    if tries >= retry.max_attempts or (answer.kind == "reply" and answer.status == "SUCCESS"):
+        return False
+    codes = {"reply": error_codes(answer.payload), "timeout": (TIMEOUT_CODE,)}.get(answer.kind, ())
+    return retry.covers(codes)
+
+
+def _error_goes_on(node: Requesting, graph: Graph) -> bool:
+    """Whether an ERROR reply goes ``on_response``, where the author's condition decides."""
+    if node.error_reply is not None:
+        return node.error_reply == "response"
+    return node.on_failure is None or graph.decides_by_status(node.on_response)
+
+
+def _answered(node: Requesting, visit: Visit, answer: Answer, attempt: int) -> Result:
+    cause = {"kind": answer.kind, "command_id": answer.command_id, "attempt": attempt}
+    match answer.kind:
+        case "timeout":
+            within = "" if node.timeout is None else f" within {node.timeout:g} s"
+            reason = f"no reply from {node.capability_id}{within}"
+            return failure(visit.graph, node, reason, label="on_timeout", cause=cause)
+        case "reply":
+            patch = {**answer.payload, "status": answer.status}
+            if answer.status == "SUCCESS" or _error_goes_on(node, visit.graph):
+                return Result(label="on_response", patch=patch, cause=cause)
+            codes = ", ".join(error_codes(answer.payload))
+            reason = f"{node.capability_id} answered ERROR" + (f": {codes}" if codes else "")
+            return failure(visit.graph, node, reason, patch=patch, cause=cause)
+        case _:
+            return failure(visit.graph, node, answer.reason, cause=cause)
+
+
+async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Result:
+    attempt = host.first_attempt(node.name, visit.number)
+    tries = 0
+    # The first rules took "0s" for no limit here, and for a limit that is up at once at the other nodes.
+    limit = None if node.timeout == 0 and visit.rules == FIRST else node.timeout
+    while True:
+        tries += 1
+        cause = {"kind": "call", "attempt": attempt}
+        try:
+            patch = await asyncio.wait_for(once(attempt), limit)
+        except TimeoutError:
+            error: CapabilityError = CapabilityTimeoutError(f"{node.name!r} took longer than {limit or 0:g} s")
+        except (UnstorableError, PathError) as unusable:
+            error = CapabilityError(str(unusable))
+        except CapabilityError as failed:
+            error = failed
+        else:
+            return Result(label="on_success", patch=patch, cause=cause)
+        timed_out = isinstance(error, CapabilityTimeoutError)
+        codes = (TIMEOUT_CODE,) if timed_out else (error.code, *error.codes)
+        if tries >= node.retry.max_attempts or not node.retry.covers(codes):
+            label = "on_timeout" if timed_out else "on_failure"
+            return failure(visit.graph, node, str(error), label=label, cause={**cause, "reason": str(error)})
+        host.note("attempt failed, trying again", node=node.name, attempt=attempt, error=str(error))
+        pause = max(node.retry.pause(tries), min(error.retry_after, _LONGEST_ADVICE))
+        await host.sleep_until(host.now() + round(pause * 1000))
+        attempt += 1
+
+
+@perform.register
+async def _sync_call(node: SyncCall, visit: Visit, host: Host) -> Result:
+    return await _attempts(node, visit, host, functools.partial(_called, node, visit, host))
+
+
+async def _called(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:
+    keys = host.keys(node.name, visit.number, attempt, per_attempt=node.idempotency == "attempt")
+    answer = await host.call(
+        Call(
+            node=node.name,
+            capability_id=node.capability_id,
+            context=selected(visit.context, node.input_keys, visit.rules),
+            outputs=node.output_keys,
+            last_reply=visit.last_reply,
+            instance_id=host.instance_id,
+            correlation_id=host.correlation_id,
+            request_key=keys.request,
+            idempotency_key=keys.header,
+            attempt=attempt,
+            timeout=node.timeout,
+        )
+    )
+    result = storable_object(answer, node.capability_id)
+    if node.output_keys is None:
+        return result
+    found = {key: read_key(key, visit.rules).find(result) for key in node.output_keys}
+    missing = [key for key, value in found.items() if value is MISSING]
+    if missing:
+        raise MissingOutputError(
+            f"{node.capability_id} did not deliver {', '.join(missing)}, which {node.name!r} declares as outputs"
+            f" (it delivered: {', '.join(sorted(result)) or 'nothing'})"
+        )
+    return placed(found, visit.context, visit.rules)
+
+
+@perform.register
+async def _library_call(node: LibraryCall, visit: Visit, host: Host) -> Result:
+    return await _attempts(node, visit, host, functools.partial(_computed, node, visit, host))
+
+
+async def _computed(node: LibraryCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:  # noqa: ARG001
+    value = await host.library(node.library_function_id, node.parameters, visit.context, visit.rules)
+    try:
+        value = storable(value)
+    except UnstorableError as error:
+        raise UnstorableError(f"the result of {node.library_function_id} cannot be stored: {error}") from None
+    return read_path(node.output_key, visit.rules).patch(visit.context, value)

@@ -1,0 +1,87 @@
+"""What each type of instant node does: one function a type, found by :func:`evaluate`."""
+
+from __future__ import annotations
+
+import functools
+
+from cch.definition.dates import iso
+from cch.definition.kinds import BRANCH_END, NodeRecord
+from cch.definition.nodes import Condition, End, EndBranch, Entry, Fork, Join, LogError, SetState
+from cch.errors import GraphError
+from cch.graph.model import FORKED
+from cch.interpreter.context import MISSING, PathError, as_text, read_path
+from cch.interpreter.visit import Result, Visit, failure, written
+
+
+@functools.singledispatch
+def evaluate(node: NodeRecord, visit: Visit) -> Result:  # noqa: ARG001
+    """Run an instant node.
+
+    :raises GraphError: the node is not instant.
+    """
+    raise GraphError(f"{node.name!r} is no instant node")
+
+
+@evaluate.register
+def _entry(node: Entry, visit: Visit) -> Result:  # noqa: ARG001
+    return Result(label="next")
+
+
+@evaluate.register
+def _set_state(node: SetState, visit: Visit) -> Result:
+    return written(node, visit, Result(label="on_success", patch=node.static_outputs))
+
+
+@evaluate.register
+def _fork(node: Fork, visit: Visit) -> Result:  # noqa: ARG001
+    return Result(label=FORKED)
+
+
+@evaluate.register
+def _end_branch(node: EndBranch, visit: Visit) -> Result:  # noqa: ARG001
+    return Result(label=BRANCH_END)
+
+
+@evaluate.register
+def _end(node: End, visit: Visit) -> Result:  # noqa: ARG001
+    return Result(failed=node.status == "failed")
+
+
+@evaluate.register
+def _log_error(node: LogError, visit: Visit) -> Result:
+    text = node.default_message
+    if node.message_from_context_key:
+        found = visit.look_up(node.message_from_context_key)
+        if found is not MISSING and found is not None:
+            text = as_text(found)
+    error = {"code": node.default_error_code, "message": text, "node": node.name, "timestamp": iso(visit.now)}
+    return Result(label="on_success", errors=(error,))
+
+
+@evaluate.register
+def _join(node: Join, visit: Visit) -> Result:
+    if visit.failed_items:
+        named = "; ".join(f"{key}: {reason}" for key, reason in list(visit.failed_items.items())[:5])
+        return failure(visit.graph, node, f"{len(visit.failed_items)} items failed: {named}")
+    if node.destination is None:
+        return Result(label="on_success")
+    maps = visit.graph.maps
+    joined = [maps[name] for name in node.join_branches if name in maps]
+    lists = [found for each in joined if isinstance(found := visit.look_up(each.input_list_key), list)]
+    results = [item for found in lists for item in found]
+    try:
+        patch = read_path(node.destination, visit.rules).patch(visit.context, results)
+    except PathError as error:
+        return failure(visit.graph, node, str(error))
+    return Result(label="on_success", patch=patch)
+
+
+@evaluate.register
+def _condition(node: Condition, visit: Visit) -> Result:
+    text = as_text(visit.look_up(node.condition_on_key))
+    for branch in (text, "_default"):
+        if branch in node.branches:
+            return Result(label=branch)
+    known = ", ".join(sorted(node.branches))
+    reason = f"{node.condition_on_key} is {text[:200]!r}, which no branch of {node.name!r} names (branches: {known})"
+    return failure(visit.graph, node, reason)
