@@ -46,7 +46,7 @@ class SettingsError(CchError):
 
 
 class WrongUseError(CchError):
-    """A command was asked for something that cannot be; mend the request, nothing else is wrong."""
+    """A command was asked for something impossible. Only the request has to be fixed; nothing else is wrong."""
 
     code = "CCH-X003"
 

@@ -39,8 +39,7 @@ class Settings:
     names: Names = field(default_factory=Names)
     aws_conn_id: str = _setting(
         "aws_default",
-        "Airflow connection for credentials, region, endpoint, role; AWS's own chain if it does not exist. The command"
-        " line always uses AWS's own chain",
+        "Airflow connection for credentials, region, endpoint, role; AWS's own chain without it, and always for `cch`",
     )
     definitions_folder: str = _setting("", "a folder of definitions instead of the bucket")
     cache_folder: str = _setting(
@@ -58,7 +57,7 @@ class Settings:
     )
     lifecycle_topic: str = _setting(
         "",
-        "ARN of an SNS topic that is told of every visit of a node (section *Lifecycle events* of docs/operations.md)",
+        "ARN of an SNS topic that receives every visit of a node (section *Lifecycle events* of docs/operations.md)",
     )
     retention_days: int = _setting(
         0,
@@ -72,24 +71,24 @@ class Settings:
     )
     max_message_bytes: int = _setting(
         1_048_576,
-        "largest message (bytes) for which queues are made and which requests may have; SQS carries 1 MiB, and a queue"
-        " that takes less decides for itself",
+        "largest message (bytes) of new queues and of requests; SQS carries 1 MiB; a queue that takes less decides"
+        " itself",
         least=1024,
     )
     mailbox_seconds: float = _setting(1.0, "how soon (s) a triggerer sees what another one received for it")
     skip_idle_runs: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "schedulers leave runs of ours that only wait out of their rounds (with Airflow 3.3.1 on PostgreSQL or SQLite;"
-        " others examine all)",
+        "schedulers leave our runs that only wait out of their rounds (Airflow 3.3.1 on PostgreSQL or SQLite; others"
+        " examine all)",
     )
     lean_waiters: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "a triggerer is told of the task that waits, not of its whole DAG, and looks at what has changed, not at all"
-        " that waits (with Airflow 3.3.1; others work as ever)",
+        "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (Airflow 3.3.1;"
+        " others work as ever)",
     )
     full_look_seconds: float = _setting(
         600.0,
-        "how often (s) a run that schedulers leave out is examined all the same; also how late `timeout` of a whole"
+        "how often (s) a run that schedulers leave out is still examined, and how late `timeout` of a whole"
         " workflow may be noticed",
     )
 

@@ -90,8 +90,8 @@ def test_each_type_is_executed_by_the_function_that_its_effect_asks_for(kind: st
 
 @pytest.mark.parametrize("kind", NODE_TYPES)
 def test_each_type_is_described(kind: str) -> None:
-    """Analysts find it in the table of the language, and its keys in their editor."""
-    assert f"\n| `{kind}` |" in (ROOT / "docs" / "language.md").read_text()
+    """Analysts find it in a section of the language, and its keys in their editor."""
+    assert f"\n### `{kind}`\n" in (ROOT / "docs" / "language.md").read_text()
     assert definition_schema()["$defs"][kind]["description"]
 
 

@@ -18,7 +18,7 @@ from cch.errors import CchError, MalformedMessageError, RejectedMessageError, Se
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-#: Problems of one request that are told at the most.
+#: Largest number of problems of one request that are reported.
 _MOST = 20
 
 

@@ -81,7 +81,7 @@ def error_code(error: botocore.exceptions.ClientError) -> str:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn botocore's exceptions into one sentence that says what to mend.
+    """Turn botocore's exceptions into one sentence that says what to fix.
 
     :raises ServiceUnavailableError: for whatever botocore raises inside.
     """

@@ -164,7 +164,7 @@ def placeholder(dag_id: str, title: str, problems: tuple[Problem, ...]) -> DAG:
         schedule=None,
         catchup=False,
         tags=["cch", "definition-error"],
-        # A DAG stays as it was first seen: a paused placeholder would leave the mended workflow paused.
+        # A DAG stays as it was first seen: a paused placeholder would leave the fixed workflow paused.
         is_paused_upon_creation=False,
         default_args={"owner": "cch", "retries": 0},
     )

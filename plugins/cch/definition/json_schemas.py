@@ -14,7 +14,7 @@ from jsonschema_specifications import REGISTRY as SPECIFICATIONS  # type: ignore
 from referencing import Registry, exceptions
 from referencing.jsonschema import DRAFT202012
 
-#: Most faults of a schema, and most reasons why a value does not fit, that are told.
+#: Largest number of faults of a schema, and of reasons why a value does not fit, that are reported.
 MOST = 20
 _META = jsonschema.Draft202012Validator.META_SCHEMA
 _REFERENCES = ("$ref", "$dynamicRef")

@@ -14,7 +14,7 @@ from cch.values import UnstorableError, storable
 
 #: Whole numbers beyond 64 bits cannot pass Airflow's own channels (msgpack).
 _BIGGEST = 2**63 - 1
-#: Most problems of one kind that are told: a message may hold thousands.
+#: Largest number of problems of one kind that are reported: a message may hold thousands.
 _MOST = 20
 #: Keywords by which a schema without ``type`` may say that null is a value.
 _CHOOSING = ("enum", "const", "anyOf", "oneOf", "allOf", "$ref")

@@ -34,13 +34,13 @@ async def ask(
 ) -> Unsent | Sent | Closed:
     """Open the request, or become an owner of the one that is there.
 
-    ``again``: it may have been made before, so it is looked for first. One that an older try of the task has left open
-    is superseded.
+    ``again``: the request may have been made before, so it is looked for first. If an older try of the task has left
+    it open, it is superseded.
 
     :raises OvertakenError: a newer try has asked.
     """
     new, record = await ledger.requests.open(wanted, owner, again=again)
-    if record.state != "open":  # whoever closed it may have died before its box knew
+    if record.state != "open":  # the process that closed it may have died before it closed the pointer
         return await ledger.requests.confirm(record)
     if record.task_instance > wanted.task_instance:
         raise OvertakenError

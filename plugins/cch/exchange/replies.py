@@ -142,7 +142,7 @@ class Replies:
         return "", closed
 
     async def again(self, known: MessageRecord) -> Closed | None:
-        """A message came again after its fate was stored: the request that it answered, whose box is told again."""
+        """The closed request that a repeated message had answered, whose pointer is closed once more."""
         request = await self._ledger.requests.get(known.claimed_for) if known.claimed_for else None
         if request is None or request.state == "open":
             return None

@@ -1,4 +1,4 @@
-"""What is told about one problem code beyond the problem's own message."""
+"""What the documentation says about one problem code beyond the problem's own message."""
 
 from __future__ import annotations
 

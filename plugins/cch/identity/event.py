@@ -1,4 +1,4 @@
-"""The sender's id of an event, by which a repeated one is told."""
+"""The sender's id of an event, by which a repetition is recognised."""
 
 from __future__ import annotations
 

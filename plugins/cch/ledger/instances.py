@@ -331,7 +331,7 @@ def _map_key(scope: Scope, node: str, branch: str) -> str:
 
 
 def key_head(correlation_id: str) -> str:
-    """Under which business keys that begin alike are indexed: their first characters."""
+    """The index partition of a business key: its first characters, which similar keys share."""
     return correlation_id[:KEY_HEAD]
 
 

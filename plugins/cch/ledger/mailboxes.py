@@ -9,9 +9,9 @@ from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, It
 
 _INBOX = "INBOX#START"
 _ROUTERS = "ROUTERS"
-#: A wake nobody fetched has lost its reader; it may go after a day (seconds).
+#: A wake that nobody fetched has lost its reader, so it expires after a day (seconds).
 _WAKE_TTL = 86_400
-#: For how long a router that is no more is known as such (seconds): what waits longest may have been its own.
+#: How long (seconds) an ended router is remembered: requests that it owned may wait that long.
 _ROUTER_TTL = 92 * 86_400
 
 

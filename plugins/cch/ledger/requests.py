@@ -174,9 +174,9 @@ class Requests:
         return Closed(record, mine)
 
     async def confirm(self, record: RequestRecord, reply_command: str = "") -> Closed:
-        """The proof for a request that was closed before; its box is told again.
+        """The proof for a request that was closed before; its pointer is closed once more.
 
-        Of an answered one the box is told with the reply's own id, which its message brings again if need be.
+        The pointer of an answered request is closed only with the reply's own id, which a repeated message brings.
         """
         assert record.state != "open"
         if record.state != "answered" or reply_command:

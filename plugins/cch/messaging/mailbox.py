@@ -10,7 +10,7 @@ from cch.ledger.ledger import Ledger
 
 #: Seconds between two waiters of a round: all at once would throttle the table, and stop the event loop for seconds.
 _SWEEP_PAUSE = 0.25
-#: A router that has not been heard of for so long (ms) has ended, whatever its clock; and how often that is looked up.
+#: Silence (ms) after which a router has ended, even if its clock is wrong; and how often (ms) that is checked.
 _GONE, _LOOK_FOR_GONE = 86_400_000, 300_000
 
 

@@ -80,7 +80,7 @@ def request_body(
         "context": {**({} if reference else context), "workflowInstanceId": instance, "workflow_id": workflow_id},
         **({"payload_ref": reference.facts()} if reference else {}),
     }
-    # Only texts can have such characters, and there JSON has another way to write them.
+    # Such characters occur only in texts, where JSON can write them as an escape.
     return ILLEGAL.sub(lambda found: f"\\u{ord(found[0]):04x}", dump({"header": header, "body": body}))
 
 

@@ -1,4 +1,4 @@
-"""How Airflow is told which tasks follow: in the XCom in which its own branching operators leave their decision."""
+"""How Airflow learns which tasks follow: from the XCom in which its own branching operators leave their decision."""
 
 from __future__ import annotations
 

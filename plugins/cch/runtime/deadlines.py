@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 #: Clocks further apart than this (ms) are not trusted with a timeout.
 _CLOCK_TOLERANCE = 30_000
-#: Longest sleep (s) without a look at the clock, and how long (s) a date is past that no wrong clock explains.
+#: Longest sleep (s) between looks at the clock, and how far past (s) a date is past even by a wrong clock.
 _LONGEST_SLEEP, _LONG_PAST = 600.0, 86_400.0
 
 

@@ -154,7 +154,7 @@ class Dispatcher:
         await self._platform.ledger.mailboxes.remove_start(start.instance)
 
     async def reconcile(self) -> int:
-        """Compare live instances with their runs, the least recently compared first. Number mended."""
+        """Compare live instances with their runs, the least recently compared first. Returns how many it corrected."""
         now, mended = self._platform.clock(), 0
         await self._platform.exchange.give_up_early()
         for instance in await self._platform.ledger.instances.least_checked(_COMPARED):

@@ -65,7 +65,7 @@ class LedgerHost:
         self._next_entry = journal.entries if journal else 0
         #: The request that is asked first may have been made before.
         self._resumed = journal is not None and journal.resumed
-        #: Whoever committed the last turn may have died before anybody was told of it.
+        #: The process that committed the last turn may have died before it published the turn.
         self._perhaps_untold = journal.latest if journal else ()
         self._flow: TokenFlow | None = None
         self._branch = branch

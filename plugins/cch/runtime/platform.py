@@ -130,7 +130,7 @@ async def shared_platform() -> Platform:
     """The platform of this event loop, with its router running; stays open as long as the loop.
 
     For the triggerer: its loop lives as long as its process, so nobody closes this. While it cannot be opened
-    everybody waits: thousands of tasks would fail for a setting that is mended in a minute.
+    everybody waits: thousands of tasks would fail for a setting that is fixed in a minute.
     """
     loop = asyncio.get_running_loop()
     opening = _shared.get(loop)
@@ -146,7 +146,7 @@ async def _open_shared() -> Platform:
         manager = _opener()
         try:
             platform = await manager.__aenter__()
-        except Exception as error:  # noqa: BLE001 - settings, credentials or AWS: all can be mended while we wait
+        except Exception as error:  # noqa: BLE001 - settings, credentials or AWS: all can be fixed while we wait
             log.warning("cannot begin yet: %s: %s", type(error).__name__, error)
             await asyncio.sleep(pauses.next())
             continue

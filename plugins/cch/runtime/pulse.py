@@ -1,4 +1,4 @@
-"""Whether anybody works: the routers in the triggerers, and starts that wait for their run."""
+"""Signs of life in the ledger: the routers of the triggerers, and starts that wait for their run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DEAD_AFTER = 100
 #: A start that waits longer than this for its run (ms) means that nobody dispatches.
 _SLOW_START = 180_000
-#: Routers that have shown themselves within this time (ms) are told.
+#: Routers that have reported within this time (ms) are listed.
 _SHOWN = 3_600_000
 
 

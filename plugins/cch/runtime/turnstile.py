@@ -15,14 +15,14 @@ from collections.abc import Callable
 #: A call of DynamoDB takes 4 to 10 ms, 2 to 3 of them work of this event loop: four at a time keep it busy. More would
 #: only make each round of the loop longer, and Airflow takes one round for each of its triggers before it looks up.
 PLACES = 4
-#: Seconds after which a region that has not got to its first wait gives its place up: it works, or AWS hangs.
+#: Seconds after which a region that has not reached its first wait gives up its place: it is working, or AWS hangs.
 PATIENCE = 2.0
 
 _leave: contextvars.ContextVar[Callable[[], None]] = contextvars.ContextVar("leave")
 
 
 class Turnstile:
-    """Whoever is let in stands on a place until it leaves, at most for :data:`PATIENCE`; the next is the oldest."""
+    """Lets regions in, oldest first. Each keeps its place until it leaves, or for :data:`PATIENCE` at most."""
 
     def __init__(self, places: int = PLACES) -> None:
         self._free = places

@@ -1,4 +1,4 @@
-"""What thousands of waiters cost a triggerer: what it is told of each, and what it looks at every second.
+"""What thousands of waiters cost a triggerer: what it receives for each, and what it looks at every second.
 
 For every task that begins in a triggerer Airflow reads the serialised DAG from its database and sends it, with all its
 tasks, to the process where triggers run (docs/adr/0018). Here the DAG is read once for each batch of triggers, and what
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from cch.settings import Settings
 
-#: Triggers on their way to the process where they run; a second later others may follow.
+#: Largest number of triggers on their way to the process where they run; others follow a second later.
 _AT_ONCE = 250
-#: Ids are read again after so many seconds, should a set of others have the same count and sum.
+#: Seconds after which ids are read in any case: another set of ids may have the same count and sum.
 _READ_EVERY = 10.0
 
 
@@ -114,7 +114,7 @@ def _in_portions(original: Callable[..., Any]) -> Any:
     def build(self: Any, new_trigger_ids: set[int]) -> Any:
         nonlocal last
         room = max(0, _AT_ONCE - len(self.creating_triggers))
-        # Those of which Airflow makes nothing come again each time, and must not be in the way of the others.
+        # Airflow passes ids from which it makes no trigger on every call; they must not delay the others.
         chosen = heapq.nsmallest(room, new_trigger_ids, key=lambda number: (number <= last, number))
         if not chosen:
             return []

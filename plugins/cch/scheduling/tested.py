@@ -1,4 +1,4 @@
-"""Where Airflow's own processes are changed: only with versions with which that has been tested."""
+"""The versions of Airflow with which the changes to its own processes have been tested; others stay unchanged."""
 
 from __future__ import annotations
 

@@ -252,10 +252,10 @@ class SimulationHost:
             raise CapabilityError(f"there is no {uri}: add it to the scenario's objects") from None
 
     async def follow(self, flow: TokenFlow) -> None:
-        """Nobody is told."""
+        """Publishes nothing."""
 
     async def leave(self) -> None:
-        """Nobody is told."""
+        """Publishes nothing."""
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         self._world.bounds.visit(outcomes)

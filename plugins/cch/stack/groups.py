@@ -12,7 +12,7 @@ import psutil
 
 
 def started_at(pid: int) -> str:
-    """The kernel's start time of a process, by which a reused id is told apart; "" if it does not run."""
+    """The kernel's start time of a process, by which a reused id is recognised; "" if it does not run."""
     if pid <= 0:
         return ""
     try:
