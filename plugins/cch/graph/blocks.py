@@ -35,10 +35,12 @@ class Block:
 
 
 def waits(node: Node) -> bool:
+    """Whether the triggerer executes the node, if it gets a task of its own."""
     return KINDS[node.effect] == "wait"
 
 
 def calls(node: Node) -> bool:
+    """Whether a worker executes the node, if it gets a task of its own."""
     return KINDS[node.effect] == "call"
 
 

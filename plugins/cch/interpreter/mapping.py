@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,11 @@ from cch.interpreter.context import MISSING, as_text, lookup, merge, read_path
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Host, OvertakenError
 from cch.interpreter.outcome import Outcome
-from cch.interpreter.region import RegionRun
 from cch.interpreter.visit import Result, Visit, failure
 from cch.names import LONGEST_IN_KEY
 
+#: Runs a region on a host, until no token is left in it: a map's body is a region again.
+RunRegion = Callable[[Region, TokenFlow, Host], Awaitable[None]]
 #: Items under way at the same time when the definition does not say: bounds memory, not speed.
 _AT_ONCE = 1000
 #: Branch keys that a reason names at the most.
@@ -80,7 +81,7 @@ def item_flow(body: Graph, outcomes: Iterable[Outcome], context: Mapping[str, An
     return flow
 
 
-async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
+async def run_map(node: MapFork, visit: Visit, host: Host, run: RunRegion) -> Result:
     """Run the body for every item; the items' outputs are merged into their places in the list.
 
     An item that fails without a way on does not stop the others; the join that waits for the map fails then.
@@ -95,7 +96,7 @@ async def run_map(node: MapFork, visit: Visit, host: Host) -> Result:
 
     async def one(item: Item) -> ItemEnd:
         async with slots:
-            return await run_item(node, visit, body, host, item)
+            return await run_item(node, visit, body, host, item, run=run)
 
     ends = await _all(one(item) for item in items)
     failed = {item.key: end.reason for item, end in zip(items, ends, strict=True) if end.reason}
@@ -116,7 +117,7 @@ async def _all(work: Iterable[Coroutine[Any, Any, ItemEnd]]) -> list[ItemEnd]:
     return [task.result() for task in tasks]
 
 
-async def run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: Item) -> ItemEnd:
+async def run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: Item, *, run: RunRegion) -> ItemEnd:
     """Run the body for one item, or take what somebody else made of it."""
     region = Region(head=body.entry, kind="wait", nodes=tuple(body.nodes))
     context = {**visit.context, node.item_key: item.value}
@@ -125,7 +126,7 @@ async def run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: I
         flow = item_flow(body, recorded, context)
         if scope is not None:
             try:
-                await RegionRun(region, flow, scope).run()
+                await run(region, flow, scope)
             except OvertakenError:
                 continue
         return ItemEnd(item=_merged(item.value, node.item_key, flow), reason=_reason(flow))

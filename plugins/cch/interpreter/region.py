@@ -10,6 +10,7 @@ from cch.interpreter.effects import perform
 from cch.interpreter.flow import Ready, TokenFlow
 from cch.interpreter.host import Host
 from cch.interpreter.instants import evaluate
+from cch.interpreter.mapping import run_map
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.visit import Result, Visit, failure
 
@@ -118,9 +119,7 @@ class RegionRun:
             return failed
         visit = self._visit(ready, now)
         if (mapping := self._flow.graph.maps.get(ready.node)) is not None:
-            from cch.interpreter.mapping import run_map  # noqa: PLC0415 - a map's items are regions again
-
-            return await run_map(mapping, visit, self._host)
+            return await run_map(mapping, visit, self._host, run_region)
         return await perform(node, visit, self._host)
 
     async def _next_turn(self) -> list[Outcome]:
@@ -147,3 +146,8 @@ class RegionRun:
             cause=result.cause,
             errors=result.errors,
         )
+
+
+async def run_region(region: Region, flow: TokenFlow, host: Host) -> None:
+    """Run one region until nothing in it can run; see :meth:`RegionRun.run`."""
+    await RegionRun(region, flow, host).run()

@@ -13,7 +13,7 @@ from cch.definition.nodes import MapFork
 from cch.graph.scopes import map_body
 from cch.identity import ItemStep
 from cch.interpreter.mapping import item_flow, map_items, run_item
-from cch.interpreter.region import RegionRun
+from cch.interpreter.region import RegionRun, run_region
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import read
 
@@ -84,4 +84,4 @@ async def run_mapped_item(region: Region, flow: TokenFlow, host: ItemHost, key: 
     item = next((item for item in map_items(node, visit.context, visit.rules) if item.key == key), None)
     if item is None:
         return None
-    return (await run_item(node, visit, map_body(flow.graph, node.name), host, item)).reason
+    return (await run_item(node, visit, map_body(flow.graph, node.name), host, item, run=run_region)).reason
