@@ -100,7 +100,7 @@ def _does_not_exist(error: botocore.exceptions.ClientError) -> bool:
 
 
 class SqsQueues:
-    """Queues by name; addresses are kept until SQS knows the queue no more, absence only for a few seconds."""
+    """Queues by name; addresses are kept until SQS no longer knows the queue, absence only for a few seconds."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -40,7 +40,7 @@ def _difference(command: Command, record: MessageRecord, request: RequestRecord)
 
 
 class Replies:
-    """Applies the rules of the ledger's protocol to replies; who waits in this process is woken at once."""
+    """Applies the rules of the ledger's protocol to replies, and wakes the waiters of this process at once."""
 
     def __init__(self, ledger: Ledger, waiters: Waiters, references: References) -> None:
         self._ledger = ledger

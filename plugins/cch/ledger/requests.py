@@ -44,7 +44,7 @@ class ForeignRequestError(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Proof that a request is closed: who waits for it goes on only against it.
+    """Proof that a request is closed: its waiter goes on only with this proof.
 
     ``mine``: the call that returned it (or, of a reply, the same message before) has closed it.
     """

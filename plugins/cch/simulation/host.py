@@ -129,7 +129,7 @@ class SimulationHost:
         return await self._while_waiting(request.node, self._request(request))
 
     async def _while_waiting(self, node: str, work: Awaitable[T]) -> T:
-        """Note who waits; what is still noted when the time stands still waits for ever."""
+        """Note a waiter; one that is still noted when time stands still waits for ever."""
         self._world.waiting[self._path, node] = None
         result = await work
         self._world.waiting.pop((self._path, node), None)
