@@ -18,7 +18,9 @@ def _default(option: Option) -> str:
     match option.kind:
         case "boolean":
             return option.default.lower()
-        case "integer" | "float":
+        case "integer":
+            return f"{int(option.default):,}"
+        case "float":
             return f"{float(option.default):g}"
         case _:
             return f"`{option.default}`"
