@@ -197,5 +197,7 @@ def effect_problems(requests: Sequence[RequestRecord], effects: Sequence[str]) -
         if r.command_id not in effects
     ]
     agreed = Counter((r.scope, r.node, r.visit) for r in answered if r.reply_status != "ERROR")
-    found += [f"{node}#{visit}{scope.text} was answered {n} times" for (scope, node, visit), n in agreed.items() if n > 1]
+    found += [
+        f"{node}#{visit}{scope.text} was answered {n} times" for (scope, node, visit), n in agreed.items() if n > 1
+    ]
     return found

@@ -35,7 +35,8 @@ async def keep(ledger: Ledger, record: MessageRecord, source: str, now: int) -> 
 async def give_up(ledger: Ledger, now: int) -> int:
     """Let what nobody has come for be an orphan, which a person may attach; the number of them."""
     orphans = 0
-    for note in await ledger.store.query(_NOTES, between=("", f"{now:015d}")):
+    # Keys begin with a time; DynamoDB takes no empty text as a bound.
+    for note in await ledger.store.query(_NOTES, between=("0", f"{now:015d}")):
         if await ledger.instances.head(note["instance"]) is None:
             box = Box(note["instance"], note["branch"])
             reason = f"no instance {note['instance']} came within a day"

@@ -96,6 +96,7 @@ class MemoryStore:
     ) -> list[Item]:
         self.calls += 1
         partition = self._partitions.get(pk, {})
+        assert between is None or all(between), "DynamoDB takes no empty text in a key"
         low, high = between or (prefix, prefix + LAST)
         keys = sorted((sk for sk in partition if low <= sk <= high), reverse=last)
         return [dict(partition[sk]) for sk in keys[:limit]]
