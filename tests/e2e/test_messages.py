@@ -118,12 +118,14 @@ def test_poison_replies_harm_nobody(stack: Stack) -> None:
     assert stack.local.processes.pid("triggerer") == triggerer
 
 
-def test_replies_to_nobody_are_orphans(stack: Stack) -> None:
-    """A reply for an unknown instance, or to a request that never was, is kept for a person."""
+def test_replies_to_nobody_are_kept(stack: Stack) -> None:
+    """One for an unknown instance until its start may have come, one to a request that never was for a person."""
     unknown = stack.send(REPLIES, reply_message(str(uuid.uuid4()), "import#enrichment", {}))
     never = stack.send(REPLIES, reply_message(str(uuid.uuid4()), "import#enrichment", {}, inReplyTo=str(uuid.uuid4())))
 
-    assert stack.fate(REPLIES, unknown)["fate"] == "held"
+    early = f"MSG#cch-dev-local-{REPLIES}#{unknown}"
+    stack.eventually("the early reply is held", lambda: stack.item(early).get("fate") == "held")
+    assert "kept for a day" in stack.item(early)["reason"]
     assert stack.fate(REPLIES, never)["fate"] == "orphan"
 
 
