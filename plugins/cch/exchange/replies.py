@@ -63,6 +63,7 @@ class Replies:
             instance = await self._ledger.instances.head(command.instance)
             if instance is None:
                 return Settled(stored=stored, fate=held.fate)
+            require_known(instance.scheme, instance.id)
             return await self._hold(command, record, instance, now)  # it began in between, and may not have seen it
         require_known(instance.scheme, instance.id)
         found = await self._meaning(command, instance)

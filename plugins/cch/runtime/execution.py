@@ -89,6 +89,8 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
     view = await instances.view(instance_id)
     if view is None and given:
         raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
+    if view is not None:
+        require_known(view.instance.scheme, instance_id)
     if view is None or not view.instance.structure_digest:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
@@ -96,7 +98,6 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         # Bound once: what a later program finds in the text must not change how this instance reads it.
         rules = (await asyncio.to_thread(served_document, definition.text, "", instance.reading_rules)).rules
         view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest, rules)
-    require_known(view.instance.scheme, instance_id)
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view

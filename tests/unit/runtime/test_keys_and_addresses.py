@@ -296,6 +296,7 @@ async def test_an_instance_of_a_later_scheme_is_left_alone(make: Maker) -> None:
     assert not run.done()
     assert workshop.requests == []
     assert [entry.kind for entry in await workshop.journal("A")] == []
+    assert (await workshop.view()).instance.structure_digest == ""
     with pytest.raises(UnknownSchemeError):
         await cancel(workshop.platform, (await workshop.view()).instance, "")
     run.cancel()
