@@ -14,11 +14,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cch.definition.rules import THIRD
 from cch.graph.model import Edge, Graph
 from cch.interpreter.context import merge
 from cch.interpreter.outcome import Outcome
 
 Status = Literal["running", "completed", "failed"]
+#: The code with which the reason of an instance begins that came to its end nowhere.
+ENDED_NOWHERE = "ENDED_NOWHERE"
 
 
 def _order(outcome: Outcome) -> tuple[int, str, int]:
@@ -46,15 +49,19 @@ class Ready:
 class TokenFlow:
     """State of one scope, built by applying outcomes in any order that respects parents.
 
-    ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`).
+    ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``is_item``: the scope is one
+    item of a map, which needs no ``end``.
     """
 
-    def __init__(self, graph: Graph, domains: Mapping[str, str], initial: Mapping[str, Any]) -> None:
+    def __init__(
+        self, graph: Graph, domains: Mapping[str, str], initial: Mapping[str, Any], *, is_item: bool = False
+    ) -> None:
         self.graph = graph
         self.initial = initial
         self.outcomes: dict[str, Outcome] = {}
         self.failures: list[Outcome] = []
         self._domains = domains
+        self._needs_end = not is_item and graph.definition.reading_rules >= THIRD
         self._tokens: list[Token] = [Token(graph.entry, "", "")]
         self._stopped: set[str] = set()
         self._visits: dict[str, int] = {}
@@ -209,7 +216,23 @@ class TokenFlow:
         self.ready()
         if self._tokens:
             return "running"
-        return "failed" if self.failures else "completed"
+        return "failed" if self.failures or self.ended_nowhere else "completed"
+
+    @property
+    def ended_nowhere(self) -> bool:
+        """Whether all tokens have died without a failure, and none of them reached an ``end`` although one had to."""
+        reached = (self.graph.nodes[outcome.node].is_end for outcome in self.outcomes.values())
+        return self._needs_end and not self._tokens and not self.failures and not any(reached)
+
+    def reason(self) -> str:
+        """Why the scope has failed; "" if it has not."""
+        if self.failures:
+            return self.failure_reason(self.failures[0])
+        if not self.ended_nowhere:
+            return ""
+        last = max(self.outcomes.values(), key=_order, default=None)
+        where = f": the last node was {last.node!r}" if last else ""
+        return f"{ENDED_NOWHERE}: no way was left, and none has led to an end{where}"
 
     def failure_reason(self, failed: Outcome) -> str:
         """Why a visit failed; for an ``end`` that fails, also the failure that led to it, unless that was handled."""

@@ -76,7 +76,7 @@ def map_items(node: MapFork, context: Mapping[str, Any], rules: int) -> list[Ite
 
 def item_flow(body: Graph, outcomes: Iterable[Outcome], context: Mapping[str, Any]) -> TokenFlow:
     """The state of one item's scope; all its nodes stop together."""
-    flow = TokenFlow(body, dict.fromkeys(body.nodes, body.entry), context)
+    flow = TokenFlow(body, dict.fromkeys(body.nodes, body.entry), context, is_item=True)
     flow.apply_all(outcomes)
     return flow
 
@@ -139,7 +139,7 @@ def _reason(flow: TokenFlow) -> str:
         case "running":
             return "its task ended before its work was done"
         case "failed":
-            return flow.failure_reason(flow.failures[0])
+            return flow.reason()
 
 
 def _merged(item: Any, item_key: str, flow: TokenFlow) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from cch.definition.rules import THIRD
 from cch.graph.regions import Region
 from cch.interpreter.effects import perform
 from cch.interpreter.flow import Ready, TokenFlow
@@ -95,8 +96,10 @@ class RegionRun:
             return None
         reason = f"{ready.node!r} was visited more than {node.max_visits} times"
         failed = failure(self._flow.graph, node, reason)
-        # A way on that leads back here would be gone for ever.
-        return replace(failed, label="", failed=True) if ready.visit > 2 * node.max_visits else failed
+        # A way on that leads back here would be gone for ever; the older rules let it be gone max_visits times.
+        rules = self._flow.graph.definition.reading_rules
+        is_last = rules >= THIRD or ready.visit > 2 * node.max_visits
+        return replace(failed, label="", failed=True) if is_last else failed
 
     def _instant(self, ready: Ready) -> Outcome:
         now = self._host.now()
