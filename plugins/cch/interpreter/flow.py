@@ -22,6 +22,8 @@ from cch.interpreter.outcome import Outcome
 Status = Literal["running", "completed", "failed"]
 #: The code with which the reason of an instance begins that came to its end nowhere.
 ENDED_NOWHERE = "ENDED_NOWHERE"
+#: Kinds of causes of visits that waited for somebody.
+_TAKES_TIME = frozenset({"reply", "event", "call", "timeout", "map"})
 
 
 def _order(outcome: Outcome) -> tuple[int, str, int]:
@@ -50,17 +52,26 @@ class TokenFlow:
     """State of one scope, built by applying outcomes in any order that respects parents.
 
     ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``is_item``: the scope is one
-    item of a map, which needs no ``end``.
+    item of a map, which needs no ``end``; ``item_key``: where its context has it. ``begun``: when the scope began (ms).
     """
 
     def __init__(
-        self, graph: Graph, domains: Mapping[str, str], initial: Mapping[str, Any], *, is_item: bool = False
+        self,
+        graph: Graph,
+        domains: Mapping[str, str],
+        initial: Mapping[str, Any],
+        *,
+        is_item: bool = False,
+        item_key: str = "",
+        begun: int = 0,
     ) -> None:
         self.graph = graph
         self.initial = initial
         self.outcomes: dict[str, Outcome] = {}
         self.failures: list[Outcome] = []
         self._domains = domains
+        self.item_key = item_key
+        self.begun = begun
         self._needs_end = not is_item and graph.definition.reading_rules >= THIRD
         self._tokens: list[Token] = [Token(graph.entry, "", "")]
         self._stopped: set[str] = set()
@@ -68,6 +79,8 @@ class TokenFlow:
         self._after_region: dict[str, frozenset[str]] = {}
         #: Context after each outcome; contexts share what a patch did not touch.
         self._after: dict[str, Mapping[str, Any]] = {}
+        #: When what took time on the way to each outcome had ended, itself included.
+        self._moments: dict[str, int] = {}
         #: Latest reply on the way to each outcome, itself included.
         self._reply_at: dict[str, Outcome] = {}
 
@@ -83,6 +96,8 @@ class TokenFlow:
             replies.append(outcome)
         if replies:
             self._reply_at[outcome.id] = max(replies, key=_order)
+        takes_time = outcome.cause.get("kind") in _TAKES_TIME
+        self._moments[outcome.id] = outcome.stamp if takes_time else self.moment(known)
         self._visits[outcome.node] = max(outcome.visit, self._visits.get(outcome.node, 0))
         taken = set(outcome.parents) or {""}
         self._tokens = [t for t in self._tokens if t.target != outcome.node or t.source not in taken]
@@ -197,6 +212,14 @@ class TokenFlow:
     def stamp(self, parents: Iterable[str], now: int) -> int:
         """The stamp of an outcome with these parents: later than each of them, whatever the clocks say."""
         return max([now, *(self.outcomes[parent].stamp + 1 for parent in parents if parent in self.outcomes)])
+
+    def moment(self, parents: Iterable[str]) -> int:
+        """When the latest answer, event or call ended that led to a node with these parents (ms); else ``begun``.
+
+        Instant nodes take no time, and who evaluates them stamps them by its own clock: they do not count, so that the
+        moment is the same at every replay.
+        """
+        return max((self._moments.get(parent, self.begun) for parent in parents), default=self.begun)
 
     def reach_ends(self) -> None:
         """Let tokens at a successful ``end`` reach it: nobody executes those (:mod:`cch.graph.regions`)."""

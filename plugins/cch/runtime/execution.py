@@ -180,7 +180,7 @@ def _not_begun(region: Region, flow: TokenFlow) -> RegionEnd:
 
 async def _list_items(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> list[str] | None:
     flow, host = _before_map(task, platform, view, plan)
-    return item_keys(plan.regions[task.region], flow, host)
+    return await item_keys(plan.regions[task.region], flow, host)
 
 
 async def _run_item(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> RegionEnd:
