@@ -134,7 +134,9 @@ class ScriptedHost:
         return EventAnswer(kind="event", payload=behaviour.payload, message=f"{query.node}/{query.visit}")
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[ScriptedHost, Sequence[Outcome]]:
-        return ScriptedHost(self.script, self.clock), ()
+        inner = ScriptedHost(self.script, self.clock, on_request=self._on_request, on_call=self._on_call)
+        inner.requests, inner.calls = self.requests, self.calls
+        return inner, ()
 
     async def follow(self, flow: TokenFlow) -> None:
         """Nobody is told."""
