@@ -122,7 +122,7 @@ def same_on_airflow(scenario: Scenario, definitions: Path, monkeypatch: pytest.M
     flow, state = on_airflow(scenario, definitions, monkeypatch)
 
     assert (flow.status(), steps(flow)) == (status, steps(one))
-    timed = {"status", "_internalError", "_errorNode"}
+    timed = {"status", "_internalError", "_errorNode", "_errorCode"}
     assert {k: v for k, v in flow.final_context().items() if k not in timed} == {
         k: v for k, v in one.final_context().items() if k not in timed
     }
