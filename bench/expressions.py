@@ -90,7 +90,5 @@ def measure_expressions() -> Figures:
         title="expressions, and the other waiters of a triggerer beside one that is at its bounds",
         columns=("ms each", "late p50 ms", "late p99 ms", "late max ms"),
         rows=tuple(rows),
-        notes=(
-            f"{WAKES} timers of {PAUSE * 1000:g} ms in one event loop, beside one thread that evaluates without a pause",
-        ),
+        notes=(f"{WAKES} timers of {PAUSE * 1000:g} ms in one event loop; one thread evaluates without a pause",),
     )
