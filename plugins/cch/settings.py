@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
+from cch.dialects import OWN, chosen_dialect
 from cch.errors import SettingsError
 from cch.names import Names
 
@@ -40,6 +41,10 @@ class Settings:
     aws_conn_id: str = _setting(
         "aws_default",
         "Airflow connection for credentials, region, endpoint, role; AWS's own chain without it, and always for `cch`",
+    )
+    dialect: str = _setting(
+        OWN.name,
+        "for definitions without the key `dialect`: `cch`, or `lambda_orchestrator` (docs/first-implementation.md)",
     )
     definitions_folder: str = _setting("", "a folder of definitions instead of the bucket")
     cache_folder: str = _setting(
@@ -185,6 +190,7 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
         names = Names(env=values.pop("env"), owner=values.pop("owner"))
     except ValueError as error:
         raise SettingsError(str(error)) from None
+    chosen_dialect(values["dialect"])
     given = (name.strip() for name in values["capability_modules"].split(","))
     values["capability_modules"] = tuple(dict.fromkeys((*Settings().capability_modules, *filter(None, given))))
     return Settings(names=names, **values)

@@ -30,7 +30,7 @@ LAYERS = (
     {"provider", "settings_table"},
     {"envelope"},
     {"identity"},
-    {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "values", "__init__"},
+    {"dialects", "errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "values", "__init__"},
 )
 
 

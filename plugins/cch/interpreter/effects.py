@@ -113,7 +113,7 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
                 visit=visit.number,
                 attempt=attempt,
                 capability_id=node.capability_id,
-                context=selected(visit.context, node.input_keys, visit.rules),
+                context=sent_context(node, visit),
                 request_output_keys=node.request_output_keys,
                 timeout=node.timeout,
                 key_per_attempt=node.idempotency == "attempt",
@@ -129,6 +129,13 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
         attempt += 1
 
 
+def sent_context(node: Requesting, visit: Visit) -> dict[str, Any]:
+    """What of the context a request carries; in some dialects also the keys of the map's item that asks."""
+    flat = {key: value for key, value in visit.flat_item.items() if not key.startswith("_")}
+    chosen = selected({**visit.context, **flat}, node.input_keys, visit.rules)
+    return {**flat, **chosen}
+
+
 def _again(answer: Answer, retry: Retry, tries: int) -> bool:
     if tries >= retry.max_attempts or (answer.kind == "reply" and answer.status == "SUCCESS"):
         return False
@@ -140,6 +147,8 @@ def _error_goes_on(node: Requesting, graph: Graph) -> bool:
     """Whether an ERROR reply goes ``on_response``, where the author's condition decides."""
     if node.error_reply is not None:
         return node.error_reply == "response"
+    if graph.definition.speaks.errors_go_on:
+        return True
     return node.on_failure is None or graph.decides_by_status(node.on_response)
 
 
@@ -231,7 +240,8 @@ async def _library_call(node: LibraryCall, visit: Visit, host: Host) -> Result:
 
 
 async def _computed(node: LibraryCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:  # noqa: ARG001
-    value = await host.library(node.library_function_id, node.parameters, visit.context, visit.rules)
+    given = {**visit.dialect.defaults.get(node.library_function_id, {}), **node.parameters}
+    value = await host.library(node.library_function_id, given, visit.context, visit.rules)
     try:
         value = storable(value)
     except UnstorableError as error:

@@ -9,7 +9,7 @@ from cch.definition.kinds import BRANCH_END, NodeRecord
 from cch.definition.nodes import Condition, End, EndBranch, Entry, Fork, Join, LogError, SetState
 from cch.errors import GraphError
 from cch.graph.model import FORKED
-from cch.interpreter.context import MISSING, PathError, as_text, read_path
+from cch.interpreter.context import MISSING, PathError, as_text, python_text, read_path
 from cch.interpreter.visit import Result, Visit, failure, written
 
 
@@ -43,8 +43,8 @@ def _end_branch(node: EndBranch, visit: Visit) -> Result:  # noqa: ARG001
 
 
 @evaluate.register
-def _end(node: End, visit: Visit) -> Result:  # noqa: ARG001
-    return Result(failed=node.status == "failed")
+def _end(node: End, visit: Visit) -> Result:
+    return written(node, visit, Result(failed=node.status == "failed", patch=node.static_outputs))
 
 
 @evaluate.register
@@ -78,8 +78,10 @@ def _join(node: Join, visit: Visit) -> Result:
 
 @evaluate.register
 def _condition(node: Condition, visit: Visit) -> Result:
-    text = as_text(visit.look_up(node.condition_on_key))
-    for branch in (text, "_default"):
+    value = visit.look_up(node.condition_on_key)
+    text = as_text(value)
+    others = (python_text(value),) if visit.dialect.python_labels else ()
+    for branch in (text, *others, "_default"):
         if branch in node.branches:
             return Result(label=branch)
     known = ", ".join(sorted(node.branches))

@@ -74,9 +74,16 @@ def map_items(node: MapFork, context: Mapping[str, Any], rules: int) -> list[Ite
     return [Item(index=i, key=key, value=value) for i, (key, value) in enumerate(zip(keys, values, strict=True))]
 
 
-def item_flow(body: Graph, outcomes: Iterable[Outcome], context: Mapping[str, Any]) -> TokenFlow:
-    """The state of one item's scope; all its nodes stop together."""
-    flow = TokenFlow(body, dict.fromkeys(body.nodes, body.entry), context)
+def item_flow(
+    body: Graph,
+    outcomes: Iterable[Outcome],
+    context: Mapping[str, Any],
+    *,
+    item_key: str = "",
+    around: Mapping[str, Any] | None = None,
+) -> TokenFlow:
+    """The state of one item's scope; all its nodes stop together. See :class:`~cch.interpreter.flow.TokenFlow`."""
+    flow = TokenFlow(body, dict.fromkeys(body.nodes, body.entry), context, item_key=item_key, around=around or {})
     flow.apply_all(outcomes)
     return flow
 
@@ -123,7 +130,7 @@ async def run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: I
     context = {**visit.context, node.item_key: item.value}
     while True:
         scope, recorded = await host.item(node.name, visit.number, item.index, item.key)
-        flow = item_flow(body, recorded, context)
+        flow = item_flow(body, recorded, context, item_key=node.item_key, around=visit.flat_item)
         if scope is not None:
             try:
                 await run(region, flow, scope)

@@ -83,6 +83,7 @@ class RegionRun:
             again=any(self._flow.outcomes[parent].node == ready.node for parent in ready.parents)
             and self._flow.graph.nodes[ready.node].at_once is not None,
             failed_items=self._failed_items(ready),
+            flat_item=self._flow.flat_item(ready.parents),
         )
 
     def _failed_items(self, ready: Ready) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cch.definition.kinds import NodeRecord
+from cch.dialects import Dialect
 from cch.graph.model import Graph
 from cch.interpreter.context import PathError, lookup, placed
 from cch.values import reason_text
@@ -40,11 +41,18 @@ class Visit:
     last_reply: Mapping[str, Any] | None = None
     again: bool = False
     failed_items: Mapping[str, str] = field(default_factory=dict)
+    #: The keys of the map's item that it belongs to, in dialects that send them flat; empty outside of maps.
+    flat_item: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rules(self) -> int:
         """Number of the rules by which the definition is read."""
         return self.graph.definition.reading_rules
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect in which the instance began."""
+        return self.graph.definition.speaks
 
     def look_up(self, path: str) -> Any:
         """The value at a path of the context, or :data:`MISSING`."""

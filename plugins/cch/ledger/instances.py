@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cch import metrics
+from cch.dialects import OWN, Dialect
 from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
 from cch.interpreter.outcome import Outcome
@@ -23,7 +24,7 @@ FAILED = "workflow instance has failed"
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
-    "structure_digest", "start_message", "ended", "reason", "reading_rules",
+    "structure_digest", "start_message", "ended", "reason", "reading_rules", "dialect", "capabilities",
 )  # fmt: skip
 
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
@@ -62,7 +63,7 @@ class Instances:
         await self._store.put({"PK": partition, "SK": _start_key(instance.start_message), **start})
         meta: Item = {"PK": partition, "SK": "META", "scheme": instance.scheme}
         for name in _FIELDS:
-            if (value := getattr(instance, name)) not in ("", 0):
+            if (value := getattr(instance, name)) not in ("", 0, frozenset()):
                 meta[name] = value
         meta |= _status_attributes(instance.status, instance.started)
         meta |= {"checked": instance.started, "key_head": key_head(instance.correlation_id)}
@@ -115,20 +116,27 @@ class Instances:
         definition_digest: str,
         structure_digest: str,
         reading_rules: int | None = None,
+        *,
+        dialect: Dialect = OWN,
+        capabilities: Collection[str] = (),
     ) -> InstanceView:
         """The run has begun: bind the instance to it and to the definition it runs; the instance as it is then.
 
         ``reading_rules``: the number of those by which the definition is read from now on; None: as it was created.
+        ``dialect``: recorded for good, with the ``capabilities`` that the definition asks if replies depend on them.
         ``instance``: as it was just now. If it is bound to no definition no region can have left anything.
 
         :raises LedgerError: the instance is bound to another run, or gone.
         """
+        asked = frozenset(capabilities) if dialect.unnamed_replies else frozenset[str]()
         change = Change(
             set={
                 "run_id": run_id,
                 "definition_digest": definition_digest,
                 "structure_digest": structure_digest,
                 **({} if reading_rules is None else {"reading_rules": reading_rules}),
+                "dialect": dialect.name,
+                **({"capabilities": asked} if asked else {}),
                 **({} if instance.status in ENDED else _status_attributes("running", instance.started)),
             }
         )
@@ -139,7 +147,10 @@ class Instances:
         except ConditionFailedError:  # another region of the same run was faster, or it was dispatched or cancelled
             found = await self.view(instance.id)
         if found is not None and not found.instance.structure_digest:
-            return await self.begin(found.instance, run_id, definition_digest, structure_digest, reading_rules)
+            return await self.begin(
+                found.instance, run_id, definition_digest, structure_digest, reading_rules, dialect=dialect,
+                capabilities=capabilities,
+            )  # fmt: skip
         if found is None or found.instance.run_id != run_id:
             other = found.instance.run_id if found else "none"
             raise LedgerError(f"instance {instance.id} belongs to run {other!r}, not {run_id!r}")

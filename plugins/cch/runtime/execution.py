@@ -11,6 +11,7 @@ from cch.definition.model import Definition
 from cch.definition.reader import served_document
 from cch.definition.rules import NEWEST
 from cch.definition.starting import context_of_form, context_problems, storable_context
+from cch.dialects import UnknownDialectError, chosen_dialect, recorded_dialect
 from cch.errors import (
     CchError,
     LedgerError,
@@ -72,7 +73,7 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
             plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
-        except (ServiceUnavailableError, UnknownSchemeError) as error:
+        except (ServiceUnavailableError, UnknownSchemeError, UnknownDialectError) as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         finally:
             platform.turnstile.leave()
@@ -91,13 +92,18 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
     if view is not None:
         require_known(view.instance.scheme, instance_id)
+        recorded_dialect(view.instance.dialect, instance_id)
     if view is None or not view.instance.structure_digest:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         instance = view.instance if view else await _create(task, platform, instance_id, definition)
         # Bound once: what a later program finds in the text must not change how this instance reads it.
         rules = (await asyncio.to_thread(served_document, definition.text, "", instance.reading_rules)).rules
-        view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest, rules)
+        dialect = definition.speaks if definition.dialect else chosen_dialect(platform.settings.dialect)
+        view = await instances.begin(
+            instance, task.run_id, task.definition_digest, task.structure_digest, rules, dialect=dialect,
+            capabilities=definition.asked,
+        )  # fmt: skip
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view

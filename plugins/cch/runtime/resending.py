@@ -11,11 +11,12 @@ from cch.errors import CchError
 from cch.graph.plan import Plan
 from cch.graph.scopes import map_body
 from cch.identity import ROOT, Address
-from cch.interpreter.context import selected
+from cch.interpreter.effects import sent_context
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.mapping import Item, item_flow, map_items
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
+from cch.interpreter.visit import Visit
 from cch.ledger.payloads import sha256
 from cch.ledger.records import Instance, RegionKey, RequestRecord
 from cch.messaging.outgoing import Reference, request_body
@@ -52,10 +53,10 @@ class Rebuilder:
             self._come_to_map(plan, flow, progress.instance, record)
             flow = await self._enter_item(flow, record)
         node = plan.graph.nodes.get(record.node)
-        context = _context(flow, record.node, record.visit)
-        if context is None or not isinstance(node, Requesting):
+        visit = _visit(flow, record.node, record.visit)
+        if visit is None or not isinstance(node, Requesting):
             raise BodyLostError(f"visit {record.visit} of {record.node!r} was set aside by a later try")
-        selection = selected(context, node.input_keys, plan.graph.definition.reading_rules)
+        selection = sent_context(node, visit)
         body = await self._made(progress.instance, record, node, selection)
         if sha256(body) != record.body_hash:
             raise BodyLostError("it would differ from what was sent: the definition, or the way there, was another")
@@ -92,31 +93,42 @@ class Rebuilder:
         flow, scope = root, ROOT
         while scope != record.scope:
             name, visit = scope.map_towards(record.scope) or ("", 0)
-            node, context = flow.graph.maps.get(name), _context(flow, name, visit)
-            if context is None or node is None:
+            node, seen = flow.graph.maps.get(name), _visit(flow, name, visit)
+            if seen is None or node is None:
                 raise BodyLostError(f"nothing is recorded any more that leads to {record.scope.text!r}")
-            items = {item.key: item for item in _items(node, context, flow.graph.definition.reading_rules)}
+            items = {item.key: item for item in _items(node, seen)}
             entered = scope.towards(record.scope, items)
             if entered is None:
                 raise BodyLostError(f"the list of {node.name!r} has no longer the item that asked")
             scope, branch = entered
             key = RegionKey(instance=record.instance, region=record.region, scope=scope)
             state = await read(self._platform.ledger, key)
-            inner = {**context, node.item_key: items[branch].value}
-            flow = item_flow(map_body(flow.graph, name), state.outcomes.values(), inner)
+            inner = {**seen.context, node.item_key: items[branch].value}
+            flow = item_flow(
+                map_body(flow.graph, name),
+                state.outcomes.values(),
+                inner,
+                item_key=node.item_key,
+                around=seen.flat_item,
+            )
         return flow
 
 
-def _items(node: MapFork, context: Mapping[str, Any], rules: int) -> list[Item]:
+def _items(node: MapFork, seen: Visit) -> list[Item]:
     try:
-        return map_items(node, context, rules)
+        return map_items(node, seen.context, seen.rules)
     except ValueError as error:
         raise BodyLostError(f"the list of {node.name!r} cannot be read any more: {error}") from None
 
 
-def _context(flow: TokenFlow, node: str, visit: int) -> Mapping[str, Any] | None:
-    """What the visit saw; None if nothing is recorded that leads to it."""
+def _visit(flow: TokenFlow, node: str, visit: int) -> Visit | None:
+    """The visit as it was; None if nothing is recorded that leads to it."""
     if (done := flow.outcomes.get(f"{node}#{visit}")) is not None:
-        return flow.context(done.parents)
-    ready = next((ready for ready in flow.ready() if (ready.node, ready.visit) == (node, visit)), None)
-    return None if ready is None else flow.context(ready.parents)
+        parents = done.parents
+    else:
+        ready = next((ready for ready in flow.ready() if (ready.node, ready.visit) == (node, visit)), None)
+        if ready is None:
+            return None
+        parents = ready.parents
+    context, flat = flow.context(parents), flow.flat_item(parents)
+    return Visit(graph=flow.graph, number=visit, context=context, now=0, flat_item=flat)
