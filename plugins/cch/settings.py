@@ -15,6 +15,7 @@ from typing import Any, Literal, assert_never
 
 from cch.dialects import OWN, chosen_dialect
 from cch.errors import SettingsError
+from cch.event_types import chosen_types
 from cch.names import Names
 
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -62,7 +63,13 @@ class Settings:
     )
     lifecycle_topic: str = _setting(
         "",
-        "ARN of an SNS topic that receives every visit of a node (section *Lifecycle events* of docs/operations.md)",
+        "ARN of an SNS topic that is told what instances do (section *Lifecycle events* of docs/operations.md)",
+    )
+    lifecycle_events: str = _setting(
+        "WorkflowStateChange", "the types of lifecycle events that are published, separated by commas, or `all`"
+    )
+    lifecycle_consignment_key: str = _setting(
+        "", "path of the context whose value lifecycle events tell as `workflowContext.consignmentId`"
     )
     retention_days: int = _setting(
         0,
@@ -191,6 +198,7 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
     except ValueError as error:
         raise SettingsError(str(error)) from None
     chosen_dialect(values["dialect"])
+    chosen_types(values["lifecycle_events"])
     given = (name.strip() for name in values["capability_modules"].split(","))
     values["capability_modules"] = tuple(dict.fromkeys((*Settings().capability_modules, *filter(None, given))))
     return Settings(names=names, **values)

@@ -105,6 +105,7 @@ async def run_map(node: MapFork, visit: Visit, host: Host, run: RunRegion) -> Re
         async with slots:
             return await run_item(node, visit, body, host, item, run=run)
 
+    await host.map_begun(node.name, visit.number, len(items))
     ends = await _all(one(item) for item in items)
     failed = {item.key: end.reason for item, end in zip(items, ends, strict=True) if end.reason}
     return Result(

@@ -27,6 +27,8 @@ _FIELDS = (
     "structure_digest", "start_message", "ended", "reason", "reading_rules", "dialect", "capabilities",
 )  # fmt: skip
 
+#: In the place of "yes" in the index of live instances: the instance has ended, and nobody was told.
+_UNTOLD = "untold"
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
 KEY_HEAD = 2
 
@@ -168,8 +170,13 @@ class Instances:
             except ConditionFailedError:
                 pass  # it began, or ended, in the meantime
 
-    async def end(self, instance_id: str, status: InstanceStatus, now: int, reason: str = "") -> bool:
-        """Record how the instance ended; False if that was recorded before."""
+    async def end(
+        self, instance_id: str, status: InstanceStatus, now: int, reason: str = "", *, untold: bool = False
+    ) -> bool:
+        """Record how the instance ended; False if that was recorded before.
+
+        ``untold``: somebody has to be told of it (see :meth:`untold`).
+        """
         meta = await self._store.get((_partition(instance_id), "META"))
         if meta is None or meta["status"] in ENDED:
             return False
@@ -181,11 +188,11 @@ class Instances:
         try:
             await self._store.update(
                 (_partition(instance_id), "META"),
-                Change(set=change, remove=("live",)),
+                Change(set={**change, "live": _UNTOLD}) if untold else Change(set=change, remove=("live",)),
                 When.all(Equals("status", meta["status"])),
             )
         except ConditionFailedError:
-            return await self.end(instance_id, status, now, reason)
+            return await self.end(instance_id, status, now, reason, untold=untold)
         of = {"workflow": meta["workflow_id"], "outcome": status}
         metrics.count("cch.instances.ended", **of)
         metrics.timing("cch.instances.duration", now - meta["started"], **of)
@@ -197,6 +204,19 @@ class Instances:
                 "%s: %s", FAILED, reason, extra={"cch_instance": instance_id, "cch_workflow": meta["workflow_id"]}
             )
         return True
+
+    async def untold(self, limit: int) -> list[Instance]:
+        """Ended instances whose end has to be told (eventually consistent)."""
+        items = await self._store.listed("by_live", _UNTOLD, limit=limit, newest=False)
+        return [_instance(item, {}) for item in items]
+
+    async def told(self, instance_id: str, ended: int) -> None:
+        """The end at that time (ms) has been told."""
+        this = When.all(Equals("live", _UNTOLD), Equals("ended", ended))
+        try:
+            await self._store.update((_partition(instance_id), "META"), Change(remove=("live",)), this)
+        except ConditionFailedError:
+            pass  # a part of it runs again, or somebody was faster
 
     async def reopen(self, instance_id: str) -> None:
         """Somebody runs a part of an ended instance again."""

@@ -16,6 +16,7 @@ from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
 from cch.pauses import Pauses
 from cch.runtime import lingering
+from cch.runtime.ending import end_instance, tell_ends
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
@@ -155,13 +156,14 @@ class Dispatcher:
         await self._platform.ledger.mailboxes.postpone(start, now + pause, reason)
 
     async def _fail(self, start: PendingStart, reason: str) -> None:
-        await self._platform.ledger.instances.end(start.instance, "failed", self._platform.clock(), reason)
+        await end_instance(self._platform, start.instance, "failed", reason)
         await self._platform.ledger.mailboxes.remove_start(start.instance)
 
     async def reconcile(self) -> int:
         """Compare live instances with their runs, the least recently compared first. Returns how many it corrected."""
         now, mended = self._platform.clock(), 0
         await self._platform.exchange.give_up_early()
+        await tell_ends(self._platform)
         for kind, number in (await lingering.count(self._platform.ledger, now, _MOST_HELD)).items():
             metrics.gauge("cch.held", number, kind=kind)
         for instance in await self._platform.ledger.instances.least_checked(_COMPARED):
@@ -194,7 +196,7 @@ class Dispatcher:
                 f"; {instance.workflow_id} was republished with another structure meanwhile: publish the old definition"
                 " again, then clear the first task that was not done, and what is behind it"
             )
-        ended = await self._platform.ledger.instances.end(instance.id, "failed", self._platform.clock(), reason)
+        ended = await end_instance(self._platform, instance.id, "failed", reason)
         if ended:
             await self._platform.exchange.supersede_all(instance)
         return ended

@@ -26,9 +26,10 @@ from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
+from cch.runtime.ending import end_instance
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
-from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
+from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
 from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
 from cch.runtime.region_task import RegionEnd, RegionTask
@@ -129,7 +130,7 @@ async def _create(task: RegionTask, platform: Platform, instance_id: str, defini
     )
     if problems:
         reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
-        await platform.ledger.instances.end(instance_id, "failed", platform.clock(), reason)
+        await end_instance(platform, instance_id, "failed", reason)
         raise LedgerError(reason)
     return instance
 
@@ -186,7 +187,7 @@ def _not_begun(region: Region, flow: TokenFlow) -> RegionEnd:
 
 async def _list_items(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> list[str] | None:
     flow, host = _before_map(task, platform, view, plan)
-    return item_keys(plan.regions[task.region], flow, host)
+    return await begin_items(plan.regions[task.region], flow, host)
 
 
 async def _run_item(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> RegionEnd:
@@ -236,5 +237,5 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     status = flow.status()
     if status != "running":
         reason = flow.failure_reason(flow.failures[0]) if flow.failures else ""
-        if await platform.ledger.instances.end(instance_id, status, platform.clock(), reason):
+        if await end_instance(platform, instance_id, status, reason):
             await platform.exchange.sweep(view.instance)

@@ -21,7 +21,7 @@ from cch.messaging.router import Router
 from cch.pauses import MakePauses, Pauses
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.definitions import open_catalogue
-from cch.runtime.lifecycle import Topic
+from cch.runtime.lifecycle import Publisher, Topic
 from cch.runtime.plans import Plans
 from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
@@ -58,6 +58,11 @@ class Platform:
     exchange: Exchange = field(init=False)
     router: Router = field(init=False)
     desk: Desk = field(init=False)
+
+    @property
+    def publisher(self) -> Publisher | None:
+        """Publishes lifecycle events; None: they go nowhere."""
+        return None if self.topic is None else Publisher(self.topic, self.settings, self.pauses)
 
     def __post_init__(self) -> None:
         references = References(self.read_object, self.settings.names)
