@@ -147,5 +147,8 @@ class ScriptedHost:
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         self.turns.append(list(outcomes))
 
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        """Tells nobody."""
+
     def note(self, event: str, **facts: Any) -> None:
         self.notes.append((event, facts))

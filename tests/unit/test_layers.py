@@ -31,7 +31,19 @@ LAYERS = (
     {"provider", "settings_table"},
     {"envelope"},
     {"identity"},
-    {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "values", "__init__"},
+    {
+        "dialects",
+        "errors",
+        "event_types",
+        "names",
+        "settings",
+        "durations",
+        "metrics",
+        "pauses",
+        "tracing",
+        "values",
+        "__init__",
+    },
 )
 
 

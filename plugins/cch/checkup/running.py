@@ -9,11 +9,15 @@ from cch.checkup.findings import Findings
 from cch.definition.kinds import Asked
 from cch.definition.model import Definition
 from cch.errors import CapabilityError, CchError
+from cch.ledger.messages import message_id
+from cch.runtime.lingering import everywhere
 from cch.runtime.platform import Platform
 from cch.runtime.pulse import Pulse, pulse
 
 #: Clocks further apart than the first (ms) are worth a word, than the second make timeouts wait for DynamoDB's.
 _CLOCK_ODD, _CLOCK_WRONG = 2_000, 30_000
+#: Held messages that are counted, and those of them that are named.
+_MOST_HELD, _NAMED_HELD = 100, 3
 
 
 async def look_at_running(platform: Platform, found: Findings) -> int:
@@ -25,6 +29,8 @@ async def look_at_running(platform: Platform, found: Findings) -> int:
         seen = await pulse(platform.ledger, platform.clock())
         waiters = _routers(seen, found)
         _starts(seen, found)
+    with found.looking("messages", "the ledger does not answer: see above"):
+        await _messages(platform, found)
     await _definitions(platform, found)
     return waiters
 
@@ -64,6 +70,22 @@ def _starts(seen: Pulse, found: Findings) -> None:
         found.error("dispatcher", what, "see the runs of the DAG cch_commands, and whether the workflow's DAG is there")
     if not seen.slow:
         found.ok("dispatcher", f"{len(seen.starts)} starts wait for their run")
+
+
+async def _messages(platform: Platform, found: Findings) -> None:
+    """Messages that nobody has come for."""
+    held = await everywhere(platform.ledger, platform.clock(), _MOST_HELD)
+    for each in held[:_NAMED_HELD]:
+        record = each.record
+        what = (
+            f"{message_id(record.key)} for instance {record.instance} is held for longer than a minute: {record.reason}"
+        )
+        found.warn("messages", what, f"it would match by {each.would_match}; or {each.attach}")
+    if len(held) > _NAMED_HELD:
+        more = f"{len(held)}{' or more' if len(held) == _MOST_HELD else ''} messages are held for longer than a minute"
+        found.warn("messages", more, "see cch messages list --state held")
+    if not held:
+        found.ok("messages", "none is held for longer than a minute")
 
 
 async def _definitions(platform: Platform, found: Findings) -> None:

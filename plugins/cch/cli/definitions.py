@@ -47,15 +47,20 @@ def publish(
     force: Annotated[
         bool, typer.Option("--force", help="Publish another structure although instances run the old one.")
     ] = False,
+    alias: Annotated[
+        str,
+        typer.Option("--as", metavar="NAME", help="Another name for messages to start it by.  [default: the file's]"),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check definitions and put them where Airflow reads them; all, or none if one has errors.
 
-    A definition whose structure has changed is refused while instances of it are alive.
+    A definition whose structure has changed is refused while instances of it are alive. Messages may start it by its
+    id, by the name of its file, or by the name that --as gives.
     """
     from cch.cli import publication  # noqa: PLC0415 - loads the graph library
 
-    publication.publish(paths or [FOLDER], force=force, as_json=as_json)
+    publication.publish(paths or [FOLDER], force=force, as_json=as_json, alias=alias)
 
 
 def simulate(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from cch.cli.output import coloured, complain, note, print_json, problem_data, say, show, show_problems, table
 from cch.cli.validation import check_paths
+from cch.definition.addresses import alias_key, alias_text, plain_name
+from cch.definition.catalogue import is_name
+from cch.definition.names import is_reserved
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
-from cch.errors import DefinitionNotFoundError, ServiceUnavailableError
+from cch.errors import DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
 from cch.graph.checks import check
 from cch.graph.plan import plan_of
 from cch.runtime.definitions import definition_source, open_catalogue
@@ -21,9 +25,9 @@ from cch.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from cch.cli.validation import Checked
+    from cch.definition.catalogue import Catalogue
     from cch.definition.model import Definition
     from cch.errors import Problem
     from cch.ledger.ledger import Ledger
@@ -48,6 +52,8 @@ class Published:
     action: Action
     name: str
     alive: tuple[Instance, ...] = ()
+    #: Another name under which messages may start it; "" if it has none.
+    alias: str = ""
 
 
 def published_text(source: DefinitionSource, workflow_id: str) -> str | None:
@@ -91,6 +97,11 @@ def _keep(source: DefinitionSource, definition: Definition) -> None:
         source.write(name, definition.text)
 
 
+def _catalogue(settings: Settings) -> Catalogue:
+    """What is published now: no listing of a moment ago is trusted."""
+    return open_catalogue(replace(settings, refresh_seconds=0.0))
+
+
 def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     """(file name under which the workflow is published, or would be; the text that is there, None if there is none).
 
@@ -101,7 +112,7 @@ def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     if (text := published_text(source, workflow_id)) is not None:
         return name, text
     try:
-        entries = open_catalogue(settings).snapshot().entries
+        entries = _catalogue(settings).snapshot().entries
     except ServiceUnavailableError:
         entries = ()  # an empty folder that is not there yet
     for entry in entries:
@@ -112,7 +123,44 @@ def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     return name, None
 
 
-def _publish_one(settings: Settings, file: str, definition: Definition, *, force: bool) -> Published:
+def _alias(settings: Settings, file: str, definition: Definition, wanted: str) -> str:
+    """The alias that the definition gets: the wanted one, else its file's name; "" if that is its id, or taken.
+
+    :raises WrongUseError: the wanted one cannot be had; says why.
+    """
+    alias, workflow_id = plain_name(wanted or Path(file).name), definition.workflow_id
+    if fault := "" if alias == workflow_id else _alias_fault(settings, alias, workflow_id):
+        if wanted:
+            raise WrongUseError(f"{workflow_id} cannot be published as {alias!r}: {fault}")
+        note(f"{file}: messages cannot name it {alias!r}, because {fault}; --as gives it another name")
+        return ""
+    return "" if alias == workflow_id else alias
+
+
+def _alias_fault(settings: Settings, alias: str, workflow_id: str) -> str:
+    if not is_name(alias):
+        return "a name has at most 60 characters and no /"
+    if is_reserved(alias):
+        return "it is reserved for the platform"
+    if _place(settings, alias)[1] is not None:
+        return "it is the id of another workflow"
+    other = _catalogue(settings).alias(alias)
+    return f"it is a name of {other}" if other not in ("", workflow_id) else ""
+
+
+def _refuse_alias_as_id(settings: Settings, workflow_id: str) -> None:
+    """:raises WrongUseError: the id is an alias of another workflow, whose starts it would take."""
+    other = _catalogue(settings).alias(workflow_id)
+    if other not in ("", workflow_id):
+        raise WrongUseError(
+            f"{workflow_id} is a name of {other}, whose starts it would take: choose another workflow_id, or remove"
+            f" {alias_key(workflow_id)} where the definitions are"
+        )
+
+
+def _publish_one(settings: Settings, file: str, definition: Definition, *, force: bool, wanted: str) -> Published:
+    _refuse_alias_as_id(settings, definition.workflow_id)
+    alias = _alias(settings, file, definition, wanted)
     source = definition_source(settings)
     name, old = _place(settings, definition.workflow_id)
     structure = structure_of(definition)
@@ -126,7 +174,11 @@ def _publish_one(settings: Settings, file: str, definition: Definition, *, force
         _keep(source, definition)
     if action in ("created", "updated"):
         source.write(name, definition.text)
-    return Published(file=file, definition=definition, structure=structure, action=action, alive=alive, name=name)
+    if alias and action != "refused" and _catalogue(settings).alias(alias) != definition.workflow_id:
+        source.write(alias_key(alias), alias_text(definition.workflow_id))
+    return Published(
+        file=file, definition=definition, structure=structure, action=action, alive=alive, name=name, alias=alias
+    )
 
 
 def _fate(instance: Instance) -> str:
@@ -139,6 +191,7 @@ def _data(one: Published) -> dict[str, Any]:
     return {
         "file": one.file,
         "published_as": one.name,
+        "alias": one.alias,
         "workflow_id": one.definition.workflow_id,
         "digest": one.definition.digest,
         "structure_digest": one.structure,
@@ -209,16 +262,21 @@ def _refuse_all(checked: Checked, *, as_json: bool) -> None:
     raise typer.Exit(1)
 
 
-def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
-    """Check all, publish all; leave with 1 if anything was refused."""
+def publish(paths: Sequence[Path], *, force: bool, as_json: bool, alias: str = "") -> None:
+    """Check all, publish all; leave with 1 if anything was refused. ``alias``: another name of the only one."""
     checked = check_paths(paths)
+    if alias and len(checked.files) != 1:
+        raise WrongUseError(f"--as names one definition, and there are {len(checked.files)}")
     settings = load_settings()
     source = definition_source(settings)
     if checked.count("error"):
         checked = _without_findings_of_the_served(checked, source)
     if checked.count("error"):
         _refuse_all(checked, as_json=as_json)
-    done = [_publish_one(settings, file, definition, force=force) for file, definition in checked.definitions.items()]
+    done = [
+        _publish_one(settings, file, definition, force=force, wanted=alias)
+        for file, definition in checked.definitions.items()
+    ]
     checked = replace(checked, problems=(*checked.problems, *asyncio.run(_unserved(checked))))
     ok = all(one.action != "refused" for one in done)
     if as_json:
@@ -230,6 +288,8 @@ def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
         for one in done:
             if one.action == "updated" and one.name != f"{one.definition.workflow_id}.yaml":
                 note(f"{one.definition.workflow_id} was published as {one.name}, which has been replaced")
+            if one.alias and one.action != "refused":
+                note(f"messages may also start {one.definition.workflow_id} as {one.alias}")
             if one.alive:
                 _show_alive(one)
     if not ok:

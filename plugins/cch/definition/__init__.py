@@ -7,6 +7,7 @@ Other packages use the public names of these modules: :mod:`~cch.definition.mode
 """
 
 __all__ = [
+    "addresses",
     "catalogue",
     "dates",
     "document",

@@ -192,6 +192,11 @@ class NodeRecord:
         return self.ends in ("success", "failed")
 
     @property
+    def needs_nobody(self) -> bool:
+        """Whether reaching it is all that it does, so that no task has to execute it."""
+        return False
+
+    @property
     def may_fail(self) -> bool:
         """Whether an instant node may fail by what it finds, or always does."""
         return self.decides_by is not None or bool(self.joins) or self.ends == "failed"

@@ -390,6 +390,23 @@ class End(NodeRecord):
     shape = "terminal"
 
     status: Literal["success", "failed"] = "success"
+    static_outputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def writes(self) -> tuple[Write, ...]:
+        return write_paths("static_outputs", self.static_outputs, "once_literal")
+
+    @property
+    def constants(self) -> Mapping[str, Any]:
+        return self.static_outputs
+
+    @property
+    def needs_nobody(self) -> bool:
+        return self.status == "success" and not self.static_outputs
+
+    @property
+    def may_fail(self) -> bool:
+        """Also if its outputs cannot be put where their paths lead."""
+        return not self.needs_nobody
 
     def ways(self) -> tuple[Way, ...]:
         """None: nothing comes after an end, whatever its ``on_failure`` says."""

@@ -146,6 +146,8 @@ def _error_goes_on(node: Requesting, graph: Graph) -> bool:
     """Whether an ERROR reply goes ``on_response``, where the author's condition decides."""
     if node.error_reply is not None:
         return node.error_reply == "response"
+    if graph.definition.speaks.errors_go_on:
+        return True
     return node.on_failure is None or graph.decides_by_status(node.on_response)
 
 
@@ -258,7 +260,8 @@ async def _library_call(node: LibraryCall, visit: Visit, host: Host) -> Result:
 
 
 async def _computed(node: LibraryCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:  # noqa: ARG001
-    value = await host.library(node.library_function_id, node.parameters, visit.context, visit.rules)
+    given = {**visit.dialect.defaults.get(node.library_function_id, {}), **node.parameters}
+    value = await host.library(node.library_function_id, given, visit.context, visit.rules)
     try:
         value = storable(value)
     except UnstorableError as error:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cch.definition.merging import has_items
 from cch.definition.rules import THIRD
 from cch.graph.model import Edge, Graph
 from cch.interpreter.context import merge
@@ -24,6 +25,7 @@ Status = Literal["running", "completed", "failed"]
 ENDED_NOWHERE = "ENDED_NOWHERE"
 #: Kinds of causes of visits that waited for somebody.
 _TAKES_TIME = frozenset({"reply", "event", "call", "timeout", "map"})
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _order(outcome: Outcome) -> tuple[int, str, int]:
@@ -52,7 +54,8 @@ class TokenFlow:
     """State of one scope, built by applying outcomes in any order that respects parents.
 
     ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``is_item``: the scope is one
-    item of a map, which needs no ``end``; ``item_key``: where its context has it. ``begun``: when the scope began (ms).
+    item of a map, which needs no ``end``; ``item_key``: where the context has that item; ``around``: flat keys of the
+    items that it is inside of. ``begun``: when the scope began (ms).
     """
 
     def __init__(
@@ -63,9 +66,11 @@ class TokenFlow:
         *,
         is_item: bool = False,
         item_key: str = "",
+        around: Mapping[str, Any] = _NOTHING,
         begun: int = 0,
     ) -> None:
         self.graph = graph
+        self._around = around
         self.initial = initial
         self.outcomes: dict[str, Outcome] = {}
         self.failures: list[Outcome] = []
@@ -199,6 +204,28 @@ class TokenFlow:
         for outcome in reversed(later):
             seen = merge(seen, outcome.patch)
         return seen
+
+    def flat_item(self, parents: Iterable[str]) -> Mapping[str, Any]:
+        """The keys of the map's item, for dialects that send them flat; else, and outside of maps, none.
+
+        They are merged with what led to these outcomes has brought. An inner item's key wins over an outer one's.
+        """
+        if not self.item_key or not self.graph.definition.speaks.flat_items:
+            return {}
+        parents = tuple(parents)
+        seen = self.context(parents)
+        led = {each.id: each for parent in parents if parent in self.outcomes for each in self._way_to(parent)}
+        brought: dict[str, Any] = {}
+        for outcome in sorted(led.values(), key=_order):
+            brought = merge(brought, outcome.patch)
+        # What was written into a list comes with the whole list.
+        brought = {key: seen[key] if has_items(value) else value for key, value in brought.items()}
+        item = seen.get(self.item_key)
+        flat = merge(merge(self._around, item if isinstance(item, Mapping) else {}), brought)
+        return {key: value for key, value in flat.items() if key != self.item_key}
+
+    def _way_to(self, outcome: str) -> list[Outcome]:
+        return [self.outcomes[outcome], *self._ancestors(self.outcomes[outcome])]
 
     def after(self, outcome: Outcome) -> Mapping[str, Any]:
         """What was known right after a visit."""

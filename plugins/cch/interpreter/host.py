@@ -171,6 +171,10 @@ class Host(Protocol):
         """
         ...
 
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        """A map is about to run its body for each item; also when it goes on after a crash."""
+        ...
+
     def note(self, event: str, **facts: Any) -> None:
         """Tell people, in the task's log. No payloads."""
         ...

@@ -10,7 +10,7 @@ from cch.definition.nodes import OTHERWISE, Condition, End, EndBranch, Entry, Fo
 from cch.errors import GraphError
 from cch.expressions.expression import FailedError
 from cch.graph.model import FORKED
-from cch.interpreter.context import MISSING, PathError, as_text, read_path
+from cch.interpreter.context import MISSING, PathError, as_text, python_text, read_path
 from cch.interpreter.expressing import EXPRESSION_CODE, value_of
 from cch.interpreter.visit import Result, Visit, failure, written
 
@@ -49,8 +49,8 @@ def _end_branch(node: EndBranch, visit: Visit) -> Result:  # noqa: ARG001
 
 
 @evaluate.register
-def _end(node: End, visit: Visit) -> Result:  # noqa: ARG001
-    return Result(failed=node.status == "failed")
+def _end(node: End, visit: Visit) -> Result:
+    return written(node, visit, Result(failed=node.status == "failed", patch=node.static_outputs))
 
 
 @evaluate.register
@@ -86,8 +86,10 @@ def _join(node: Join, visit: Visit) -> Result:
 def _condition(node: Condition, visit: Visit) -> Result:
     if node.condition_on_key is None:
         return _chosen(node, visit)
-    text = as_text(visit.look_up(node.condition_on_key))
-    for branch in (text, OTHERWISE):
+    value = visit.look_up(node.condition_on_key)
+    text = as_text(value)
+    others = (python_text(value),) if visit.dialect.python_labels else ()
+    for branch in (text, *others, OTHERWISE):
         if branch in node.branches:
             return Result(label=branch)
     known = ", ".join(sorted(node.branches))

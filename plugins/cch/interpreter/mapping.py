@@ -90,11 +90,17 @@ def _listed(node: MapFork, visit: Visit) -> tuple[list[Any], str]:
 
 
 def item_flow(
-    body: Graph, outcomes: Iterable[Outcome], context: Mapping[str, Any], *, item_key: str = "", begun: int = 0
+    body: Graph,
+    outcomes: Iterable[Outcome],
+    context: Mapping[str, Any],
+    *,
+    item_key: str = "",
+    around: Mapping[str, Any] | None = None,
+    begun: int = 0,
 ) -> TokenFlow:
-    """The state of one item's scope; all its nodes stop together."""
+    """The state of one item's scope; all its nodes stop together. See :class:`~cch.interpreter.flow.TokenFlow`."""
     domains = dict.fromkeys(body.nodes, body.entry)
-    flow = TokenFlow(body, domains, context, is_item=True, item_key=item_key, begun=begun)
+    flow = TokenFlow(body, domains, context, is_item=True, item_key=item_key, around=around or {}, begun=begun)
     flow.apply_all(outcomes)
     return flow
 
@@ -126,6 +132,7 @@ async def run_map(node: MapFork, visit: Visit, host: Host, run: RunRegion) -> Re
         async with slots:
             return await run_item(node, visit, body, host, item, run=run)
 
+    await host.map_begun(node.name, visit.number, len(items))
     ends = await _all(one(item) for item in items)
     failed = {item.key: end.reason for item, end in zip(items, ends, strict=True) if end.reason}
     return Result(
@@ -151,7 +158,7 @@ async def run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: I
     context = {**visit.context, node.item_key: item.value}
     while True:
         scope, recorded = await host.item(node.name, visit.number, item.index, item.key)
-        flow = item_flow(body, recorded, context, item_key=node.item_key, begun=visit.moment)
+        flow = item_flow(body, recorded, context, item_key=node.item_key, around=visit.flat_item, begun=visit.moment)
         if scope is not None:
             try:
                 await run(region, flow, scope)

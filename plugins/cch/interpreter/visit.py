@@ -8,6 +8,7 @@ from typing import Any
 
 from cch.definition.dates import iso
 from cch.definition.kinds import NodeRecord
+from cch.dialects import Dialect
 from cch.graph.model import Graph
 from cch.interpreter.context import PathError, lookup, placed
 from cch.interpreter.flow import Ready, TokenFlow
@@ -66,11 +67,18 @@ class Visit:
     moment: int = 0
     #: The value of the item of a map in whose body this is; :data:`~cch.values.MISSING` outside of one.
     item: Any = MISSING
+    #: The keys of the map's item that it belongs to, in dialects that send them flat; empty outside of maps.
+    flat_item: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rules(self) -> int:
         """Number of the rules by which the definition is read."""
         return self.graph.definition.reading_rules
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect in which the instance began."""
+        return self.graph.definition.speaks
 
     def look_up(self, path: str) -> Any:
         """The value at a path of the context, or :data:`MISSING`."""
@@ -92,6 +100,7 @@ def visit_at(flow: TokenFlow, ready: Ready, now: int, instance: About) -> Visit:
         instance=instance,
         moment=flow.moment(ready.parents) or instance.started,
         item=flow.initial.get(flow.item_key, MISSING),
+        flat_item=flow.flat_item(ready.parents),
     )
 
 

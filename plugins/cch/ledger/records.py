@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cch.definition.rules import FIRST
+from cch.dialects import Dialect, recorded_dialect
 from cch.identity import NAMESPACE, NEWEST_SCHEME, ROOT, Box, ItemStep, Scope, Step
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalEntry
@@ -51,6 +52,15 @@ class Instance:
     scheme: int = NEWEST_SCHEME
     #: Number of the rules by which its definition is read; instances from before the second rules have none.
     reading_rules: int = FIRST
+    #: Name of the dialect in which it began; "" if it has not begun, or began before there were dialects.
+    dialect: str = ""
+    #: The capabilities that its definition asks, where replies are told apart by them.
+    capabilities: frozenset[str] = frozenset()
+
+    @property
+    def speaks(self) -> Dialect:
+        """:raises UnknownDialectError: a later release made it."""
+        return recorded_dialect(self.dialect, self.id)
 
     def box(self, branch: str = "") -> Box:
         """Where pointers to what a branch asks and awaits are."""

@@ -44,12 +44,9 @@ class CatalogueAdmission:
 
     def _definition(self, workflow_id: str, definition_uri: str) -> Definition:
         try:
-            return self._catalogue.current(workflow_id)
+            return self._catalogue.named(definition_uri) if definition_uri else self._catalogue.current(workflow_id)
         except DefinitionNotFoundError as error:
-            named = self._catalogue.at(definition_uri)
-            if named is None:
-                raise RejectedMessageError(str(error)) from None
-            return named
+            raise RejectedMessageError(str(error)) from None
         except DefinitionError as error:
             raise RejectedMessageError(
                 f"the definition of {workflow_id!r} is not usable: {error.problems[0]}"

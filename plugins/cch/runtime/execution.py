@@ -11,6 +11,7 @@ from cch.definition.model import Definition
 from cch.definition.reader import served_document
 from cch.definition.rules import NEWEST
 from cch.definition.starting import context_of_form, context_problems, storable_context
+from cch.dialects import UnknownDialectError, chosen_dialect, recorded_dialect
 from cch.errors import (
     CchError,
     LedgerError,
@@ -25,9 +26,10 @@ from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
+from cch.runtime.ending import end_instance
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
-from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
+from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
 from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
 from cch.runtime.region_task import RegionEnd, RegionTask
@@ -72,7 +74,7 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
             plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
-        except (ServiceUnavailableError, UnknownSchemeError) as error:
+        except (ServiceUnavailableError, UnknownSchemeError, UnknownDialectError) as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         finally:
             platform.turnstile.leave()
@@ -91,13 +93,18 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
     if view is not None:
         require_known(view.instance.scheme, instance_id)
+        recorded_dialect(view.instance.dialect, instance_id)
     if view is None or not view.instance.structure_digest:
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         instance = view.instance if view else await _create(task, platform, instance_id, definition)
         # Bound once: what a later program finds in the text must not change how this instance reads it.
         rules = (await asyncio.to_thread(served_document, definition.text, "", instance.reading_rules)).rules
-        view = await instances.begin(instance, task.run_id, task.definition_digest, task.structure_digest, rules)
+        dialect = definition.speaks if definition.dialect else chosen_dialect(platform.settings.dialect)
+        view = await instances.begin(
+            instance, task.run_id, task.definition_digest, task.structure_digest, rules, dialect=dialect,
+            capabilities=definition.asked,
+        )  # fmt: skip
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view
@@ -123,7 +130,7 @@ async def _create(task: RegionTask, platform: Platform, instance_id: str, defini
     )
     if problems:
         reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
-        await platform.ledger.instances.end(instance_id, "failed", platform.clock(), reason)
+        await end_instance(platform, instance_id, "failed", reason)
         raise LedgerError(reason)
     return instance
 
@@ -180,7 +187,7 @@ def _not_begun(region: Region, flow: TokenFlow) -> RegionEnd:
 
 async def _list_items(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> list[str] | None:
     flow, host = _before_map(task, platform, view, plan)
-    return await item_keys(plan.regions[task.region], flow, host)
+    return await begin_items(plan.regions[task.region], flow, host)
 
 
 async def _run_item(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> RegionEnd:
@@ -233,8 +240,6 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     assert view is not None
     flow = flow_of(plan, view.instance.context, view.outcomes())
     status = flow.status()
-    if status != "running" and await platform.ledger.instances.end(
-        instance_id, status, platform.clock(), flow.reason()
-    ):
+    if status != "running" and await end_instance(platform, instance_id, status, flow.reason()):
         await platform.exchange.sweep(view.instance)
     return flow

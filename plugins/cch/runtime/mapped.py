@@ -50,6 +50,11 @@ class ItemHost(LedgerHost):
 class ResultsHost(LedgerHost):
     """Collects what the items' own tasks have made of them, and runs those that none has begun."""
 
+    _comes_first = False
+
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        """Whoever listed the items has told it."""
+
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost | None, Sequence[Outcome]]:
         state = await read(self._platform.ledger, self.item_key(_step(node, visit, branch)))
         if state.entries:
@@ -63,16 +68,25 @@ async def _approached(region: Region, flow: TokenFlow, host: LedgerHost) -> tupl
     return None if visit is None else (flow.graph.maps[region.head], visit)
 
 
-async def item_keys(region: Region, flow: TokenFlow, host: LedgerHost) -> list[str] | None:
+async def begin_items(region: Region, flow: TokenFlow, host: LedgerHost) -> list[str] | None:
     """The branch keys of the map's items; none if it is going to fail; None if nothing recorded leads here."""
+    await host.follow(flow)
+    keys, visit = await _keys(region, flow, host)
+    if keys:
+        await host.map_begun(region.head, visit, len(keys))
+    await host.leave()
+    return keys
+
+
+async def _keys(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[list[str] | None, int]:
     approached = await _approached(region, flow, host)
     if approached is None:
-        return None
+        return None, 0
     node, visit = approached
     try:
-        return [item.key for item in await items_of(node, visit, host)]
+        return [item.key for item in await items_of(node, visit, host)], visit.number
     except ValueError:
-        return []  # the region finds the same error and goes the map's way for it
+        return [], 0  # the region finds the same error and goes the map's way for it
 
 
 async def run_mapped_item(region: Region, flow: TokenFlow, host: ItemHost, key: str) -> str | None:

@@ -1,4 +1,7 @@
-"""The plans of definitions: each is made once in a process, because digest and reading rules name what it means."""
+"""The plans of definitions: each is made once in a process.
+
+Digest, reading rules and dialect name what it means.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,12 @@ class PlanKey:
     definition_digest: str
     #: Number of the rules by which the text is read.
     reading_rules: int
+    #: Name of the dialect that the instance has recorded.
+    dialect: str = ""
 
     @classmethod
     def of(cls, instance: Instance) -> PlanKey:
-        return cls(instance.workflow_id, instance.definition_digest, instance.reading_rules)
+        return cls(instance.workflow_id, instance.definition_digest, instance.reading_rules, instance.dialect)
 
 
 class Plans:
@@ -75,12 +80,12 @@ class Plans:
 
     def _current(self, workflow_id: str) -> Plan:
         definition = self._catalogue.current(workflow_id)
-        key = PlanKey(definition.workflow_id, definition.digest, definition.reading_rules)
+        key = PlanKey(definition.workflow_id, definition.digest, definition.reading_rules, definition.dialect)
         return self._kept(key) or self._keep(key, plan_of(definition))
 
     def _make(self, key: PlanKey) -> Plan:
         definition = self._catalogue.by_digest(key.definition_digest, key.workflow_id, key.reading_rules)
-        return self._keep(key, plan_of(definition))
+        return self._keep(key, plan_of(definition.in_dialect(key.dialect)))
 
     def _kept(self, key: PlanKey) -> Plan | None:
         with self._lock:

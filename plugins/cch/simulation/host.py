@@ -272,5 +272,8 @@ class SimulationHost:
             self._world.nested.add(inner._path)
         return inner, ()
 
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        """Publishes nothing."""
+
     def note(self, event: str, **facts: Any) -> None:
         """People read the result instead."""

@@ -99,7 +99,8 @@ class _Run:
 
 def simulate(definition: Definition, scenario: Scenario, settings: Settings | None = None) -> Simulated:
     """Run the scenario in virtual time."""
-    run = _Run(definition, scenario, settings or Settings())
+    settings = settings or Settings()
+    run = _Run(definition.in_dialect(definition.dialect or settings.dialect), scenario, settings)
     if problems := start_problems(definition, scenario, run.flow.initial):
         return _rejected(run, problems)
     bound = ""

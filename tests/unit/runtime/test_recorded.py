@@ -145,6 +145,21 @@ nodes:
   Quiet: {type: set_state, static_outputs: {quiet: true}}
   Done: {type: end}
 """
+DIALECT = """
+workflow_id: dialect
+workflow_name: As the first implementation means it
+dialect: lambda_orchestrator
+entry_point: Items
+nodes:
+  Items: {type: map_fork, execution: inline, input_list_key: items, branch_key: id, branch_entry_node: Ask}
+  Ask: {type: async_request, capability_id: a#ask, timeout: 30d, on_response: Again, on_failure: Failed}
+  Again: {type: async_request, capability_id: a#again, timeout: 30d, on_response: Item_End, on_failure: Failed}
+  Item_End: {type: end_branch}
+  All: {type: join, join_branches: [Items], on_success: Check}
+  Check: {type: condition, condition_on_key: urgent, branches: {"True": Done, _default: Failed}}
+  Failed: {type: end, status: failed}
+  Done: {type: end, static_outputs: {status: COMPLETED}}
+"""
 ERROR = ("ERROR", {"messages": [{"code": "HITL"}]})
 BUSY = ("ERROR", {"messages": [{"code": "BUSY"}]})
 
@@ -157,7 +172,7 @@ def ok(**payload: Any) -> tuple[str, dict[str, Any]]:
 class Story:
     """A definition, and what happens before and after the recording.
 
-    Answers are by request key without the instance; ``waiting`` are the keys of the requests, and ``for_events`` the
+    Answers are by branch, node and visit; ``waiting`` are those of the requests, and ``for_events`` the
     (branch, node) of the waits that are open when the recording is made. ``expected`` and ``status`` are how it ends.
     """
 
@@ -234,6 +249,15 @@ STORIES = {
         visited={"File": 2, "Told": 1, "Mark": 1, "Done": 1},
         expected={"filing": "FILED", "number": 7},
     ),
+    "in_the_dialect": Story(
+        text=DIALECT,
+        context={"urgent": True, "items": [{"id": "p", "weight": 1}, {"id": "q", "weight": 2}]},
+        before={"p/Ask/1": ok(weight=3)},
+        waiting=frozenset({"p/Again/1", "q/Ask/1"}),
+        after={"p/Again/1": ok(p=1), "q/Ask/1": ERROR, "q/Again/1": ok(q=1)},
+        visited={"Items": 1, "Ask[p]": 1, "Again[p]": 1, "Ask[q]": 1, "Again[q]": 1, "Check": 1, "Done": 1},
+        expected={"status": "COMPLETED"},
+    ),
     "by_the_first_rules": Story(
         text=RULES,
         context={"date": "2026-01-31T10:00:00+00:00", "document": '{"lines": [{"n": 7}]}'},
@@ -277,6 +301,10 @@ STORIES = {
 }  # fmt: skip
 
 
+def _shown(request: RequestRecord) -> str:
+    return "/".join(filter(None, [request.branch, request.node, str(request.visit)]))
+
+
 class Told(World):
     """A world whose capabilities answer by request key, and say nothing to requests without an answer."""
 
@@ -289,7 +317,9 @@ class Told(World):
         while True:
             for received in await requests.receive(0.05):
                 header = json.loads(received.body)["header"]
-                key = header["requestKey"].partition("/")[2]
+                asked = await platform.ledger.requests.get(header["commandId"])
+                assert asked is not None
+                key = _shown(asked)
                 if key in self.told:
                     await self.reply(header["commandId"], json.loads(received.body)["body"]["capability_id"], key)
             await asyncio.sleep(0)
@@ -306,11 +336,7 @@ class Told(World):
 
     async def open_requests(self) -> dict[str, RequestRecord]:
         found = await self.platform.ledger.requests_of((await self.view()).instance)
-        return {
-            "/".join(filter(None, [r.branch, r.node, str(r.visit)])): r
-            for r in found
-            if r.state == "open" and r.sent_at
-        }
+        return {_shown(r): r for r in found if r.state == "open" and r.sent_at}
 
     async def open_waits(self) -> set[tuple[str, str]]:
         ledger = self.platform.ledger
