@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 from cch.cli.project import FOLDER, Form
+
+
+class Level(StrEnum):
+    """How bad a problem is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    ADVICE = "advice"
+
+
+class Report(StrEnum):
+    """Forms in which problems are told."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
+
 
 Paths: TypeAlias = Annotated[
     list[Path] | None,
@@ -19,15 +38,22 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON 
 def validate(
     paths: Paths = None,
     as_json: AsJson = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="The same as --fail-on warning.")] = False,
+    fail_on: Annotated[
+        Level, typer.Option("--fail-on", help="The least level that makes the exit code 1.")
+    ] = Level.ERROR,
+    form: Annotated[
+        Report, typer.Option("--format", help="Text for people, JSON, SARIF, or annotations of GitHub Actions.")
+    ] = Report.TEXT,
 ) -> None:
-    """Check definitions: everything that is wrong, with its place and what to do.
+    """Check definitions: everything that is wrong, with its place and what to do. - is stdin.
 
     Exit code 1 if anything is wrong.
     """
     from cch.cli import validation  # noqa: PLC0415 - loads the graph library
 
-    validation.validate(paths or [FOLDER], as_json=as_json, strict=strict)
+    level = Level.WARNING if strict and fail_on is Level.ERROR else fail_on
+    validation.validate(paths or [FOLDER], form=Report.JSON if as_json else form, fail_on=level)
 
 
 def graph(
