@@ -27,10 +27,12 @@ LAYERS = (
     {"interpreter"},
     {"graph"},
     {"definition"},
+    {"expressions"},
     {"provider", "settings_table"},
     {"envelope"},
     {"identity"},
     {
+        "counting",
         "dialects",
         "errors",
         "event_types",
@@ -109,7 +111,17 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 #: Packages on which others build. Each declares in its ``__init__`` what they may use.
-DECLARING = ("capabilities", "definition", "exchange", "graph", "identity", "interpreter", "ledger", "messaging")
+DECLARING = (
+    "capabilities",
+    "definition",
+    "exchange",
+    "expressions",
+    "graph",
+    "identity",
+    "interpreter",
+    "ledger",
+    "messaging",
+)
 
 
 def _declared(package: str) -> set[str]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cch.definition.merging import merge, placed
-from cch.definition.paths import MISSING, PathError, read_key, read_path
+from cch.definition.paths import PathError, read_key, read_path
 from cch.definition.rules import FIRST, NEWEST
+from cch.values import MISSING
 
 __all__ = [
     "ERROR_KEYS",

@@ -15,12 +15,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cch.definition.merging import has_items
+from cch.definition.rules import THIRD
 from cch.graph.model import Edge, Graph
 from cch.interpreter.context import merge
 from cch.interpreter.outcome import Outcome
 
 Status = Literal["running", "completed", "failed"]
 _NOTHING: Mapping[str, Any] = {}
+#: The code with which the reason of an instance begins that came to its end nowhere.
+ENDED_NOWHERE = "ENDED_NOWHERE"
+#: Kinds of causes of visits that waited for somebody.
+_TAKES_TIME = frozenset({"reply", "event", "call", "timeout", "map"})
 
 
 def _order(outcome: Outcome) -> tuple[int, str, int]:
@@ -48,8 +53,9 @@ class Ready:
 class TokenFlow:
     """State of one scope, built by applying outcomes in any order that respects parents.
 
-    ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``item_key``: where the context
-    has the item of a map whose body this is ("" for the root); ``around``: flat keys of the items that it is inside of.
+    ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``is_item``: the scope is one
+    item of a map, which needs no ``end``; ``item_key``: where its context has it; ``around``: the flat keys of the
+    items that it is inside of. ``begun``: when the scope began (ms).
     """
 
     def __init__(
@@ -58,22 +64,28 @@ class TokenFlow:
         domains: Mapping[str, str],
         initial: Mapping[str, Any],
         *,
+        is_item: bool = False,
         item_key: str = "",
         around: Mapping[str, Any] = _NOTHING,
+        begun: int = 0,
     ) -> None:
         self.graph = graph
-        self._item_key = item_key
         self._around = around
         self.initial = initial
         self.outcomes: dict[str, Outcome] = {}
         self.failures: list[Outcome] = []
         self._domains = domains
+        self.item_key = item_key
+        self.begun = begun
+        self._needs_end = not is_item and graph.definition.reading_rules >= THIRD
         self._tokens: list[Token] = [Token(graph.entry, "", "")]
         self._stopped: set[str] = set()
         self._visits: dict[str, int] = {}
         self._after_region: dict[str, frozenset[str]] = {}
         #: Context after each outcome; contexts share what a patch did not touch.
         self._after: dict[str, Mapping[str, Any]] = {}
+        #: When what took time on the way to each outcome had ended, itself included.
+        self._moments: dict[str, int] = {}
         #: Latest reply on the way to each outcome, itself included.
         self._reply_at: dict[str, Outcome] = {}
 
@@ -89,6 +101,8 @@ class TokenFlow:
             replies.append(outcome)
         if replies:
             self._reply_at[outcome.id] = max(replies, key=_order)
+        takes_time = outcome.cause.get("kind") in _TAKES_TIME
+        self._moments[outcome.id] = outcome.stamp if takes_time else self.moment(known)
         self._visits[outcome.node] = max(outcome.visit, self._visits.get(outcome.node, 0))
         taken = set(outcome.parents) or {""}
         self._tokens = [t for t in self._tokens if t.target != outcome.node or t.source not in taken]
@@ -196,7 +210,7 @@ class TokenFlow:
 
         They are merged with what led to these outcomes has brought. An inner item's key wins over an outer one's.
         """
-        if not self._item_key or not self.graph.definition.speaks.flat_items:
+        if not self.item_key or not self.graph.definition.speaks.flat_items:
             return {}
         parents = tuple(parents)
         seen = self.context(parents)
@@ -206,9 +220,9 @@ class TokenFlow:
             brought = merge(brought, outcome.patch)
         # What was written into a list comes with the whole list.
         brought = {key: seen[key] if has_items(value) else value for key, value in brought.items()}
-        item = seen.get(self._item_key)
+        item = seen.get(self.item_key)
         flat = merge(merge(self._around, item if isinstance(item, Mapping) else {}), brought)
-        return {key: value for key, value in flat.items() if key != self._item_key}
+        return {key: value for key, value in flat.items() if key != self.item_key}
 
     def _way_to(self, outcome: str) -> list[Outcome]:
         return [self.outcomes[outcome], *self._ancestors(self.outcomes[outcome])]
@@ -225,6 +239,14 @@ class TokenFlow:
     def stamp(self, parents: Iterable[str], now: int) -> int:
         """The stamp of an outcome with these parents: later than each of them, whatever the clocks say."""
         return max([now, *(self.outcomes[parent].stamp + 1 for parent in parents if parent in self.outcomes)])
+
+    def moment(self, parents: Iterable[str]) -> int:
+        """When the latest answer, event or call ended that led to a node with these parents (ms); else ``begun``.
+
+        Instant nodes take no time, and who evaluates them stamps them by its own clock: they do not count, so that the
+        moment is the same at every replay.
+        """
+        return max((self._moments.get(parent, self.begun) for parent in parents), default=self.begun)
 
     def reach_ends(self) -> None:
         """Let tokens at a successful ``end`` reach it: nobody executes those (:mod:`cch.graph.regions`)."""
@@ -244,7 +266,23 @@ class TokenFlow:
         self.ready()
         if self._tokens:
             return "running"
-        return "failed" if self.failures else "completed"
+        return "failed" if self.failures or self.ended_nowhere else "completed"
+
+    @property
+    def ended_nowhere(self) -> bool:
+        """Whether all tokens have died without a failure, and none of them reached an ``end`` although one had to."""
+        reached = (self.graph.nodes[outcome.node].is_end for outcome in self.outcomes.values())
+        return self._needs_end and not self._tokens and not self.failures and not any(reached)
+
+    def reason(self) -> str:
+        """Why the scope has failed; "" if it has not."""
+        if self.failures:
+            return self.failure_reason(self.failures[0])
+        if not self.ended_nowhere:
+            return ""
+        last = max(self.outcomes.values(), key=_order, default=None)
+        where = f": the last node was {last.node!r}" if last else ""
+        return f"{ENDED_NOWHERE}: no way was left, and none has led to an end{where}"
 
     def failure_reason(self, failed: Outcome) -> str:
         """Why a visit failed; for an ``end`` that fails, also the failure that led to it, unless that was handled."""

@@ -217,10 +217,12 @@ async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFl
         instance_id,
         Exit(region=task.region, generation=generation, task_instance=task.task_instance, outcomes=outcomes),
     )
-    await finish_if_complete(instance_id, plan, platform)
+    ended = await finish_if_complete(instance_id, plan, platform)
     failed = [outcome for outcome in outcomes if outcome.failed]
     if failed:
         return RegionEnd(state="failed", reason=flow.failure_reason(failed[0]))
+    if ended.ended_nowhere:  # no task is left that could tell Airflow
+        return RegionEnd(state="failed", reason=ended.reason())
     fired = {outcome.node for outcome in outcomes}
     return RegionEnd(state="success", followed=tuple(plan.followed(task.region, flow.taken(members), fired)))
 
@@ -229,13 +231,15 @@ def _instance_id(task: RegionTask) -> str:
     return str(task.conf.get(CONF_INSTANCE) or instance_id_of_run(task.workflow_id, task.run_id))
 
 
-async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -> None:
-    """Record the end of the instance if no token is left. The last region to leave sees all exits."""
+async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -> TokenFlow:
+    """Record the end of the instance if no token is left. The last region to leave sees all exits.
+
+    Returns what they say.
+    """
     view = await platform.ledger.instances.view(instance_id)
     assert view is not None
     flow = flow_of(plan, view.instance.context, view.outcomes())
     status = flow.status()
-    if status != "running":
-        reason = flow.failure_reason(flow.failures[0]) if flow.failures else ""
-        if await end_instance(platform, instance_id, status, reason):
-            await platform.exchange.sweep(view.instance)
+    if status != "running" and await end_instance(platform, instance_id, status, flow.reason()):
+        await platform.exchange.sweep(view.instance)
+    return flow

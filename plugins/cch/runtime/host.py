@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from cch.capabilities.calls import run_call
 from cch.capabilities.library_calls import LibraryWork, run_library
@@ -29,6 +30,9 @@ from cch.runtime.lifecycle import Announcer
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+#: Where expressions are evaluated: one at its bounds takes seconds, and the others of a process go on beside it.
+_COMPUTING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="cch-computing")
 
 #: Seconds of a long poll where the router runs only for this region (a shared one has been started before).
 _SHORT_POLL = 1.0
@@ -62,6 +66,7 @@ class LedgerHost:
         self.instance_id = instance.id
         self.correlation_id = instance.correlation_id
         self.workflow_id = instance.workflow_id
+        self.started = instance.started
         self._instance = instance
         self._platform = platform
         self._try = attempt
@@ -82,6 +87,9 @@ class LedgerHost:
     async def sleep_until(self, when: int) -> None:
         self._platform.turnstile.leave()
         await self._deadlines.sleep_until(when)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(_COMPUTING, work)
 
     def first_attempt(self, node: str, visit: int) -> int:
         return self._try.dropped.get(f"{node}#{visit}", 0) + 1

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cch.definition.paths import MISSING, read_path
+from cch.definition.paths import read_path
 from cch.definition.rules import NEWEST
 from cch.envelope import iso, routing_hint
 from cch.event_types import EventType
@@ -19,6 +19,7 @@ from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import dump
 from cch.ledger.records import Instance
 from cch.names import Names
+from cch.values import MISSING
 
 #: SNS takes 256 KiB (AWS quota, less than SQS) and counts attributes too, for which 1 KiB is kept.
 _LARGEST = 262_144 - 1024

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cch.definition.nodes import MapFork
 from cch.graph.scopes import map_body
 from cch.identity import ItemStep
-from cch.interpreter.mapping import item_flow, map_items, run_item
+from cch.interpreter.mapping import item_flow, items_of, run_item
 from cch.interpreter.region import RegionRun, run_region
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import read
@@ -62,40 +62,40 @@ class ResultsHost(LedgerHost):
         return await super().item(node, visit, index, branch)
 
 
-def _approached(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[MapFork, Visit] | None:
+async def _approached(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[MapFork, Visit] | None:
     """The map and the visit it is about to get; None if nothing recorded leads here."""
-    visit = RegionRun(region, flow, host).approach(region.head)
+    visit = await RegionRun(region, flow, host).approach(region.head)
     return None if visit is None else (flow.graph.maps[region.head], visit)
 
 
 async def begin_items(region: Region, flow: TokenFlow, host: LedgerHost) -> list[str] | None:
     """The branch keys of the map's items; none if it is going to fail; None if nothing recorded leads here."""
     await host.follow(flow)
-    keys, visit = _keys(region, flow, host)
+    keys, visit = await _keys(region, flow, host)
     if keys:
         await host.map_begun(region.head, visit, len(keys))
     await host.leave()
     return keys
 
 
-def _keys(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[list[str] | None, int]:
-    approached = _approached(region, flow, host)
+async def _keys(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[list[str] | None, int]:
+    approached = await _approached(region, flow, host)
     if approached is None:
         return None, 0
     node, visit = approached
     try:
-        return [item.key for item in map_items(node, visit.context, visit.rules)], visit.number
+        return [item.key for item in await items_of(node, visit, host)], visit.number
     except ValueError:
         return [], 0  # the region finds the same error and goes the map's way for it
 
 
 async def run_mapped_item(region: Region, flow: TokenFlow, host: ItemHost, key: str) -> str | None:
     """Run one item; why it failed ("" if it did not), or None if the map has no such item (any more)."""
-    approached = _approached(region, flow, host)
+    approached = await _approached(region, flow, host)
     if approached is None:
         return None
     node, visit = approached
-    item = next((item for item in map_items(node, visit.context, visit.rules) if item.key == key), None)
+    item = next((item for item in await items_of(node, visit, host) if item.key == key), None)
     if item is None:
         return None
     return (await run_item(node, visit, map_body(flow.graph, node.name), host, item, run=run_region)).reason

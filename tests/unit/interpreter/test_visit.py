@@ -86,6 +86,7 @@ def test_a_condition_that_nothing_matches_takes_on_failure_or_fails() -> None:
     assert (unhandled.label, unhandled.failed) == ("", True)
     assert handled.patch == {
         "_internalError": "k is 'z', which no branch of 'N' names (branches: x)", "_errorNode": "N",
+        "_errorCode": "FAILED",
     }  # fmt: skip
 
 
@@ -496,7 +497,7 @@ async def test_what_cannot_be_written_is_a_failure(path: str) -> None:
         record, visit = visit_of(f"{{{node}, on_success: E, on_failure: X}}", context)
         result = evaluate(record, visit) if record.effect == "instant" else await perform(record, visit, ScriptedHost())
         assert result.label == "on_failure"
-        assert "stands a list of 1 items" in str(result.patch["_internalError"])
+        assert "stands a list of 1 item" in str(result.patch["_internalError"])
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,17 @@ nodes:
   Failed: {type: end, status: failed}
   Done: {type: end, static_outputs: {status: COMPLETED}}
 """
+ENDS = """
+workflow_id: ends
+workflow_name: What the rules of ends make of it
+entry_point: Ask
+nodes:
+  Ask:
+    {type: async_request, capability_id: a#ask, timeout: 30d, max_visits: 1, on_response: Check, on_failure: Quiet}
+  Check: {type: condition, condition_on_key: status, branches: {SUCCESS: Ask, never: Done}}
+  Quiet: {type: set_state, static_outputs: {quiet: true}}
+  Done: {type: end}
+"""
 ERROR = ("ERROR", {"messages": [{"code": "HITL"}]})
 BUSY = ("ERROR", {"messages": [{"code": "BUSY"}]})
 
@@ -162,7 +173,7 @@ class Story:
     """A definition, and what happens before and after the recording.
 
     Answers are by branch, node and visit; ``waiting`` are those of the requests, and ``for_events`` the
-    (branch, node) of the waits that are open when the recording is made. ``expected`` is how it ends.
+    (branch, node) of the waits that are open when the recording is made. ``expected`` and ``status`` are how it ends.
     """
 
     text: str
@@ -175,6 +186,7 @@ class Story:
     later: int = 0
     visited: Mapping[str, int] = field(default_factory=dict)
     expected: Mapping[str, Any] = field(default_factory=dict)
+    status: str = "completed"
 
 
 LINES = [{"id": "p-1", "lines": [{"lineNo": 1}, {"lineNo": 2}]}, {"id": "p-2", "lines": [{"lineNo": 3}]}]
@@ -270,6 +282,21 @@ STORIES = {
             "voyage": "123_4", "moved": {"date": "2026-01-31T11:00:00+00:00"}, "numbers": [7],
             "customs": {"status": "nested"},
         },
+    ),
+    "ends_by_the_second_rules": Story(
+        text=ENDS,
+        waiting=frozenset({"Ask/1"}),
+        after={"Ask/1": ok(asked=1)},
+        visited={"Ask": 2, "Check": 1, "Quiet": 1},
+        expected={"asked": 1, "quiet": True},
+    ),
+    "ends_by_the_third_rules": Story(
+        text=ENDS,
+        waiting=frozenset({"Ask/1"}),
+        after={"Ask/1": ok(asked=1)},
+        visited={"Ask": 2, "Check": 1},
+        expected={"asked": 1},
+        status="failed",
     ),
 }  # fmt: skip
 
@@ -410,7 +437,7 @@ async def test_a_recorded_instance_goes_on_to_its_end(tmp_path: Path, name: str)
 
         seen = await Inspector(platform).look(INSTANCE)
         assert seen is not None
-        assert seen.instance.status == "completed"
+        assert seen.instance.status == story.status
         visits = Counter(seen.visited)
         assert {node: visits[node] for node in story.visited} == story.visited
         assert {key: seen.context[key] for key in story.expected} == story.expected
