@@ -95,6 +95,12 @@ class Settings:
         least=1024,
     )
     mailbox_seconds: float = _setting(1.0, "how soon (s) a triggerer sees what another one received for it")
+    push_connections: int = _setting(
+        50,
+        "pages of the dashboard that one API server process tells of changes at once; the others ask every 3 s, and"
+        " with 0 all do",
+        least=0,
+    )
     skip_idle_runs: bool = _setting(
         True,  # noqa: FBT003 - a default
         "schedulers leave our runs that only wait out of their rounds (Airflow 3.3.1 on PostgreSQL or SQLite; others"

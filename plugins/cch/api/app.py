@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cch import __version__
-from cch.api import actions, health, instances, messages, problems, tasks, workflows
+from cch.api import actions, health, instances, messages, problems, tasks, watching, workflows
 from cch.api.access import PAGE_HEADER, refuse_other_sites
 from cch.api.backend import SeenAtOnce, close_backend
 from cch.api.dashboard import Dashboard
@@ -35,7 +35,8 @@ _DESCRIPTION = f"""Instances of workflows: looking at them, and doing something 
 site can act with your cookie. All of them may be repeated.
 
 **Errors** are `application/problem+json` with a stable `code`. **Lists** are paged by `cursor`. **Polling**: send the
-`ETag` of the last answer as `If-None-Match`; 304 means that nothing has changed. While DynamoDB does not answer, lists
+`ETag` of the last answer as `If-None-Match`; 304 means that nothing has changed. **Being told**: `/watch` says which of
+several routes have another answer. While DynamoDB does not answer, lists
 and details are made from Airflow's database (`degraded`).
 """
 
@@ -112,7 +113,7 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SeenAtOnce)
-    for module in (workflows, instances, actions, tasks, messages, health):
+    for module in (workflows, instances, actions, tasks, messages, health, watching):
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 
     @app.get("/docs", include_in_schema=False)
