@@ -188,11 +188,13 @@ async def _one(ledger: Any, known: dict[str, str], identifier: str, number: int,
 
 
 async def _map_items(ledger: Any, identifier: str, now: int) -> None:
+    from cch.identity import NEWEST_SCHEME, ROOT, ItemStep
     from cch.interpreter.outcome import Outcome
     from cch.ledger.records import JournalEntry, RegionKey
 
     for index in range(ITEMS):
-        key = RegionKey(instance=identifier, region="Fan", scope=f"/Fan#1@0[{index}]")
+        scope = ROOT.item(ItemStep("Fan", 1, 0, str(index)), NEWEST_SCHEME)
+        key = RegionKey(instance=identifier, region="Fan", scope=scope)
         await ledger.instances.put_scope(key, "Fan", index, str(index))
         await ledger.journal.append(key, 0, JournalEntry(kind="try", task_instance="t", generation=0, mode="first"))
         done = Outcome(

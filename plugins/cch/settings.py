@@ -101,6 +101,12 @@ class Settings:
         " with 0 all do",
         least=0,
     )
+    open_api_user: str = _setting(
+        "", "Airflow user as whom everybody acts, without a login, under `/cch/open` (docs/first-implementation.md)"
+    )
+    open_api_origins: tuple[str, ...] = _setting(
+        (), "origins, separated by commas, whose pages may ask there (`https://dashboard.example.org`)"
+    )
     skip_idle_runs: bool = _setting(
         True,  # noqa: FBT003 - a default
         "schedulers leave our runs that only wait out of their rounds (Airflow 3.3.1 on PostgreSQL or SQLite; others"
@@ -249,6 +255,7 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
     chosen_types(values["lifecycle_events"])
     given = (name.strip() for name in values["capability_modules"].split(","))
     values["capability_modules"] = tuple(dict.fromkeys((*Settings().capability_modules, *filter(None, given))))
-    buckets = (name.strip() for name in values["definition_buckets"].split(","))
-    values["definition_buckets"] = tuple(dict.fromkeys(filter(None, buckets)))
+    for several in ("definition_buckets", "open_api_origins"):
+        each = (name.strip() for name in values[several].split(","))
+        values[several] = tuple(dict.fromkeys(filter(None, each)))
     return Settings(names=names, **values)

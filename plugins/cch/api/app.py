@@ -17,8 +17,10 @@ from cch.api.access import PAGE_HEADER, refuse_other_sites
 from cch.api.backend import SeenAtOnce, close_backend
 from cch.api.dashboard import Dashboard
 from cch.api.models import Problem
+from cch.api.open_access import open_app
 from cch.api.problems import ApiError
 from cch.envelope import MAX_BODY
+from cch.settings import load_settings
 
 #: Where the routes are, below the plugin's prefix.
 PREFIX = "/api/v1"
@@ -122,6 +124,8 @@ def create_app() -> FastAPI:
         return get_swagger_ui_html(openapi_url="openapi.json", title="CCH API")
 
     app.mount("/ui", Dashboard(), name="dashboard")
+    if (settings := load_settings()).open_api_user:
+        app.mount("/open", open_app(settings), name="open access")
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:

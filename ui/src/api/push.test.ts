@@ -23,7 +23,11 @@ class FakeSource extends EventTarget {
 }
 
 const opened = () => new Push((url) => new FakeSource(url) as unknown as EventSource);
-const last = () => FakeSource.all[FakeSource.all.length - 1]!;
+const last = (): FakeSource => {
+  const found = FakeSource.all.at(-1);
+  if (!found) throw new Error("no stream was opened");
+  return found;
+};
 
 beforeEach(() => {
   vi.useFakeTimers();
