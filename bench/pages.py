@@ -23,6 +23,7 @@ PAGES = 50
 #: Seconds of one measurement; seconds between two changes; and what a polling page waits between two looks.
 _LASTS, _CHANGE_EVERY, _POLLS_EVERY = 30.0, 0.5, 3.0
 _BASE = "/cch/api/v1"
+_TOKEN = "token: "
 
 
 def measure_pages() -> Figures:
@@ -55,7 +56,8 @@ def _served(folder: Path) -> Iterator[tuple[dict[str, str], str]]:
             [sys.executable, "-m", "bench.pages", "serve", str(web)], env=environment, stdout=subprocess.PIPE, text=True
         )
         assert server.stdout is not None
-        token = server.stdout.readline().strip()
+        lines = (line for line in server.stdout if line.startswith(_TOKEN))  # Airflow prints others
+        token = next(lines).removeprefix(_TOKEN).strip()
         environment |= {"BENCH_TOKEN": token, "BENCH_SERVER": str(server.pid)}
         yield environment, f"http://127.0.0.1:{web}"
     finally:
@@ -73,7 +75,8 @@ def _serve(port: int) -> None:
 
     _register()
     app = create_app(apps="core")
-    print(get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ada", role="admin")), flush=True)
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ada", role="admin"))
+    print(f"{_TOKEN}{token}", flush=True)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
 
 
@@ -143,6 +146,8 @@ async def _look(url: str) -> dict[str, list[float]]:
                 if (await client.get(f"{_BASE}/instances")).status_code == 200:
                     break
             await asyncio.sleep(0.2)
+        else:
+            raise RuntimeError(f"the API server does not answer: {(await client.get(f'{_BASE}/instances')).text}")
         listed = [
             row["id"]
             for page in ("RUNNING", "WAITING")

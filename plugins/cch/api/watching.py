@@ -2,14 +2,15 @@
 
 A page names the routes that it shows; the server asks them as the page would (same user, same permissions, same
 ETag), and says which have another answer. So everything that can be polled can be watched, whatever the ledger can
-tell of itself. Connections are bounded, and so are the looks of all of them together: with many pages each is looked
-at less often than once a second, at about the cost of their polling.
+tell of itself. Of an instance two reads mostly show that nothing has changed; the whole is asked for every few looks.
+Connections are bounded, and so are the looks of all of them together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 import weakref
 from collections.abc import AsyncIterator, Sequence
@@ -20,13 +21,20 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from cch.api.access import AccessDep
+from cch.api.backend import backend
 from cch.api.problems import ApiError, responses
+from cch.errors import ServiceUnavailableError
 from cch.settings import load_settings
 
 router = APIRouter(tags=["watching"])
 
 #: Seconds between two looks at a page, if there are few; looks a second at all pages of the process together.
-_PAUSE, _LOOKS_A_SECOND = 1.0, 20.0
+_PAUSE, _LOOKS_A_SECOND = 1.0, 50.0
+#: A route whose two reads show no change is asked for every so many looks all the same: not every change shows there.
+_WHOLE_EVERY = 5
+#: What is read of what an instance waits for.
+_MOST_OPEN = 100
+_INSTANCE = re.compile(r"/instances/([A-Za-z0-9_.~:+-]{1,200})")
 #: Seconds after which something is said, so that a page knows that it is still told; and after which a stream ends,
 #: because a login may have ended.
 _HEARTBEAT, _LONGEST = 10.0, 600.0
@@ -95,26 +103,64 @@ async def _tag(request: Request, look: str) -> tuple[int, str]:
     return answer["status"], tag.decode()
 
 
+async def _stamp(instance_id: str) -> str:
+    """Something that nearly every change of an instance changes; "" if nobody can tell."""
+    try:
+        async with (await backend()).reading() as platform:
+            view, open_ = await asyncio.gather(
+                platform.ledger.instances.view(instance_id),
+                platform.ledger.waiting.of_instance(instance_id, _MOST_OPEN),
+            )
+    except ServiceUnavailableError:
+        return ""
+    if view is None:
+        return ""
+    one = view.instance
+    left = sorted((each.region, each.generation, each.task_instance) for each in view.exits)
+    return repr((one.status, one.run_id, one.ended, one.reason, left, sorted(wait.id for wait in open_)))
+
+
+class _Look:
+    """One route that a page shows."""
+
+    def __init__(self, request: Request, path: str) -> None:
+        self.path = path
+        self._request = request
+        named = _INSTANCE.fullmatch(path)
+        self._instance = named[1] if named else ""
+        self._stamp = ""
+        self._tag: str | None = None
+        self._rounds = 0
+
+    async def has_changed(self) -> bool:
+        """Whether the answer is another than at the look before; of the first look nothing is said."""
+        if self._tag == "":
+            return False  # it is not there any more
+        self._rounds += 1
+        if self._instance:
+            stamp, before = await _stamp(self._instance), self._stamp
+            self._stamp = stamp
+            if stamp and stamp == before and self._rounds % _WHOLE_EVERY:
+                return False
+        status, tag = await _tag(self._request, self.path)
+        before_tag, self._tag = self._tag, tag if status == 200 else ""  # else the page asks, and is told
+        return before_tag is not None and before_tag != self._tag
+
+
 def _event(name: str, **data: Any) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
 async def _told(request: Request, looks: Sequence[str], page: object) -> AsyncIterator[str]:
     begun = said = time.monotonic()
-    known: dict[str, str] = {}
+    shown = [_Look(request, look) for look in looks]
     try:
         yield f"retry: 5000\n\n{_event('hello', heartbeat=_HEARTBEAT)}"
         while time.monotonic() - begun < _LONGEST:
-            for look in looks:
-                if look in known and not known[look]:
-                    continue  # it is not there any more
-                status, tag = await _tag(request, look)
-                if status != 200:
-                    tag = ""
-                if look in known and known[look] != tag:
+            for look in shown:
+                if await look.has_changed():
                     said = time.monotonic()
-                    yield _event("changed", look=look)
-                known[look] = tag
+                    yield _event("changed", look=look.path)
             if time.monotonic() - said >= _HEARTBEAT:
                 said = time.monotonic()
                 yield _event("alive")
