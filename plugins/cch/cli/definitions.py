@@ -92,7 +92,26 @@ def run_scenarios(
     simulations.run_all(path, definitions=definitions, junit=junit, as_json=as_json)
 
 
+def evaluate(
+    expression: Annotated[str, typer.Argument(help="What stands between {% and %}; with or without these.")],
+    context: Annotated[
+        Path | None, typer.Option("--context", "-c", help="A file (JSON or YAML) with the context; - is stdin.")
+    ] = None,
+    reply: Annotated[Path | None, typer.Option(help="A file with the value of $reply.")] = None,
+    item: Annotated[Path | None, typer.Option(help="A file with the value of $item.")] = None,
+    error: Annotated[Path | None, typer.Option(help="A file with the value of $error.")] = None,
+) -> None:
+    """Show what an expression gives, as JSON.
+
+    Exit code 1 if it gives nothing or cannot be evaluated.
+    """
+    from cch.cli import evaluating  # noqa: PLC0415 - loads JSONata
+
+    evaluating.evaluate(expression, context=context, reply=reply, item=item, error=error)
+
+
 def register(app: typer.Typer) -> None:
     for command in (validate, graph, publish, simulate):
         app.command()(command)
     app.command("test")(run_scenarios)
+    app.command("eval")(evaluate)

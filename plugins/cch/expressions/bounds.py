@@ -5,6 +5,7 @@ Bounds are counted, never timed: an expression does the same at every replay, on
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 #: Names that an expression may use, besides JSONata's functions; where they have a value, the language page says.
@@ -27,6 +28,9 @@ MAX_LEVELS = 60
 INTEGER_BITS = 64
 #: Characters that count as one step.
 _TEXT_STEP = 64
+#: Steps after which an evaluation lets others go first, and for how long (s).
+_REST_EVERY = 400
+_REST = 0.0002
 #: Items of a list that was measured before which count as one step when it is used again.
 _LIST_STEP = 4
 
@@ -38,8 +42,11 @@ class BoundMetError(Exception):
 class Meter:
     """Counts what one evaluation uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, *given: Any) -> None:
+        """``given``: values from outside, which are not measured as long as nothing is made of them."""
         self.steps = 0
+        self._rest = _REST_EVERY
+        self._given = {id(each) for each in given}
         self._depth = 0
         #: id → the container, its length when it was measured, its values, characters, levels. The reference keeps the
         #: id from being given away.
@@ -48,6 +55,10 @@ class Meter:
     def charge(self, steps: int) -> None:
         """:raises BoundMetError: no step is left."""
         self.steps += steps
+        if self.steps >= self._rest:
+            # Whoever else waits in this process goes first; nothing that counts depends on it.
+            time.sleep(_REST)
+            self._rest = self.steps + _REST_EVERY
         if self.steps > MAX_STEPS:
             raise BoundMetError(f"it takes more than {MAX_STEPS} steps")
 
@@ -74,6 +85,16 @@ class Meter:
             check_text(len(value))
         elif isinstance(value, list | dict):
             self.charge(len(value) // _LIST_STEP)
+            if type(value) is list or id(value) in self._given:
+                return  # as it stands in what was given, or made by a function of what was measured
+            self.check(value)
+
+    def check(self, value: Any) -> None:
+        """Measure a value to its last part.
+
+        :raises BoundMetError: it is too large, or no step is left.
+        """
+        if isinstance(value, str | list | dict):
             values, text, levels = self._size(value, 0)
             if values > MAX_VALUES:
                 raise BoundMetError(f"a value has more than {MAX_VALUES} values in it")

@@ -76,11 +76,13 @@ class Compiled(Jsonata):  # type: ignore[misc]
         :raises EvaluationError: it failed, or met a bound.
         """
         one = copy.copy(self)
-        one.meter = Meter()
+        one.meter = Meter(context, *names.values())
         Jsonata.CURRENT.jsonata = one
         try:
             given = {name: _given(names[name]) if name in names else None for name in NAMES}
-            return plain(one.evaluate(context, given))
+            value = one.evaluate(context, given)
+            one.meter.check(value)
+            return plain(value)
         except (BoundMetError, NumberError, FunctionError) as error:
             raise EvaluationError(str(error) + one.met, one.failed_at) from None
         except RecursionError:

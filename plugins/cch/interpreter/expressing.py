@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cch.definition.dates import iso
+from cch.definition.kinds import Requesting
 from cch.expressions.expression import evaluated
 from cch.interpreter.context import selected
 from cch.values import MISSING
 
 if TYPE_CHECKING:
-    from cch.definition.kinds import Requesting
     from cch.definition.nodes import SyncCall
     from cch.interpreter.visit import Visit
 
@@ -47,8 +47,8 @@ def sent(node: Requesting | SyncCall, visit: Visit) -> dict[str, Any]:
 
     :raises FailedError: an expression cannot be evaluated.
     """
-    if node.input is None:
-        flat = visit.flat_item if node.effect == "waits" else {}
-        flat = {key: value for key, value in flat.items() if not key.startswith("_")}
-        return flat | selected({**visit.context, **flat}, node.input_keys, visit.rules)
-    return value_of(visit, node.input)  # type: ignore[no-any-return]
+    if node.input is not None:
+        return value_of(visit, node.input)  # type: ignore[no-any-return]
+    asks = isinstance(node, Requesting)
+    flat = {key: value for key, value in visit.flat_item.items() if asks and not key.startswith("_")}
+    return {**flat, **selected({**visit.context, **flat}, node.input_keys, visit.rules)}

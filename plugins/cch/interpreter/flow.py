@@ -21,11 +21,11 @@ from cch.interpreter.context import merge
 from cch.interpreter.outcome import Outcome
 
 Status = Literal["running", "completed", "failed"]
-_NOTHING: Mapping[str, Any] = {}
 #: The code with which the reason of an instance begins that came to its end nowhere.
 ENDED_NOWHERE = "ENDED_NOWHERE"
 #: Kinds of causes of visits that waited for somebody.
 _TAKES_TIME = frozenset({"reply", "event", "call", "timeout", "map"})
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _order(outcome: Outcome) -> tuple[int, str, int]:
@@ -54,7 +54,7 @@ class TokenFlow:
     """State of one scope, built by applying outcomes in any order that respects parents.
 
     ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``is_item``: the scope is one
-    item of a map, which needs no ``end``; ``item_key``: where its context has it; ``around``: the flat keys of the
+    item of a map, which needs no ``end``; ``item_key``: where the context has that item; ``around``: flat keys of the
     items that it is inside of. ``begun``: when the scope began (ms).
     """
 

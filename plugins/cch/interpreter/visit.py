@@ -67,7 +67,7 @@ class Visit:
     moment: int = 0
     #: The value of the item of a map in whose body this is; :data:`~cch.values.MISSING` outside of one.
     item: Any = MISSING
-    #: The keys of that item, in dialects that send them flat.
+    #: The keys of the map's item that it belongs to, in dialects that send them flat; empty outside of maps.
     flat_item: Mapping[str, Any] = field(default_factory=dict)
 
     @property

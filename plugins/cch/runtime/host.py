@@ -31,8 +31,9 @@ from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-#: Where expressions are evaluated: one at its bounds takes seconds, and the others of a process go on beside it.
-_COMPUTING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="cch-computing")
+#: Where expressions are evaluated: one at its bounds takes a second or two, and all else goes on beside it. It is one
+#: thread, because two would share one core and hold up what waits in the process twice as long.
+_COMPUTING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cch-computing")
 
 #: Seconds of a long poll where the router runs only for this region (a shared one has been started before).
 _SHORT_POLL = 1.0

@@ -110,9 +110,13 @@ class Rebuilder:
             state = await read(self._platform.ledger, key)
             inner = {**visit.context, node.item_key: items[branch].value}
             flow = item_flow(
-                map_body(flow.graph, name), state.outcomes.values(), inner, item_key=node.item_key,
-                around=visit.flat_item, begun=visit.moment,
-            )  # fmt: skip
+                map_body(flow.graph, name),
+                state.outcomes.values(),
+                inner,
+                item_key=node.item_key,
+                around=visit.flat_item,
+                begun=visit.moment,
+            )
         return flow
 
 

@@ -134,6 +134,17 @@ nodes:
   Failed: {type: end, status: failed}
   Done: {type: end}
 """
+ENDS = """
+workflow_id: ends
+workflow_name: What the rules of ends make of it
+entry_point: Ask
+nodes:
+  Ask:
+    {type: async_request, capability_id: a#ask, timeout: 30d, max_visits: 1, on_response: Check, on_failure: Quiet}
+  Check: {type: condition, condition_on_key: status, branches: {SUCCESS: Ask, never: Done}}
+  Quiet: {type: set_state, static_outputs: {quiet: true}}
+  Done: {type: end}
+"""
 DIALECT = """
 workflow_id: dialect
 workflow_name: As the first implementation means it
@@ -148,17 +159,6 @@ nodes:
   Check: {type: condition, condition_on_key: urgent, branches: {"True": Done, _default: Failed}}
   Failed: {type: end, status: failed}
   Done: {type: end, static_outputs: {status: COMPLETED}}
-"""
-ENDS = """
-workflow_id: ends
-workflow_name: What the rules of ends make of it
-entry_point: Ask
-nodes:
-  Ask:
-    {type: async_request, capability_id: a#ask, timeout: 30d, max_visits: 1, on_response: Check, on_failure: Quiet}
-  Check: {type: condition, condition_on_key: status, branches: {SUCCESS: Ask, never: Done}}
-  Quiet: {type: set_state, static_outputs: {quiet: true}}
-  Done: {type: end}
 """
 ERROR = ("ERROR", {"messages": [{"code": "HITL"}]})
 BUSY = ("ERROR", {"messages": [{"code": "BUSY"}]})
