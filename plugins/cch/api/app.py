@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,7 +21,10 @@ from cch.api.models import Problem
 from cch.api.open_access import open_app
 from cch.api.problems import ApiError
 from cch.envelope import MAX_BODY
+from cch.errors import SettingsError
 from cch.settings import load_settings
+
+log = logging.getLogger(__name__)
 
 #: Where the routes are, below the plugin's prefix.
 PREFIX = "/api/v1"
@@ -124,8 +128,7 @@ def create_app() -> FastAPI:
         return get_swagger_ui_html(openapi_url="openapi.json", title="CCH API")
 
     app.mount("/ui", Dashboard(), name="dashboard")
-    if (settings := load_settings()).open_api_user:
-        app.mount("/open", open_app(settings), name="open access")
+    _mount_open_access(app)
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -136,6 +139,16 @@ def create_app() -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def _mount_open_access(app: FastAPI) -> None:
+    try:
+        settings = load_settings()
+    except SettingsError as error:  # everything else says it, too
+        log.warning("open access is not served: %s", error)
+        return
+    if settings.open_api_user:
+        app.mount("/open", open_app(settings), name="open access")
 
 
 def _describe_errors(document: dict[str, Any]) -> None:
