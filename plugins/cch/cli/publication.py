@@ -11,6 +11,7 @@ import typer
 
 from cch.cli.output import coloured, complain, note, print_json, problem_data, say, show, show_problems, table
 from cch.cli.validation import check_paths
+from cch.counting import counted
 from cch.definition.addresses import alias_key, alias_text, plain_name
 from cch.definition.catalogue import is_name
 from cch.definition.names import is_reserved
@@ -213,16 +214,17 @@ def _show(done: Iterable[Published], place: str) -> None:
 
 
 def _show_alive(one: Published) -> None:
+    alive = counted(len(one.alive), "instance is", "instances are")
     rows = [(i.id, i.correlation_id, coloured(i.status), _fate(i)) for i in one.alive]
     title = f"instances of {one.definition.workflow_id} that are alive"
     show(table(title, ("instance", "correlation id", "status", "with the new structure it"), rows))
     if one.action == "refused":
         complain(
-            f"{one.definition.workflow_id} is not published: its tasks differ from those that {len(one.alive)} live"
-            " instances run; wait for them, publish it under another workflow_id, or use --force"
+            f"{one.definition.workflow_id} is not published: its tasks are others, and {alive} alive that began with"
+            " the old ones; wait for that, publish it under another workflow_id, or use --force"
         )
     else:
-        note(f"{one.definition.workflow_id} was published although {len(one.alive)} instances are alive (--force)")
+        note(f"{one.definition.workflow_id} was published although {alive} alive (--force)")
 
 
 async def _unserved(checked: Checked) -> list[Problem]:
@@ -258,7 +260,9 @@ def _refuse_all(checked: Checked, *, as_json: bool) -> None:
         print_json({"ok": False, "definitions": [], "problems": problems})
     else:
         show_problems(checked.problems, checked.texts)
-        complain(f"nothing is published: {checked.count('error')} errors have to be mended first")
+        complain(
+            f"nothing is published: {counted(checked.count('error'), 'error has', 'errors have')} to be mended first"
+        )
     raise typer.Exit(1)
 
 

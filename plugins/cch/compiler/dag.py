@@ -167,6 +167,8 @@ def placeholder(dag_id: str, title: str, problems: tuple[Problem, ...]) -> DAG:
         # A DAG stays as it was first seen: a paused placeholder would leave the fixed workflow paused.
         is_paused_upon_creation=False,
         default_args={"owner": "cch", "retries": 0},
+        # The dispatcher's starts are refused until the workflow is here; a person's run fails and says why.
+        params={CONF_DIGEST: Param("", type="string", const="")},
     )
     _DefinitionErrorOperator(task_id="definition_error", message="\n".join(map(str, problems)), dag=dag)
     return dag
