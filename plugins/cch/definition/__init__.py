@@ -25,4 +25,5 @@ __all__ = [
     "schema",
     "source",
     "starting",
+    "version",
 ]

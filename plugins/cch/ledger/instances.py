@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cch import metrics
+from cch.definition.version import Version
 from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
 from cch.interpreter.outcome import Outcome
@@ -23,7 +24,7 @@ FAILED = "workflow instance has failed"
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
-    "structure_digest", "start_message", "ended", "reason", "reading_rules",
+    "structure_digest", "start_message", "ended", "reason", "reading_rules", "planner", "version_asked",
 )  # fmt: skip
 
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
@@ -108,17 +109,10 @@ class Instances:
             outcomes=tuple(Outcome.from_json(outcome) for outcome in raw),
         )
 
-    async def begin(
-        self,
-        instance: Instance,
-        run_id: str,
-        definition_digest: str,
-        structure_digest: str,
-        reading_rules: int | None = None,
-    ) -> InstanceView:
-        """The run has begun: bind the instance to it and to the definition it runs; the instance as it is then.
+    async def begin(self, instance: Instance, run_id: str, version: Version, structure_digest: str) -> InstanceView:
+        """The run has begun: bind the instance to it and to the version it runs; the instance as it is then.
 
-        ``reading_rules``: the number of those by which the definition is read from now on; None: as it was created.
+        A ``version`` without reading rules leaves those with which the instance was created.
         ``instance``: as it was just now. If it is bound to no definition no region can have left anything.
 
         :raises LedgerError: the instance is bound to another run, or gone.
@@ -126,9 +120,10 @@ class Instances:
         change = Change(
             set={
                 "run_id": run_id,
-                "definition_digest": definition_digest,
+                "definition_digest": version.digest,
                 "structure_digest": structure_digest,
-                **({} if reading_rules is None else {"reading_rules": reading_rules}),
+                "planner": version.planner,
+                **({"reading_rules": version.reading_rules} if version.reading_rules else {}),
                 **({} if instance.status in ENDED else _status_attributes("running", instance.started)),
             }
         )
@@ -139,11 +134,27 @@ class Instances:
         except ConditionFailedError:  # another region of the same run was faster, or it was dispatched or cancelled
             found = await self.view(instance.id)
         if found is not None and not found.instance.structure_digest:
-            return await self.begin(found.instance, run_id, definition_digest, structure_digest, reading_rules)
+            return await self.begin(found.instance, run_id, version, structure_digest)
         if found is None or found.instance.run_id != run_id:
             other = found.instance.run_id if found else "none"
             raise LedgerError(f"instance {instance.id} belongs to run {other!r}, not {run_id!r}")
         return found
+
+    async def choose(self, instance_id: str, version: Version) -> bool:
+        """Another version for an instance that has not begun; False if it has begun or ended meanwhile."""
+        change = Change(
+            set={
+                "definition_digest": version.digest,
+                "reading_rules": version.reading_rules,
+                "planner": version.planner,
+            }
+        )
+        not_begun = When.all(Absent("structure_digest"), Equals("live", "yes"))
+        try:
+            await self._store.update((_partition(instance_id), "META"), change, not_begun)
+        except ConditionFailedError:
+            return False
+        return True
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:
         """Airflow has the run."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from cch.definition.rules import NEWEST
+from cch.definition.version import Version
 from cch.envelope import Command, workflow_id_of
 from cch.exchange import Settled
 from cch.ledger.ledger import Ledger
@@ -15,10 +15,12 @@ from cch.ledger.records import Instance, MessageRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """What is started: the workflow that was meant, and the context with the defaults of what was absent."""
+    """What is started: the workflow and version that are meant, the context with the defaults of what was absent."""
 
     workflow_id: str
     context: Mapping[str, Any]
+    #: The version that it will run, whatever is published before it begins.
+    version: Version
 
 
 class Admission(Protocol):
@@ -57,7 +59,9 @@ class Starter:
                     context=admitted.context,
                     definition_uri=command.definition_uri,
                     start_message=record.key,
-                    reading_rules=NEWEST,
+                    definition_digest=admitted.version.digest,
+                    reading_rules=admitted.version.reading_rules,
+                    planner=admitted.version.planner,
                 )
             )
         if not mine:

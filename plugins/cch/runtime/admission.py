@@ -11,6 +11,7 @@ from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
 from cch.definition.starting import context_problems, start_context
 from cch.errors import DefinitionError, DefinitionNotFoundError, RejectedMessageError, ServiceUnavailableError
+from cch.graph.planners import version_of
 from cch.messaging.starts import Admitted
 
 __all__ = ["CatalogueAdmission", "context_problems", "start_context"]
@@ -40,7 +41,8 @@ class CatalogueAdmission:
         problems = context_problems(definition, full)
         if problems:
             raise RejectedMessageError(f"cannot start {definition.workflow_id}: {'; '.join(problems)}")
-        return Admitted(workflow_id=definition.workflow_id, context=full)
+        self._catalogue.keep(definition)  # before anybody relies on it: the file may be overwritten at any time
+        return Admitted(workflow_id=definition.workflow_id, context=full, version=version_of(definition))
 
     def _definition(self, workflow_id: str, definition_uri: str) -> Definition:
         try:

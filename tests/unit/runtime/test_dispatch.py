@@ -11,6 +11,7 @@ import pytest
 from workflows import definition_text
 from workshop import NOW, Workshop
 
+from cch.definition.version import Version
 from cch.ledger.records import Instance
 from cch.pauses import Pauses
 from cch.runtime.dispatch import Dispatcher, RunRefused, RunState, StartRun
@@ -27,6 +28,10 @@ class FakeRuns:
     started: list[StartRun] = field(default_factory=list)
     states: dict[str, RunState] = field(default_factory=dict)
     looked_at: list[str] = field(default_factory=list)
+    pinned: bool = True
+
+    def pins(self, dag_id: str) -> bool:
+        return self.pinned
 
     def start(self, run: StartRun) -> RunRefused | None:
         self.started.append(run)
@@ -278,7 +283,7 @@ async def test_an_instance_whose_definition_is_gone_holds_up_no_other(desk: Desk
     """It cannot be seen whether it was complete: its run is gone, so it has failed; the next one is compared too."""
     for name in ("i1", "i2"):
         await desk.pending(name)
-        await desk.workshop.ledger.instances.begin(await desk.find(name), name, "lost", "lost")
+        await desk.workshop.ledger.instances.begin(await desk.find(name), name, Version("lost"), "lost")
     desk.workshop.clock.advance(300)
     desk.runs.states = {"i1": "missing", "i2": "missing"}
 
