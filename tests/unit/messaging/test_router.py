@@ -16,6 +16,8 @@ from processes import Process
 from scripted import ManualClock
 from tests.patience import finished
 
+from cch.definition.rules import NEWEST
+from cch.definition.version import Version
 from cch.envelope import event_command, start_command
 from cch.errors import RejectedMessageError, ServiceUnavailableError
 from cch.exchange import Closed, Unsent
@@ -40,7 +42,7 @@ class Doorman:
             raise RejectedMessageError(f"there is no definition of {workflow_id!r}")
         if "a" not in context:
             raise RejectedMessageError("required key 'a' is missing")
-        return Admitted(workflow_id=workflow_id, context=context)
+        return Admitted(workflow_id=workflow_id, context=context, version=Version("0" * 64, NEWEST))
 
 
 @dataclass
