@@ -43,7 +43,8 @@ router = APIRouter(tags=["actions"])
 
 
 def _desk(platform: Platform) -> Desk:
-    return Desk(platform.ledger, platform.exchange, CatalogueAdmission(platform.catalogue), platform.clock)
+    admission = CatalogueAdmission(platform.catalogue, platform.ledger.versions, platform.clock)
+    return Desk(platform.ledger, platform.exchange, admission, platform.clock)
 
 
 async def _log(access: Access, event: str, dag_id: str, run_id: str, **facts: Any) -> None:

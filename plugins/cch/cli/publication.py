@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import getpass
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,13 +12,18 @@ import typer
 
 from cch.cli.output import coloured, complain, note, print_json, problem_data, say, show, show_problems, table
 from cch.cli.validation import check_paths
+from cch.cli.version_views import standing_data, standings_table
+from cch.definition.reader import digest_of
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
-from cch.errors import DefinitionNotFoundError, ServiceUnavailableError
+from cch.errors import DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
 from cch.graph.checks import check
+from cch.graph.differences import Difference, difference
 from cch.graph.plan import plan_of
+from cch.ledger.versions import Share
 from cch.runtime.definitions import definition_source, open_catalogue
 from cch.runtime.platform import open_platform
 from cch.runtime.serving import unserved
+from cch.runtime.standings import Standings, standings
 from cch.settings import load_settings
 
 if TYPE_CHECKING:
@@ -28,18 +35,36 @@ if TYPE_CHECKING:
     from cch.errors import Problem
     from cch.ledger.ledger import Ledger
     from cch.ledger.records import Instance
+    from cch.ledger.versions import Pinning
+    from cch.runtime.platform import Platform
     from cch.settings import Settings
 
-Action = Literal["created", "updated", "unchanged", "refused"]
+Action = Literal["created", "updated", "unchanged", "shared", "refused"]
 #: Most live instances of one workflow that are looked at; more are refused just as well.
 _MOST = 1000
+#: A report of the dispatcher counts so long (ms); it makes one every minute.
+_REPORTED = 600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How to publish. ``share``: percent of the starts that get the version; None: all, as the one that is published.
+
+    ``note`` is what the publisher says of the versions.
+    """
+
+    force: bool = False
+    share: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """What was done with one definition; ``alive`` are the instances that another structure concerns.
 
-    ``name`` is the file that it has where Airflow reads it.
+    ``name`` is the file that it has where Airflow reads it. ``unpinned``: why those instances would not keep their
+    version; "" if they do. ``number``: of the version, None if the ledger cannot be asked. ``difference``: from what
+    was published before.
     """
 
     file: str
@@ -48,6 +73,10 @@ class Published:
     action: Action
     name: str
     alive: tuple[Instance, ...] = ()
+    unpinned: str = ""
+    number: int | None = None
+    difference: Difference | None = None
+    stays: Standings | None = None
 
 
 def published_text(source: DefinitionSource, workflow_id: str) -> str | None:
@@ -64,11 +93,6 @@ def structure_of(definition: Definition) -> str:
     return plan_of(definition).structure_digest
 
 
-def _structure_of_text(text: str) -> str:
-    definition, _ = check(text)
-    return structure_of(definition) if definition else ""
-
-
 async def _alive(ledger: Ledger, workflow_id: str, structure: str) -> tuple[Instance, ...]:
     """Instances that have not ended and are not bound to ``structure``, newest first."""
     # The index sorts by status, running and pending before the ended ones.
@@ -77,9 +101,11 @@ async def _alive(ledger: Ledger, workflow_id: str, structure: str) -> tuple[Inst
     return tuple(sorted(live, key=lambda instance: -instance.started))
 
 
-async def _affected(workflow_id: str, structure: str) -> tuple[Instance, ...]:
-    async with open_platform() as platform:
-        return await _alive(platform.ledger, workflow_id, structure)
+def _unpinned(pinning: Pinning | None, now: int) -> str:
+    """Why live instances may not keep their version; "" if they do."""
+    if pinning is None or now - pinning.seen > _REPORTED:
+        return "nobody has reported lately that runs keep their versions (is the DAG cch_commands unpaused?)"
+    return "" if pinning.pins else "this Airflow does not keep runs on their versions (see `cch doctor`)"
 
 
 def _keep(source: DefinitionSource, definition: Definition) -> None:
@@ -112,30 +138,91 @@ def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     return name, None
 
 
-def _publish_one(settings: Settings, file: str, definition: Definition, *, force: bool) -> Published:
+def published_place(settings: Settings, workflow_id: str) -> tuple[str, str | None, str]:
+    """Where a workflow is published: the file's name, its text (None: nowhere yet), and the text's digest."""
+    name, text = _place(settings, workflow_id)
+    return name, text, digest_of(text) if text is not None else ""
+
+
+async def _publish_one(platform: Platform, file: str, definition: Definition, wish: Wish) -> Published:
+    """Publish one definition: keep it, number it, and only then let it be served, so that any step may be the last."""
+    settings, ledger = platform.settings, platform.ledger
     source = definition_source(settings)
     name, old = _place(settings, definition.workflow_id)
+    before = check(old)[0] if old is not None else None
     structure = structure_of(definition)
     action: Action = "created" if old is None else "unchanged" if old == definition.text else "updated"
     alive: tuple[Instance, ...] = ()
-    if action == "updated" and old is not None and _structure_of_text(old) != structure:
-        alive = asyncio.run(_affected(definition.workflow_id, structure))
-        if alive and not force:
+    unpinned = ""
+    if wish.share is not None:
+        if old is None:
+            raise WrongUseError(
+                f"{definition.workflow_id} is not published yet: a share needs a version for the others"
+            )
+        unpinned = _unpinned(await ledger.versions.pinning(), platform.clock())
+        action = "refused" if unpinned else "unchanged" if action == "unchanged" else "shared"
+    elif action == "updated" and (structure_of(before) if before else "") != structure:
+        alive = await _alive(ledger, definition.workflow_id, structure)
+        if alive:
+            unpinned = _unpinned(await ledger.versions.pinning(), platform.clock())
+        if unpinned and not wish.force:
             action = "refused"
+    number = None
     if action != "refused":
         _keep(source, definition)
+        number = await _number(platform, definition, before if action != "created" else None, wish)
     if action in ("created", "updated"):
         source.write(name, definition.text)
-    return Published(file=file, definition=definition, structure=structure, action=action, alive=alive, name=name)
+    if action == "shared" and wish.share is not None:
+        await ledger.versions.set_share(definition.workflow_id, Share(digest=definition.digest, percent=wish.share))
+    elif action != "refused" and number is not None:
+        await ledger.versions.set_share(definition.workflow_id, None)
+    return Published(
+        file=file, definition=definition, structure=structure, action=action, alive=alive, name=name,
+        unpinned=unpinned, number=number, difference=difference(before, definition) if before else None,
+        stays=await _stays(platform, definition.workflow_id) if action in ("updated", "shared") else None,
+    )  # fmt: skip
 
 
-def _fate(instance: Instance) -> str:
+async def _stays(platform: Platform, workflow_id: str) -> Standings | None:
+    try:
+        return await standings(platform, workflow_id)
+    except ServiceUnavailableError:
+        return None
+
+
+async def _number(platform: Platform, definition: Definition, before: Definition | None, wish: Wish) -> int | None:
+    """The number of the version; what was published before, perhaps by other means, has one too."""
+    versions, now = platform.ledger.versions, platform.clock()
+    try:
+        shelf = await versions.shelf(definition.workflow_id)
+        if before is not None and shelf.known(before.digest) is None:
+            await versions.add(shelf, before.digest, now, alone=True)
+            shelf = await versions.shelf(definition.workflow_id)
+        added = await versions.add(shelf, definition.digest, now, publisher=_publisher(), note=wish.note, alone=True)
+    except ServiceUnavailableError as error:
+        note(f"the version of {definition.workflow_id} gets its number with its first start: {error}")
+        return None
+    return added.number
+
+
+def _publisher() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return ""
+
+
+def _fate(instance: Instance, *, pinned: bool) -> str:
     """What another structure means for an instance."""
     bound = instance.status == "running"
+    if pinned:
+        return "keeps its version"
     return "fails at its next node" if bound else "starts with the new structure"
 
 
 def _data(one: Published) -> dict[str, Any]:
+    fate = functools.partial(_fate, pinned=not one.unpinned)
     return {
         "file": one.file,
         "published_as": one.name,
@@ -144,29 +231,37 @@ def _data(one: Published) -> dict[str, Any]:
         "structure_digest": one.structure,
         "action": one.action,
         "instances": [
-            {"instance_id": i.id, "correlation_id": i.correlation_id, "status": i.status, "consequence": _fate(i)}
+            {"instance_id": i.id, "correlation_id": i.correlation_id, "status": i.status, "consequence": fate(i)}
             for i in one.alive
         ],
+        "version": one.number,
+        "difference": one.difference.lines if one.difference else [],
+        "versions": [standing_data(each) for each in one.stays.versions] if one.stays else [],
     }
 
 
 def _show(done: Iterable[Published], place: str) -> None:
     rows = [
-        (one.definition.workflow_id, one.file, one.definition.digest[:12], one.structure, coloured(one.action))
+        (
+            one.definition.workflow_id, one.file, str(one.number or ""), one.definition.digest[:12], one.structure,
+            coloured(one.action),
+        )
         for one in done
-    ]
-    show(table("", ("workflow", "file", "digest", "structure", "done"), rows))
+    ]  # fmt: skip
+    show(table("", ("workflow", "file", "version", "digest", "structure", "done"), rows))
     say(f"definitions are in {place}")
 
 
 def _show_alive(one: Published) -> None:
-    rows = [(i.id, i.correlation_id, coloured(i.status), _fate(i)) for i in one.alive]
+    if not one.unpinned:
+        return
+    rows = [(i.id, i.correlation_id, coloured(i.status), _fate(i, pinned=False)) for i in one.alive]
     title = f"instances of {one.definition.workflow_id} that are alive"
     show(table(title, ("instance", "correlation id", "status", "with the new structure it"), rows))
     if one.action == "refused":
         complain(
             f"{one.definition.workflow_id} is not published: its tasks differ from those that {len(one.alive)} live"
-            " instances run; wait for them, publish it under another workflow_id, or use --force"
+            f" instances run, and {one.unpinned}; wait for them, publish it under another workflow_id, or use --force"
         )
     else:
         note(f"{one.definition.workflow_id} was published although {len(one.alive)} instances are alive (--force)")
@@ -209,7 +304,24 @@ def _refuse_all(checked: Checked, *, as_json: bool) -> None:
     raise typer.Exit(1)
 
 
-def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
+def _show_change(one: Published) -> None:
+    """What is other than before, and who stays on which version."""
+    if one.action == "refused" and one.difference is None:
+        return
+    for line in one.difference.lines if one.difference else []:
+        say(f"  {line}")
+    if one.stays is not None:
+        show(standings_table(one.definition.workflow_id, one.stays))
+
+
+async def _publish_all(checked: Checked, wish: Wish) -> list[Published]:
+    async with open_platform() as platform:
+        return [
+            await _publish_one(platform, file, definition, wish) for file, definition in checked.definitions.items()
+        ]
+
+
+def publish(paths: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
     """Check all, publish all; leave with 1 if anything was refused."""
     checked = check_paths(paths)
     settings = load_settings()
@@ -218,7 +330,7 @@ def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
         checked = _without_findings_of_the_served(checked, source)
     if checked.count("error"):
         _refuse_all(checked, as_json=as_json)
-    done = [_publish_one(settings, file, definition, force=force) for file, definition in checked.definitions.items()]
+    done = asyncio.run(_publish_all(checked, wish))
     checked = replace(checked, problems=(*checked.problems, *asyncio.run(_unserved(checked))))
     ok = all(one.action != "refused" for one in done)
     if as_json:
@@ -230,7 +342,10 @@ def publish(paths: Sequence[Path], *, force: bool, as_json: bool) -> None:
         for one in done:
             if one.action == "updated" and one.name != f"{one.definition.workflow_id}.yaml":
                 note(f"{one.definition.workflow_id} was published as {one.name}, which has been replaced")
+            _show_change(one)
             if one.alive:
                 _show_alive(one)
+            if one.action == "refused" and wish.share is not None:
+                complain(f"{one.definition.workflow_id} gets no share of the starts: {one.unpinned}")
     if not ok:
         raise typer.Exit(1)

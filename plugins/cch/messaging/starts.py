@@ -26,8 +26,19 @@ class Admitted:
 class Admission(Protocol):
     """Knows which workflows exist and what a start of each must bring."""
 
-    async def admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
-        """:raises RejectedMessageError: no such workflow, or the context does not fit; says what and why."""
+    async def admit(
+        self,
+        workflow_id: str,
+        context: Mapping[str, Any],
+        definition_uri: str = "",
+        *,
+        version: str = "",
+        key: str = "",
+    ) -> Admitted:
+        """``version``: how the start names it, if it does. ``key``: its business key.
+
+        :raises RejectedMessageError: no such workflow or version, or the context does not fit; says what and why.
+        """
         ...
 
 
@@ -47,7 +58,10 @@ class Starter:
         known = await self._ledger.instances.find(command.instance)
         mine = known is not None and known.start_message == record.key
         if known is None:
-            admitted = await self._admission.admit(workflow_id, command.payload, command.definition_uri)
+            admitted = await self._admission.admit(
+                workflow_id, command.payload, command.definition_uri,
+                version=command.version, key=command.correlation_id,
+            )  # fmt: skip
             workflow_id = admitted.workflow_id
             mine, known = await self._ledger.instances.create(
                 Instance(
@@ -62,6 +76,7 @@ class Starter:
                     definition_digest=admitted.version.digest,
                     reading_rules=admitted.version.reading_rules,
                     planner=admitted.version.planner,
+                    version_asked=command.version,
                 )
             )
         if not mine:

@@ -14,6 +14,7 @@ from cch.graph.planners import version_of
 from cch.identity import NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
+from cch.ledger.versions import Pinning
 from cch.pauses import Pauses
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
@@ -186,6 +187,7 @@ class Dispatcher:
         """Compare live instances with their runs, the least recently compared first. Returns how many it corrected."""
         now, mended = self._platform.clock(), 0
         await self._platform.exchange.give_up_early()
+        await self._report_pinning()
         for instance in await self._platform.ledger.instances.least_checked(_COMPARED):
             if now - instance.started > _TOO_YOUNG:
                 if instance.run_id and instance.scheme <= NEWEST_SCHEME:
@@ -193,6 +195,15 @@ class Dispatcher:
                 # Also one that has no run yet: it would come first again and again.
                 await self._platform.ledger.instances.checked(instance.id, now)
         return mended
+
+    async def _report_pinning(self) -> None:
+        """Tell who publishes whether live instances keep their versions; Airflow says it of any DAG of ours."""
+        snapshot = await asyncio.to_thread(self._platform.catalogue.snapshot)
+        for entry in snapshot.entries:
+            if entry.definition is not None:
+                pins = await asyncio.to_thread(self._runs.pins, entry.workflow_id)
+                await self._platform.ledger.versions.report_pinning(Pinning(pins=pins, seen=self._platform.clock()))
+                return
 
     async def _is_restructured(self, instance: Instance) -> bool:
         if not instance.structure_digest:  # it has not begun

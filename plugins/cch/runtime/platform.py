@@ -66,7 +66,7 @@ class Platform:
             exchange=self.exchange,
             queues=self.queues,
             names=self.settings.names,
-            admission=CatalogueAdmission(self.catalogue),
+            admission=CatalogueAdmission(self.catalogue, self.ledger.versions, self.clock),
             clock=self.clock,
             consumers=self.settings.reply_consumers,
             mailbox_seconds=self.settings.mailbox_seconds,

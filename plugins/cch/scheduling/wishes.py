@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from cch.definition.version import Version, parse_version
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from cch.settings import Settings
 
 
+async def _named(wish: Wish) -> Version:
+    from cch.runtime.platform import open_platform  # noqa: PLC0415 - loads what talks to AWS
+
+    async with open_platform() as platform:
+        shelf = await platform.ledger.versions.shelf(wish.dag_id)
+    return Version(shelf.named(wish.name).digest)
+
+
 def finding(settings: Settings) -> Finding:
     """Finds versions among the definitions of this environment."""
 
@@ -21,9 +30,7 @@ def finding(settings: Settings) -> Finding:
         from cch.compiler.dag import compile_workflow  # noqa: PLC0415
         from cch.runtime.definitions import open_catalogue  # noqa: PLC0415
 
-        named = parse_version(wish.name)
-        if named is None:
-            raise WrongUseError(f"{wish.name!r} is no version of {wish.dag_id}")
+        named = parse_version(wish.name) or asyncio.run(_named(wish))
         try:
             definition = open_catalogue(settings).by_digest(named.digest, wish.dag_id, named.reading_rules or None)
         except DefinitionNotFoundError:

@@ -37,7 +37,15 @@ NOW = 1_700_000_000_000
 class Doorman:
     """Admits the workflow ``w`` with a context that has ``a``."""
 
-    async def admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
+    async def admit(
+        self,
+        workflow_id: str,
+        context: Mapping[str, Any],
+        definition_uri: str = "",
+        *,
+        version: str = "",
+        key: str = "",
+    ) -> Admitted:
         if workflow_id != "w":
             raise RejectedMessageError(f"there is no definition of {workflow_id!r}")
         if "a" not in context:
