@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import getpass
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
-from cch.cli.output import coloured, complain, note, print_json, problem_data, say, show, show_problems, table
+from cch.cli.output import complain, note, print_json, problem_data, show_problems
+from cch.cli.published import Action, Published, published_data, show_alive, show_change, show_published
 from cch.cli.validation import check_paths
-from cch.cli.version_views import standing_data, standings_table
 from cch.definition.reader import digest_of
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
 from cch.graph.checks import check
-from cch.graph.differences import Difference, difference
+from cch.graph.differences import difference
 from cch.graph.plan import plan_of
 from cch.ledger.versions import Share
 from cch.runtime.definitions import definition_source, open_catalogue
@@ -27,7 +26,7 @@ from cch.runtime.standings import Standings, standings
 from cch.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cch.cli.validation import Checked
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from cch.runtime.platform import Platform
     from cch.settings import Settings
 
-Action = Literal["created", "updated", "unchanged", "shared", "refused"]
 #: Most live instances of one workflow that are looked at; more are refused just as well.
 _MOST = 1000
 #: A report of the dispatcher counts so long (ms); it makes one every minute.
@@ -56,27 +54,6 @@ class Wish:
     force: bool = False
     share: float | None = None
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """What was done with one definition; ``alive`` are the instances that another structure concerns.
-
-    ``name`` is the file that it has where Airflow reads it. ``unpinned``: why those instances would not keep their
-    version; "" if they do. ``number``: of the version, None if the ledger cannot be asked. ``difference``: from what
-    was published before.
-    """
-
-    file: str
-    definition: Definition
-    structure: str
-    action: Action
-    name: str
-    alive: tuple[Instance, ...] = ()
-    unpinned: str = ""
-    number: int | None = None
-    difference: Difference | None = None
-    stays: Standings | None = None
 
 
 def published_text(source: DefinitionSource, workflow_id: str) -> str | None:
@@ -213,60 +190,6 @@ def _publisher() -> str:
         return ""
 
 
-def _fate(instance: Instance, *, pinned: bool) -> str:
-    """What another structure means for an instance."""
-    bound = instance.status == "running"
-    if pinned:
-        return "keeps its version"
-    return "fails at its next node" if bound else "starts with the new structure"
-
-
-def _data(one: Published) -> dict[str, Any]:
-    fate = functools.partial(_fate, pinned=not one.unpinned)
-    return {
-        "file": one.file,
-        "published_as": one.name,
-        "workflow_id": one.definition.workflow_id,
-        "digest": one.definition.digest,
-        "structure_digest": one.structure,
-        "action": one.action,
-        "instances": [
-            {"instance_id": i.id, "correlation_id": i.correlation_id, "status": i.status, "consequence": fate(i)}
-            for i in one.alive
-        ],
-        "version": one.number,
-        "difference": one.difference.lines if one.difference else [],
-        "versions": [standing_data(each) for each in one.stays.versions] if one.stays else [],
-    }
-
-
-def _show(done: Iterable[Published], place: str) -> None:
-    rows = [
-        (
-            one.definition.workflow_id, one.file, str(one.number or ""), one.definition.digest[:12], one.structure,
-            coloured(one.action),
-        )
-        for one in done
-    ]  # fmt: skip
-    show(table("", ("workflow", "file", "version", "digest", "structure", "done"), rows))
-    say(f"definitions are in {place}")
-
-
-def _show_alive(one: Published) -> None:
-    if not one.unpinned:
-        return
-    rows = [(i.id, i.correlation_id, coloured(i.status), _fate(i, pinned=False)) for i in one.alive]
-    title = f"instances of {one.definition.workflow_id} that are alive"
-    show(table(title, ("instance", "correlation id", "status", "with the new structure it"), rows))
-    if one.action == "refused":
-        complain(
-            f"{one.definition.workflow_id} is not published: its tasks differ from those that {len(one.alive)} live"
-            f" instances run, and {one.unpinned}; wait for them, publish it under another workflow_id, or use --force"
-        )
-    else:
-        note(f"{one.definition.workflow_id} was published although {len(one.alive)} instances are alive (--force)")
-
-
 async def _unserved(checked: Checked) -> list[Problem]:
     """Warnings about capabilities that nobody serves; none if AWS cannot be asked."""
     try:
@@ -304,16 +227,6 @@ def _refuse_all(checked: Checked, *, as_json: bool) -> None:
     raise typer.Exit(1)
 
 
-def _show_change(one: Published) -> None:
-    """What is other than before, and who stays on which version."""
-    if one.action == "refused" and one.difference is None:
-        return
-    for line in one.difference.lines if one.difference else []:
-        say(f"  {line}")
-    if one.stays is not None:
-        show(standings_table(one.definition.workflow_id, one.stays))
-
-
 async def _publish_all(checked: Checked, wish: Wish) -> list[Published]:
     async with open_platform() as platform:
         return [
@@ -335,16 +248,16 @@ def publish(paths: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
     ok = all(one.action != "refused" for one in done)
     if as_json:
         problems = [problem_data(problem) for problem in checked.problems]
-        print_json({"ok": ok, "definitions": [_data(one) for one in done], "problems": problems})
+        print_json({"ok": ok, "definitions": [published_data(one) for one in done], "problems": problems})
     else:
         show_problems(checked.problems, checked.texts)
-        _show(done, source.describe())
+        show_published(done, source.describe())
         for one in done:
             if one.action == "updated" and one.name != f"{one.definition.workflow_id}.yaml":
                 note(f"{one.definition.workflow_id} was published as {one.name}, which has been replaced")
-            _show_change(one)
+            show_change(one)
             if one.alive:
-                _show_alive(one)
+                show_alive(one)
             if one.action == "refused" and wish.share is not None:
                 complain(f"{one.definition.workflow_id} gets no share of the starts: {one.unpinned}")
     if not ok:

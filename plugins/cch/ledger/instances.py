@@ -142,13 +142,8 @@ class Instances:
 
     async def choose(self, instance_id: str, version: Version) -> bool:
         """Another version for an instance that has not begun; False if it has begun or ended meanwhile."""
-        change = Change(
-            set={
-                "definition_digest": version.digest,
-                "reading_rules": version.reading_rules,
-                "planner": version.planner,
-            }
-        )
+        chosen: dict[str, Any] = {"definition_digest": version.digest, "reading_rules": version.reading_rules}
+        change = Change(set={**chosen, "planner": version.planner})
         not_begun = When.all(Absent("structure_digest"), Equals("live", "yes"))
         try:
             await self._store.update((_partition(instance_id), "META"), change, not_begun)

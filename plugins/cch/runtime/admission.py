@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cch.definition.catalogue import Catalogue
-from cch.definition.model import Definition
 from cch.definition.starting import context_problems, start_context
 from cch.errors import (
     DefinitionError,
@@ -20,7 +19,7 @@ from cch.errors import (
 from cch.graph.planners import version_of
 from cch.ledger.versions import Versions
 from cch.messaging.starts import Admitted
-from cch.runtime.choosing import Chooser
+from cch.runtime.choosing import Choice, Chooser
 
 __all__ = ["CatalogueAdmission", "context_problems", "start_context"]
 
@@ -44,9 +43,12 @@ class CatalogueAdmission:
         key: str = "",
     ) -> Admitted:
         try:
-            definition = await self._definition(workflow_id, definition_uri, version, key)
+            choice = await self._choice(workflow_id, definition_uri, version, key)
+            definition = choice.definition
             full = await asyncio.to_thread(start_context, definition, context)
             problems = await asyncio.to_thread(context_problems, definition, full)
+            if not problems:
+                await self._chooser.settle(choice)
         except (RejectedMessageError, ServiceUnavailableError):
             raise
         except Exception as error:  # a start that cannot be judged must not hold up those behind it
@@ -57,7 +59,7 @@ class CatalogueAdmission:
             raise RejectedMessageError(f"cannot start {definition.workflow_id}: {'; '.join(problems)}")
         return Admitted(workflow_id=definition.workflow_id, context=full, version=version_of(definition))
 
-    async def _definition(self, workflow_id: str, definition_uri: str, version: str, key: str) -> Definition:
+    async def _choice(self, workflow_id: str, definition_uri: str, version: str, key: str) -> Choice:
         try:
             return await self._chooser.choose(workflow_id, version, key)
         except WrongUseError as error:
@@ -66,7 +68,7 @@ class CatalogueAdmission:
             named = await asyncio.to_thread(self._catalogue.at, definition_uri)
             if named is None:
                 raise RejectedMessageError(str(error)) from None
-            return await self._definition(named.workflow_id, "", version, key)
+            return await self._choice(named.workflow_id, "", version, key)
         except DefinitionError as error:
             raise RejectedMessageError(
                 f"the definition of {workflow_id!r} is not usable: {error.problems[0]}"

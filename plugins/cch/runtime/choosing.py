@@ -24,6 +24,14 @@ def in_share(workflow_id: str, digest: str, key: str, percent: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """The definition that a start is to run, and what was known of the workflow's versions."""
+
+    definition: Definition
+    shelf: Shelf
+
+
+@dataclass(frozen=True, slots=True)
 class Chooser:
     """Chooses versions for starts. ``clock``: ms since 1970."""
 
@@ -31,8 +39,8 @@ class Chooser:
     versions: Versions
     clock: Callable[[], int]
 
-    async def choose(self, workflow_id: str, name: str = "", key: str = "") -> Definition:
-        """The definition that a start runs, kept for it and with a number.
+    async def choose(self, workflow_id: str, name: str = "", key: str = "") -> Choice:
+        """What a start is to run. Changes nothing.
 
         ``name``: how the start names the version; "" if it leaves the choice. ``key``: its business key.
 
@@ -41,18 +49,27 @@ class Chooser:
         """
         shelf = await self.versions.shelf(workflow_id)
         if name:
-            definition = await self._named(shelf, name)
+            definition = await self.named(shelf, name)
         elif (share := shelf.share) is not None and in_share(workflow_id, share.digest, key, share.percent):
             definition = await asyncio.to_thread(self.catalogue.by_digest, share.digest, workflow_id)
         else:
             definition = await asyncio.to_thread(self.catalogue.current, workflow_id)
-        # Before anybody relies on it: the file may be overwritten at any time.
-        await asyncio.to_thread(self.catalogue.keep, definition)
-        if shelf.known(definition.digest) is None:
-            await self.versions.add(shelf, definition.digest, self.clock())
-        return definition
+        return Choice(definition, shelf)
 
-    async def _named(self, shelf: Shelf, name: str) -> Definition:
+    async def settle(self, choice: Choice) -> None:
+        """Keep the version for the instance that will run it, and give it a number.
+
+        The file that is published may be overwritten at any time.
+        """
+        await asyncio.to_thread(self.catalogue.keep, choice.definition)
+        if choice.shelf.known(choice.definition.digest) is None:
+            await self.versions.add(choice.shelf, choice.definition.digest, self.clock())
+
+    async def named(self, shelf: Shelf, name: str) -> Definition:
+        """The definition of the version that people call ``name``.
+
+        :raises WrongUseError: no version is called so.
+        """
         whole = parse_version(name)
         digest = whole.digest if whole is not None else shelf.named(name).digest
         try:

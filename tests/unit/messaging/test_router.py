@@ -319,7 +319,7 @@ async def test_a_refusal_always_fits_its_queue(office: Office, body: str) -> Non
 async def test_what_a_reason_quotes_is_made_legal(office: Office) -> None:
     """A name in a start may hold anything; SQS refuses a message whose attribute does."""
 
-    async def refuse(workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
+    async def refuse(workflow_id: str, *_: Any, **__: Any) -> Admitted:
         raise RejectedMessageError(f"{workflow_id}\x00\ufffe" + "x" * 5000)
 
     office.router.intake._starter._admission.admit = refuse  # type: ignore[method-assign]
