@@ -14,7 +14,7 @@ def run(
     workflow: Annotated[
         str,
         typer.Argument(
-            help="Id of a published workflow, also with a version (import_v1@3, import_v1@stable), or its definition file."
+            help="Id of a published workflow, perhaps with a version (import_v1@3), or its definition file."
         ),
     ],
     *,

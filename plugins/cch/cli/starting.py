@@ -191,9 +191,14 @@ def _start_message(
     return started, body
 
 
+def _split(name: str) -> tuple[str, str]:
+    """A workflow and the version that is named with it; a file names none."""
+    return (name, "") if Path(name).is_file() else split_version(name)
+
+
 async def _send(platform: Platform, wish: Wish) -> tuple[Started, bool]:
     """What was started, and whether it was checked before."""
-    workflow_id, version = ("", "") if Path(wish.workflow).is_file() else split_version(wish.workflow)
+    workflow_id, version = _split(wish.workflow)
     if version:
         chooser = Chooser(platform.catalogue, platform.ledger.versions, platform.clock)
         shelf = await platform.ledger.versions.shelf(workflow_id)
