@@ -11,6 +11,7 @@ from typing import Any
 
 from cch.definition.version import parse_version
 from cch.runtime.dispatch import RunRefused, RunState, StartRun
+from cch.scheduling.pinning import reason_against
 
 log = logging.getLogger(__name__)
 
@@ -220,6 +221,9 @@ class DatabaseRuns:
         if not found:
             return "missing"
         return "success" if found[0].state == "success" else "failed" if found[0].state == "failed" else "running"
+
+    def reason_against_pinning(self) -> str:
+        return reason_against()
 
     def pins(self, dag_id: str) -> bool:
         from airflow.models.dag import DagModel  # noqa: PLC0415

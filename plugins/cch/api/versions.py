@@ -86,6 +86,8 @@ async def list_versions(
         raise not_found("workflow", workflow_id)
     async with backend.reading() as platform:
         found = await standings(platform, workflow_id)
+    if not found.versions:
+        raise not_found("workflow", workflow_id)
     return VersionList(workflow_id=workflow_id, items=[_view(each) for each in found.versions], complete=found.complete)
 
 

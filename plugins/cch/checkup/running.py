@@ -9,8 +9,10 @@ from cch.checkup.findings import Findings
 from cch.definition.kinds import Asked
 from cch.definition.model import Definition
 from cch.errors import CapabilityError, CchError
+from cch.ledger.versions import Pinning
 from cch.runtime.platform import Platform
 from cch.runtime.pulse import Pulse, pulse
+from cch.runtime.standings import unpinned_reason
 
 #: Clocks further apart than the first (ms) are worth a word, than the second make timeouts wait for DynamoDB's.
 _CLOCK_ODD, _CLOCK_WRONG = 2_000, 30_000
@@ -25,6 +27,7 @@ async def look_at_running(platform: Platform, found: Findings) -> int:
         seen = await pulse(platform.ledger, platform.clock())
         waiters = _routers(seen, found)
         _starts(seen, found)
+        _pinning(await platform.ledger.versions.pinning(), platform.clock(), found)
     await _definitions(platform, found)
     return waiters
 
@@ -64,6 +67,16 @@ def _starts(seen: Pulse, found: Findings) -> None:
         found.error("dispatcher", what, "see the runs of the DAG cch_commands, and whether the workflow's DAG is there")
     if not seen.slow:
         found.ok("dispatcher", f"{len(seen.starts)} starts wait for their run")
+
+
+def _pinning(reported: Pinning | None, now: int, found: Findings) -> None:
+    """Whether live instances keep their versions when another one is published."""
+    area = "versions"
+    if unpinned := unpinned_reason(reported, now):
+        mend = "see the logs of the DAG processor and the scheduler; until then publish only what keeps the same tasks"
+        found.warn(area, f"live instances may not keep their versions: {unpinned}", mend)
+    else:
+        found.ok(area, "Airflow keeps every run on the version that it began with")
 
 
 async def _definitions(platform: Platform, found: Findings) -> None:

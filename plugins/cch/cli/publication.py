@@ -22,7 +22,7 @@ from cch.ledger.versions import Share
 from cch.runtime.definitions import definition_source, open_catalogue
 from cch.runtime.platform import open_platform
 from cch.runtime.serving import unserved
-from cch.runtime.standings import Standings, standings
+from cch.runtime.standings import Standings, standings, unpinned_reason
 from cch.settings import load_settings
 
 if TYPE_CHECKING:
@@ -34,14 +34,11 @@ if TYPE_CHECKING:
     from cch.errors import Problem
     from cch.ledger.ledger import Ledger
     from cch.ledger.records import Instance
-    from cch.ledger.versions import Pinning
     from cch.runtime.platform import Platform
     from cch.settings import Settings
 
 #: Most live instances of one workflow that are looked at; more are refused just as well.
 _MOST = 1000
-#: A report of the dispatcher counts so long (ms); it makes one every minute.
-_REPORTED = 600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +73,6 @@ async def _alive(ledger: Ledger, workflow_id: str, structure: str) -> tuple[Inst
     listed = await ledger.instances.by_workflow(workflow_id, limit=_MOST)
     live = [i for i in listed if i.status in ("pending", "running") and i.structure_digest != structure]
     return tuple(sorted(live, key=lambda instance: -instance.started))
-
-
-def _unpinned(pinning: Pinning | None, now: int) -> str:
-    """Why live instances may not keep their version; "" if they do."""
-    if pinning is None or now - pinning.seen > _REPORTED:
-        return "nobody has reported lately that runs keep their versions (is the DAG cch_commands unpaused?)"
-    return "" if pinning.pins else "this Airflow does not keep runs on their versions (see `cch doctor`)"
 
 
 def _keep(source: DefinitionSource, definition: Definition) -> None:
@@ -136,17 +126,19 @@ async def _publish_one(platform: Platform, file: str, definition: Definition, wi
             raise WrongUseError(
                 f"{definition.workflow_id} is not published yet: a share needs a version for the others"
             )
-        unpinned = _unpinned(await ledger.versions.pinning(), platform.clock())
+        unpinned = unpinned_reason(await ledger.versions.pinning(), platform.clock())
         action = "refused" if unpinned else "unchanged" if action == "unchanged" else "shared"
     elif action == "updated" and (structure_of(before) if before else "") != structure:
         alive = await _alive(ledger, definition.workflow_id, structure)
         if alive:
-            unpinned = _unpinned(await ledger.versions.pinning(), platform.clock())
+            unpinned = unpinned_reason(await ledger.versions.pinning(), platform.clock())
         if unpinned and not wish.force:
             action = "refused"
     number = None
     if action != "refused":
         _keep(source, definition)
+        if before is not None:
+            _keep(source, before)  # it may have been put there by other means
         number = await _number(platform, definition, before if action != "created" else None, wish)
     if action in ("created", "updated"):
         source.write(name, definition.text)

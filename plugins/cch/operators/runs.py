@@ -16,6 +16,7 @@ from airflow.sdk.execution_time.comms import (
 
 from cch.definition.version import parse_version
 from cch.runtime.dispatch import RunRefused, RunState, StartRun
+from cch.scheduling.pinning import reason_against
 
 
 class AirflowRuns:
@@ -47,6 +48,9 @@ class AirflowRuns:
                 return "failed"
             case _:
                 return "running"
+
+    def reason_against_pinning(self) -> str:
+        return reason_against()
 
     def pins(self, dag_id: str) -> bool:
         try:

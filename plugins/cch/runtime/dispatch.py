@@ -65,6 +65,10 @@ class Runs(Protocol):
         """Whether Airflow keeps a run of this DAG on the version that the run was made with."""
         ...
 
+    def reason_against_pinning(self) -> str:
+        """Why Airflow cannot; "" if nothing speaks against it."""
+        ...
+
 
 def _due(start: PendingStart, now: int) -> int:
     """When to try a start (ms).
@@ -202,7 +206,9 @@ class Dispatcher:
         for entry in snapshot.entries:
             if entry.definition is not None:
                 pins = await asyncio.to_thread(self._runs.pins, entry.workflow_id)
-                await self._platform.ledger.versions.report_pinning(Pinning(pins=pins, seen=self._platform.clock()))
+                reason = "" if pins else await asyncio.to_thread(self._runs.reason_against_pinning)
+                report = Pinning(pins=pins, seen=self._platform.clock(), reason=reason)
+                await self._platform.ledger.versions.report_pinning(report)
                 return
 
     async def _is_restructured(self, instance: Instance) -> bool:

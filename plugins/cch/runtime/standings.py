@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cch.errors import DefinitionError, DefinitionNotFoundError
 from cch.ledger.records import ENDED, Instance
-from cch.ledger.versions import KnownVersion, Shelf
+from cch.ledger.versions import KnownVersion, Pinning, Shelf
 
 if TYPE_CHECKING:
     from cch.runtime.platform import Platform
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_COUNTED = 5000
 #: Live instances of one version, the oldest, whose waits are looked at.
 _LOOKED_AT = 100
+#: A report of the dispatcher counts so long (ms); it makes one every minute.
+_REPORTED = 600_000
 #: Waits of one instance that are looked at.
 _WAITS = 5
 
@@ -54,6 +56,13 @@ class Standings:
     shelf: Shelf
     versions: Sequence[Standing]
     complete: bool
+
+
+def unpinned_reason(reported: Pinning | None, now: int) -> str:
+    """Why live instances may not keep their version; "" if they do. ``now`` in ms since 1970."""
+    if reported is None or now - reported.seen > _REPORTED:
+        return "nobody has reported lately that runs keep their versions (is the DAG cch_commands unpaused?)"
+    return "" if reported.pins else reported.reason or "this Airflow does not keep runs on their versions"
 
 
 async def standings(platform: Platform, workflow_id: str) -> Standings:

@@ -34,6 +34,9 @@ class FakeRuns:
     def pins(self, dag_id: str) -> bool:
         return self.pinned
 
+    def reason_against_pinning(self) -> str:
+        return "this Airflow is from the moon"
+
     def start(self, run: StartRun) -> RunRefused | None:
         self.started.append(run)
         return self.refusals.pop(0) if self.refusals else None
@@ -266,6 +269,19 @@ async def test_a_start_of_an_earlier_release_gets_its_version_when_it_is_dispatc
     await desk.dispatcher.drain()
 
     assert (await desk.find()).version == version_of(desk.workshop.definition)
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+async def test_whether_runs_are_pinned_is_reported(desk: Desk, pinned: bool) -> None:
+    """Who publishes reads it, with the reason."""
+    desk.runs.pinned = pinned
+
+    await desk.dispatcher.reconcile()
+
+    reported = await desk.workshop.ledger.versions.pinning()
+    assert reported is not None
+    assert (reported.pins, reported.reason) == (pinned, "" if pinned else "this Airflow is from the moon")
+    assert reported.seen == desk.workshop.clock()
 
 
 # --- reconciliation ------------------------------------------------------------------------------------------
