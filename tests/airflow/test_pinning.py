@@ -397,6 +397,43 @@ def test_a_clear_keeps_the_version(desk: Desk) -> None:
     assert (desk.stand(run).mark, desk.stand(run).graph) == (old, {"A", "B", "E"})
 
 
+def test_airflow_marks_only_tasks_that_the_newest_version_has(desk: Desk) -> None:
+    """Of an older version's others it says 404: what docs/operations.md says of marking holds for this Airflow."""
+    from airflow.api_fastapi.core_api.services.public import task_instances
+    from airflow.models.dagbag import DBDagBag
+    from fastapi import HTTPException
+
+    desk.publish("A", "B")
+    run = desk.run()
+    desk.round()
+    desk.publish("A", "C")
+    wanted = SimpleNamespace(new_state="success", model_fields_set={"new_state"})
+
+    with create_session() as session, pytest.raises(HTTPException) as refused:
+        task_instances._patch_ti_validate_request("pinned", run, "B", DBDagBag(), wanted, session)  # type: ignore[arg-type]
+
+    assert refused.value.status_code == 404
+
+
+def test_a_workflow_that_airflow_takes_for_removed_loses_nothing(desk: Desk) -> None:
+    """Its runs pause while the DAG file is not parsed in time, and go on by their own versions."""
+    old = desk.publish("A", "B")
+    run, late = desk.run(), desk.run()
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == late).values(run_after=datetime(2100, 1, 1, tzinfo=UTC)))
+    desk.round()
+    desk.publish("A", "C")
+    with create_session() as session:
+        session.execute(update(DagModel).where(DagModel.dag_id == "pinned").values(is_stale=True))
+        session.execute(update(DagRun).where(DagRun.run_id == late).values(run_after=datetime(2026, 1, 1, tzinfo=UTC)))
+    assert (desk.look(), desk.round()) == ([], [])
+
+    desk.parse()
+
+    assert (desk.look(), desk.round()) == ([run], [late])
+    assert [desk.stand(each).mark for each in (run, late)] == [old, old]
+
+
 def test_db_clean_leaves_the_versions_of_live_runs(desk: Desk) -> None:
     """Airflow's own cleaning spares versions that task instances use, whatever their age.
 
