@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.api import measure_api
+from bench.expressions import measure_expressions
 from bench.figures import Figures
 from bench.language import measure_language
 from bench.parsing import measure_parsing
@@ -28,6 +29,7 @@ from cch.stack.processes import interrupt_on
 
 MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "language": measure_language,
+    "expressions": measure_expressions,
     "router": measure_router,
     "parsing": measure_parsing,
     "regions": measure_regions,

@@ -41,7 +41,9 @@ class Messaging(Construct):
         self.lifecycle = sns.Topic(
             self, "Lifecycle", topic_name=names.lifecycle_topic, master_key=key, enforce_ssl=True
         )
-        wanted = dict.fromkeys([*map(names.capability_queue, capabilities), names.fallback_queue])
+        wanted = dict.fromkeys(
+            [*(names.capability_queue(each) for each in capabilities if not names.is_bound(each)), names.fallback_queue]
+        )
         self.requests = [
             self._with_dead_letters(f"Requests-{name.removeprefix(names.prefix)}", name) for name in wanted
         ]

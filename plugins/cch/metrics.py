@@ -23,6 +23,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "cch.instances.ended": ("workflow", "outcome"),
     "cch.instances.duration": ("workflow", "outcome"),
     "cch.lifecycle": ("outcome",),
+    "cch.held": ("kind",),
 }
 #: What a value of a tag may not have: some backends drop the whole figure, and a dot would make a level of names.
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]")

@@ -6,6 +6,7 @@ something calls :func:`load_settings` once.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -13,9 +14,13 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
+from cch.dialects import OWN, chosen_dialect
 from cch.errors import SettingsError
+from cch.event_types import chosen_types
 from cch.names import Names
 
+#: What a binding to a queue begins with.
+QUEUE = "sqs:"
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 Lookup = Callable[[str], str | None]
@@ -41,7 +46,14 @@ class Settings:
         "aws_default",
         "Airflow connection for credentials, region, endpoint, role; AWS's own chain without it, and always for `cch`",
     )
+    dialect: str = _setting(
+        OWN.name,
+        "for definitions without the key `dialect`: `cch`, or `lambda_orchestrator` (docs/first-implementation.md)",
+    )
     definitions_folder: str = _setting("", "a folder of definitions instead of the bucket")
+    definition_buckets: tuple[str, ...] = _setting(
+        (), "other buckets, separated by commas, whose `workflowDefinitionURI` names the file of that name here"
+    )
     cache_folder: str = _setting(
         "", "definitions on disk; may be lost at any time", shown="`$AIRFLOW_HOME/cch-cache/<env>-<owner>`"
     )
@@ -53,11 +65,18 @@ class Settings:
         ("cch.capabilities",), "Python modules with your capabilities, separated by commas"
     )
     capability_bindings: str = _setting(
-        "", "JSON, or the path of a JSON file: capability → `lambda:<function>` or an http(s) address"
+        "",
+        "JSON, or the path of a JSON file: capability → `lambda:<function>`, an http(s) address, or `sqs:<queue>`",
     )
     lifecycle_topic: str = _setting(
         "",
-        "ARN of an SNS topic that receives every visit of a node (section *Lifecycle events* of docs/operations.md)",
+        "ARN of an SNS topic that is told what instances do (section *Lifecycle events* of docs/operations.md)",
+    )
+    lifecycle_events: str = _setting(
+        "WorkflowStateChange", "the types of lifecycle events that are published, separated by commas, or `all`"
+    )
+    lifecycle_consignment_key: str = _setting(
+        "", "path of the context whose value lifecycle events tell as `workflowContext.consignmentId`"
     )
     retention_days: int = _setting(
         0,
@@ -165,8 +184,38 @@ _RESOURCES = "resources are named `cch-<env>-<owner>-<resource>`"
 OPTIONS: tuple[Option, ...] = (
     Option(key="env", kind="string", default=Names().env, about=_RESOURCES),
     Option(key="owner", kind="string", default=Names().owner, about=_RESOURCES),
+    Option(
+        key="names",
+        kind="string",
+        default="",
+        about="JSON, or the path of a JSON file: resource → its name, for those that follow another pattern"
+        " (section *Resources*)",
+    ),
     *(_option(setting) for setting in fields(Settings) if setting.metadata),
 )
+
+
+def json_setting(variable: str, text: str) -> Mapping[str, str]:
+    """An object of texts that a setting gives: as JSON, or the path of a file of JSON.
+
+    :raises SettingsError: it is neither, or has other values than texts.
+    """
+    text = text.strip()
+    if not text:
+        return {}
+    try:
+        raw = json.loads(text if text.startswith("{") else Path(text).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{variable}: {error}") from None
+    if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
+        raise SettingsError(f"{variable}: give a JSON object whose values are texts")
+    return raw
+
+
+def bound_queues(bindings: str) -> tuple[tuple[str, str], ...]:
+    """(capability or service, queue) of the bindings that are queues."""
+    configured = json_setting("CCH_CAPABILITY_BINDINGS", bindings)
+    return tuple((key, value.removeprefix(QUEUE)) for key, value in configured.items() if value.startswith(QUEUE))
 
 
 def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = airflow_lookup) -> Settings:
@@ -182,9 +231,18 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
 
     values: dict[str, Any] = {option.key: option.parse(read(option)) for option in OPTIONS}
     try:
-        names = Names(env=values.pop("env"), owner=values.pop("owner"))
+        names = Names(
+            env=values.pop("env"),
+            owner=values.pop("owner"),
+            given=tuple(json_setting("CCH_NAMES", values.pop("names")).items()),
+            queues=bound_queues(values["capability_bindings"]),
+        )
     except ValueError as error:
         raise SettingsError(str(error)) from None
+    chosen_dialect(values["dialect"])
+    chosen_types(values["lifecycle_events"])
     given = (name.strip() for name in values["capability_modules"].split(","))
     values["capability_modules"] = tuple(dict.fromkeys((*Settings().capability_modules, *filter(None, given))))
+    buckets = (name.strip() for name in values["definition_buckets"].split(","))
+    values["definition_buckets"] = tuple(dict.fromkeys(filter(None, buckets)))
     return Settings(names=names, **values)

@@ -10,6 +10,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+#: Stands for a value that is not there; JSON's null is one that is.
+MISSING: Any = object()
 #: Deepest value, in levels; messages have the same limit.
 MAX_DEPTH = 100
 #: Bits of the largest whole number: Python writes 4,300 digits and no more.

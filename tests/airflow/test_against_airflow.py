@@ -25,6 +25,7 @@ from strategies import Scenario, cyclic_scenarios, scenarios  # noqa: E402
 
 from cch.compiler.factory import workflow_dags  # noqa: E402
 from cch.graph.build import build_graph  # noqa: E402
+from cch.graph.checks import check  # noqa: E402
 from cch.graph.plan import plan_tasks  # noqa: E402
 from cch.graph.regions import Region  # noqa: E402
 from cch.interpreter.flow import TokenFlow  # noqa: E402
@@ -121,7 +122,7 @@ def same_on_airflow(scenario: Scenario, definitions: Path, monkeypatch: pytest.M
     flow, state = on_airflow(scenario, definitions, monkeypatch)
 
     assert (flow.status(), steps(flow)) == (status, steps(one))
-    timed = {"status", "_internalError", "_errorNode"}
+    timed = {"status", "_internalError", "_errorNode", "_errorCode"}
     assert {k: v for k, v in flow.final_context().items() if k not in timed} == {
         k: v for k, v in one.final_context().items() if k not in timed
     }
@@ -163,3 +164,36 @@ def test_airflow_agrees_about_loops_and_maps(
         same_on_airflow(scenario, definitions, monkeypatch)
 
     check()
+
+
+NOWHERE = {
+    "after a call": "A: {type: sync_call, capability_id: a, on_success: B, on_failure: E}\n"
+    "B: {type: set_state}\nE: {type: end}",
+    "after a call that is the last node": "A: {type: sync_call, capability_id: a, on_failure: E}\nE: {type: end}",
+    "before any call": "A: {type: condition, condition_on_key: no, branches: {null: B, _default: E}}\n"
+    "B: {type: set_state, on_success: C}\nC: {type: set_state}\nE: {type: end}",
+    "in both branches": "F: {type: fork, branches: [A, B]}\n"
+    "A: {type: condition, condition_on_key: no, branches: {null: C, _default: E}}\n"
+    "C: {type: sync_call, capability_id: c}\n"
+    "B: {type: sync_call, capability_id: b}\nE: {type: end}",
+    "in one task": "A: {type: async_request, capability_id: a, on_response: B, on_failure: E}\nB: {type: set_state}\n"
+    "E: {type: end}\nexecution: {granularity: workflow}",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("nodes", NOWHERE.values(), ids=NOWHERE)
+def test_airflow_s_run_fails_where_the_instance_ends_nowhere(
+    airflow_database: None, definitions: Path, monkeypatch: pytest.MonkeyPatch, nodes: str
+) -> None:
+    """Nobody is told that it is complete."""
+    lines, _, rest = nodes.partition("\nexecution:")
+    inner = "\n".join(f"  {line}" for line in lines.splitlines())
+    top = f"\nexecution:{rest}" if rest else ""
+    text = f"workflow_id: random\nworkflow_name: W\nentry_point: {lines[0]}\nnodes:\n{inner}{top}\n"
+    definition, problems = check(text)
+    assert definition is not None, problems
+
+    same_on_airflow(Scenario(definition, {}, {}), definitions, monkeypatch)
+
+    assert as_one_region(Scenario(definition, {}, {})).ended_nowhere

@@ -221,3 +221,60 @@ def test_two_files_with_one_id_are_refused_though_one_of_them_is_served(office, 
     assert result.exit_code == 1
     assert "CCH-G007" in result.output
     assert (office.published / "enrich_v1.yaml").read_text() == ENRICH
+
+
+def test_the_name_of_the_file_becomes_an_alias(office, cch):
+    """Messages may start the workflow by it; publishing again changes nothing."""
+    path = office.write("shipment-import.yaml")
+    done = json.loads(cch("publish", "--json", str(path)).stdout)
+    again = cch("publish", str(path))
+
+    assert done["definitions"][0]["alias"] == "shipment-import"
+    assert json.loads((office.published / "aliases" / "shipment-import.json").read_text()) == {
+        "workflow_id": "enrich_v1"
+    }
+    assert "messages may also start enrich_v1 as shipment-import" in again.stderr
+
+
+def test_as_gives_another_alias(office, cch):
+    """Of one definition only."""
+    path = office.write("enrich_v1.yaml")
+    office.write("other.yaml", ENRICH.replace("enrich_v1", "other_v1"))
+
+    assert cch("publish", str(path), "--as", "imports.yaml").exit_code == 0
+    assert (office.published / "aliases" / "imports.json").exists()
+    assert "--as names one definition" in cch("publish", "--as", "x").stderr
+
+
+def test_an_alias_takes_no_other_name(office, cch):
+    """Not that of a workflow, of the platform, or another alias; the file's name is then only left out."""
+    first = office.write("first.yaml", ENRICH.replace("enrich_v1", "first_v1"))
+    assert cch("publish", str(first)).exit_code == 0
+    second = office.write("second.yaml", ENRICH.replace("enrich_v1", "second_v1"))
+
+    for name, reason in {
+        "first_v1": "id of another",
+        "cch_x": "reserved",
+        "first": "name of first_v1",
+        "a/b": "no /",
+    }.items():
+        refused = cch("publish", str(second), "--as", name)
+        assert (refused.exit_code, reason in refused.stderr) == (2, True), refused.stderr
+    assert not (office.published / "second_v1.yaml").exists()
+
+    first.write_text(second.read_text())
+    left_out = cch("publish", str(first))
+    assert left_out.exit_code == 0
+    assert "messages cannot name it 'first', because it is a name of first_v1" in left_out.stderr
+
+
+def test_an_id_that_is_an_alias_is_refused(office, cch):
+    """It would take the other workflow's starts."""
+    office.write("first.yaml", ENRICH.replace("enrich_v1", "first_v1"))
+    assert cch("publish").exit_code == 0
+    other = office.write("x.yaml", ENRICH.replace("enrich_v1", "first"))
+
+    refused = cch("publish", str(other))
+
+    assert refused.exit_code == 2
+    assert "first is a name of first_v1" in refused.stderr

@@ -127,5 +127,8 @@ class AirflowRun:
         ending = self._endings.pop(task)
         self.states[task] = ending.state
         self.outcomes.extend(ending.outcomes)
-        if ending.state == "success":
+        flow = self.flow()
+        if ending.state == "success" and flow.status() == "failed" and flow.ended_nowhere:
+            self.states[task] = "failed"
+        elif ending.state == "success":
             self.followed[task] = ending.followed

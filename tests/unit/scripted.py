@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from strategies import Behaviour
 
@@ -13,6 +13,8 @@ from cch.identity import Keys
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
+
+T = TypeVar("T")
 
 
 class ManualClock:
@@ -37,6 +39,8 @@ class ScriptedHost:
     instance_id = "i"
     correlation_id = "c"
     workflow_id = "random"
+    #: 2026-01-05T08:00:00Z in ms.
+    started = 1_767_600_000_000
 
     def __init__(
         self,
@@ -69,6 +73,9 @@ class ScriptedHost:
         self.slept_until.append(when)
         if isinstance(self.clock, ManualClock):
             self.clock.now = max(self.clock.now, when)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        return work()
 
     def first_attempt(self, node: str, visit: int) -> int:
         return self._first_attempts.get(f"{node}#{visit}", 1)
@@ -127,7 +134,9 @@ class ScriptedHost:
         return EventAnswer(kind="event", payload=behaviour.payload, message=f"{query.node}/{query.visit}")
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[ScriptedHost, Sequence[Outcome]]:
-        return ScriptedHost(self.script, self.clock), ()
+        inner = ScriptedHost(self.script, self.clock, on_request=self._on_request, on_call=self._on_call)
+        inner.requests, inner.calls = self.requests, self.calls
+        return inner, ()
 
     async def follow(self, flow: TokenFlow) -> None:
         """Nobody is told."""
@@ -137,6 +146,9 @@ class ScriptedHost:
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         self.turns.append(list(outcomes))
+
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        """Tells nobody."""
 
     def note(self, event: str, **facts: Any) -> None:
         self.notes.append((event, facts))

@@ -79,6 +79,8 @@ class _Maker:
         self.nodes: dict[str, dict[str, Any]] = {}
         self.script: dict[str, Behaviour] = {}
         self.ends: list[str] = []
+        #: Whether values are chosen by expressions here and there.
+        self.expressive = self.maybe(3)
 
     # --- small things ----------------------------------------------------------------------------------------
 
@@ -98,6 +100,10 @@ class _Maker:
         if self.shared and self.maybe():
             written |= _nested(self.pick(SHARED_KEYS), self.pick(VALUES))
         return written
+
+    def latest(self) -> str:
+        """Something that depends on which of two branches came last, where that is wanted."""
+        return "$error.node" if self.shared else "start"
 
     def elsewhere(self, near: Sequence[str]) -> str:
         """A node that comes later: in wild definitions any, else one of ``near`` or an end."""
@@ -145,6 +151,14 @@ class _Maker:
             on_timeout=self.failure([after], 3),
             error_reply=self.pick([None, None, "response", "failure"]),
         )  # fmt: skip
+        if self.expressive and self.maybe():
+            self.nodes[name]["input"] = {
+                "was": f"{{% {self.latest()} %}}",
+                "sum": "{% $count($keys($$)) %}",
+                "fixed": 1,
+            }
+        if self.expressive and self.maybe():
+            self.nodes[name]["output"] = {f"k_{name}": f"{{% $reply.k_{name} %}}"}
         kind = self.pick(["success", "success", "success", "error", "timeout", "unsendable"])
         self.script[name] = Behaviour(kind=kind, payload=self.outputs(name), pace=self.draw(st.integers(0, 4)))
         return name
@@ -152,7 +166,10 @@ class _Maker:
     def call(self, after: str | None) -> str:
         near = [after] if after else []
         name = self.add("sync_call", capability_id="fn", on_success=after, on_failure=self.failure(near))
-        self.nodes[name]["output_keys"] = [f"k_{name}"]
+        if self.expressive and self.maybe():
+            self.nodes[name]["output"] = {f"k_{name}": f"{{% $reply.k_{name} %}}"}
+        else:
+            self.nodes[name]["output_keys"] = [f"k_{name}"]
         kind = self.pick(["success", "success", "success", "raises", "missing"])
         self.script[name] = Behaviour(kind=kind, payload=self.outputs(name), pace=self.draw(st.integers(0, 4)))
         return name
@@ -171,7 +188,10 @@ class _Maker:
 
     def set_state(self, after: str | None) -> str:
         name = self.add("set_state", on_success=after)
-        self.nodes[name]["static_outputs"] = self.outputs(name)
+        if self.expressive and self.maybe():
+            self.nodes[name]["outputs"] = {f"k_{name}": f"{{% $string({self.latest()}) & $instance.workflowId %}}"}
+        else:
+            self.nodes[name]["static_outputs"] = self.outputs(name)
         return name
 
     def condition(self, after: str) -> str:
@@ -179,6 +199,10 @@ class _Maker:
         for label in self.draw(st.lists(st.sampled_from(["x", "y", "true", "null", "_default"]), max_size=3)):
             branches.setdefault(label, self.elsewhere([after]))
         # The key is filled in when all nodes are known.
+        if self.expressive and self.maybe():
+            choices = [{"when": f"{{% ? = '{label}' %}}", "next": target} for label, target in branches.items()]
+            default = self.elsewhere([after]) if self.maybe() else None
+            return self.add("condition", choices=choices, default=default, on_failure=self.failure([after], 3))
         return self.add("condition", condition_on_key="?", branches=branches, on_failure=self.failure([after], 3))
 
     def fork(self, after: str, depth: int) -> str:
@@ -236,8 +260,11 @@ class _Maker:
             turns=self.draw(st.sampled_from([2, 1, 3, 4, 0])),
             first=tuple(self.draw(st.lists(st.sampled_from(["success", "error", "raises", "timeout"]), max_size=3))),
         )
-        if self.nodes[driver]["type"] == "sync_call":
-            self.nodes[driver]["output_keys"] = [f"k_{driver}", f"turn_{number}"]
+        keys = [f"k_{driver}", f"turn_{number}"]
+        if "output" in self.nodes[driver]:
+            self.nodes[driver]["output"] = {key: f"{{% $reply.{key} %}}" for key in keys}
+        elif self.nodes[driver]["type"] == "sync_call":
+            self.nodes[driver]["output_keys"] = keys
         correction = self.event(after) if self.maybe(3) else None
         chain = [driver]
         for _ in range(self.draw(st.integers(0, 2))):
@@ -264,6 +291,9 @@ class _Maker:
             on_failure=self.failure([after], 4),
         )
         self.nodes[join]["join_branches"] = [name]
+        if self.expressive and self.maybe():
+            del self.nodes[name]["input_list_key"]
+            self.nodes[name] |= {"items": f"{{% {key}[id != 'i1'] %}}", "output_key": self.pick([key, f"of_{key}"])}
         return name
 
     # --- all of it -------------------------------------------------------------------------------------------
@@ -292,6 +322,10 @@ class _Maker:
         for node in self.nodes.values():
             if node.get("condition_on_key") == "?":
                 node["condition_on_key"] = self.pick(keys or ["nothing"])
+            for choice in node.get("choices", ()):
+                choice["when"] = choice["when"].replace(
+                    "?", self.pick([key for key in keys if key[0] != "_"] or ["nothing"])
+                )
         order = list(reversed(self.nodes))
         if self.maybe(3):
             order = list(self.draw(st.permutations(order)))

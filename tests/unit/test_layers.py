@@ -27,10 +27,23 @@ LAYERS = (
     {"interpreter"},
     {"graph"},
     {"definition"},
+    {"expressions"},
     {"provider", "settings_table"},
     {"envelope"},
     {"identity"},
-    {"errors", "names", "settings", "durations", "metrics", "pauses", "tracing", "values", "__init__"},
+    {
+        "dialects",
+        "errors",
+        "event_types",
+        "names",
+        "settings",
+        "durations",
+        "metrics",
+        "pauses",
+        "tracing",
+        "values",
+        "__init__",
+    },
 )
 
 
@@ -97,7 +110,17 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 #: Packages on which others build. Each declares in its ``__init__`` what they may use.
-DECLARING = ("capabilities", "definition", "exchange", "graph", "identity", "interpreter", "ledger", "messaging")
+DECLARING = (
+    "capabilities",
+    "definition",
+    "exchange",
+    "expressions",
+    "graph",
+    "identity",
+    "interpreter",
+    "ledger",
+    "messaging",
+)
 
 
 def _declared(package: str) -> set[str]:

@@ -21,7 +21,12 @@ def nothing(_key: str) -> str | None:
 
 def test_every_setting_can_be_given() -> None:
     """A field that is not in the list could never be set."""
-    assert [option.key for option in OPTIONS] == ["env", "owner", *(each.name for each in fields(Settings)[1:])]
+    assert [option.key for option in OPTIONS] == [
+        "env",
+        "owner",
+        "names",
+        *(each.name for each in fields(Settings)[1:]),
+    ]
 
 
 def test_the_operators_table_is_today_s() -> None:

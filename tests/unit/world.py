@@ -129,12 +129,13 @@ async def open_memory_platform(
     store: ItemStore | None = None,
     clock: Callable[[], int] = now_ms,
     objects: dict[str, str] | None = None,
+    dialect: str = "cch",
 ) -> AsyncIterator[Platform]:
     """A platform with these definitions, whose router takes replies and commands."""
-    settings = Settings(cache_folder=str(tmp_path / "cache"), mailbox_seconds=0.01)
+    settings = Settings(cache_folder=str(tmp_path / "cache"), mailbox_seconds=0.01, dialect=dialect)
     names = settings.names
     folder = tmp_path / "definitions"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for text in texts:
         definition, problems = check(text, "d.yaml")
         assert definition is not None, problems

@@ -12,7 +12,6 @@ from cch.api import airflow_runs
 from cch.api.access import Access, AccessDep
 from cch.api.backend import Backend, BackendDep
 from cch.api.instances import InstanceIdPath, summaries, visible
-from cch.api.mapping import message_id
 from cch.api.models import (
     CancelBody,
     CommandId,
@@ -29,10 +28,10 @@ from cch.envelope import event_command, start_command
 from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
 from cch.exchange import Settled
 from cch.identity import Address
+from cch.ledger.messages import message_id
 from cch.ledger.records import ENDED, Instance
-from cch.messaging.desk import Desk
 from cch.messaging.outgoing import capability_queue, send_request
-from cch.runtime.admission import CatalogueAdmission, context_problems, start_context
+from cch.runtime.admission import context_problems, start_context
 from cch.runtime.cancelling import cancel
 from cch.runtime.choosing import Chooser
 from cch.runtime.dispatch import Dispatcher
@@ -41,11 +40,6 @@ from cch.runtime.platform import Platform
 from cch.runtime.resending import BodyLostError, Rebuilder
 
 router = APIRouter(tags=["actions"])
-
-
-def _desk(platform: Platform) -> Desk:
-    admission = CatalogueAdmission(platform.catalogue, platform.ledger.versions, platform.clock)
-    return Desk(platform.ledger, platform.exchange, admission, platform.clock)
 
 
 async def _log(access: Access, event: str, dag_id: str, run_id: str, **facts: Any) -> None:
@@ -96,7 +90,7 @@ async def start_instance(
     known = await platform.ledger.instances.many([instance_id])
     if not known:
         uri = await _check_start(platform, body, body.correlation_id or instance_id)
-        started = await _desk(platform).start(
+        started = await platform.desk.start(
             start_command(
                 instance=instance_id,
                 command_id=str(uuid.uuid4()),
@@ -187,7 +181,7 @@ async def send_event(
         now=platform.clock(),
     )
     await _check_payload(platform, await backend.inspector(), instance, body)
-    key, settled = await _desk(platform).event(command)
+    key, settled = await platform.desk.event(command)
     if settled.fate == "orphan":
         found = await platform.ledger.messages.get(key)
         raise ApiError(409, "event_not_clear", f"Nobody gets the event: {found.reason if found else ''}.")

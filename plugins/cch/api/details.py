@@ -10,6 +10,7 @@ from cch.api.access import Access
 from cch.api.mapping import (
     at,
     error_view,
+    held_view,
     moment,
     requests_view,
     summary,
@@ -35,6 +36,7 @@ from cch.graph.plan import Plan
 from cch.interpreter.context import selected
 from cch.ledger.records import Instance
 from cch.runtime.inspection import Inspector
+from cch.runtime.lingering import Lingering, of_instance
 from cch.runtime.platform import Platform
 from cch.runtime.progress import NodeProgress, Progress
 
@@ -43,6 +45,8 @@ MOST_VISITS = 2000
 MOST_REQUESTS = 500
 #: Items of maps whose journals are read for the detail; of a map with more, none are.
 _MOST_ITEMS = 100
+#: Branch keys of its maps whose held messages are looked for: a page is read again and again.
+_ITEMS_OF_HELD = 10
 
 
 def run_url(instance: Instance) -> str:
@@ -150,6 +154,7 @@ class DetailReader:
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
         run = run_url(instance)
+        held = () if progress.ended else await self._held(instance)
         return InstanceDetail(
             **row.model_dump(),
             run_id=instance.run_id,
@@ -161,11 +166,15 @@ class DetailReader:
             event_waits=event_waits,
             timeline=timeline(instance, requests, event_waits, errors),
             errors=errors,
+            held=[held_view(each) for each in held],
             context=dict(progress.context),
             initial_context=selected(instance.context, None),
             links=Links(airflow_run=run, airflow_graph=f"{run}?graph" if run else ""),
             allowed=await self._allowed(progress),
         )
+
+    async def _held(self, instance: Instance) -> list[Lingering]:
+        return await of_instance(self._platform.ledger, instance, self._platform.clock(), _ITEMS_OF_HELD)
 
     async def _maps(self, instance: Instance, plan: Plan | None) -> dict[str, tuple[int, int]]:
         """Map → (latest visit, items begun)."""

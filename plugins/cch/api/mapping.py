@@ -9,6 +9,7 @@ from typing import Any
 from cch.api.models import (
     ErrorView,
     EventWaitView,
+    HeldMessage,
     InstanceState,
     InstanceSummary,
     MessageView,
@@ -18,9 +19,11 @@ from cch.api.models import (
 )
 from cch.interpreter.context import selected
 from cch.interpreter.outcome import Outcome
+from cch.ledger.messages import message_id
 from cch.ledger.records import Instance, InstanceStatus, MessageRecord, RequestRecord
 from cch.ledger.waiting import OpenWait
 from cch.ledger.waits import WaitRecord
+from cch.runtime.lingering import Lingering
 
 #: Waits of one instance that a row shows.
 MOST_WAITS = 5
@@ -114,16 +117,6 @@ def summary(instance: Instance, name: str, waits: Sequence[Wait], number: int | 
     )
 
 
-def message_id(key: str) -> str:
-    """A message's id in addresses: ``<queue>:<MessageId>``."""
-    return key.removeprefix("MSG#").replace("#", ":")
-
-
-def message_key(identifier: str) -> str:
-    queue, _, message = identifier.rpartition(":")
-    return f"MSG#{queue}#{message}"
-
-
 def request_view(record: RequestRecord) -> dict[str, Any]:
     return {
         "command_id": record.command_id,
@@ -211,6 +204,10 @@ def message_view(record: MessageRecord, workflow_id: str = "") -> dict[str, Any]
         "command_id": record.command_id,
         "received": at(record.received),
     }
+
+
+def held_view(each: Lingering) -> HeldMessage:
+    return HeldMessage(**message_view(each.record), would_match=each.would_match, attach=each.attach)
 
 
 def as_message(record: MessageRecord, workflow_id: str = "") -> MessageView:

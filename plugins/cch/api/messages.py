@@ -14,7 +14,7 @@ from cch.api.access import Access, AccessDep
 from cch.api.backend import BackendDep
 from cch.api.conditional import conditional
 from cch.api.instances import Cursor
-from cch.api.mapping import as_message, at, message_key, message_view
+from cch.api.mapping import as_message, at, message_view
 from cch.api.models import (
     AttachBody,
     AttachReceipt,
@@ -27,11 +27,12 @@ from cch.api.models import (
 from cch.api.problems import ApiError, not_found, responses
 from cch.envelope import Command
 from cch.errors import RejectedMessageError
-from cch.ledger.messages import ATTACHABLE
+from cch.ledger.messages import ATTACHABLE, key_of
 from cch.ledger.records import ENDED, Instance, MessageRecord
 from cch.ledger.store import Place
-from cch.ledger.waiting import EVENTS, OpenWait
-from cch.messaging.desk import attachable
+from cch.ledger.waiting import EVENTS
+from cch.messaging.desk import NotAttachableError, attachable
+from cch.runtime.lingering import is_exact
 from cch.runtime.platform import Platform
 
 router = APIRouter(tags=["messages"])
@@ -113,7 +114,7 @@ async def list_messages(
 
 
 async def _visible(platform: Platform, access: Access, identifier: str) -> tuple[MessageRecord, str]:
-    record = await platform.ledger.messages.get(message_key(identifier))
+    record = await platform.ledger.messages.get(key_of(identifier))
     found = await _Owners(platform, access).visible([record]) if record else []
     if not found:
         raise not_found("message", identifier)
@@ -139,7 +140,7 @@ async def _candidates(platform: Platform, access: Access, record: MessageRecord,
             capability="" if event else wait.capability,
             branch=wait.branch,
             since=at(wait.since),
-            exact=_is_exact(wait, record, command),
+            exact=is_exact(wait, record, command),
         )
         for wait in waits
         if wait.instance in instances
@@ -148,14 +149,6 @@ async def _candidates(platform: Platform, access: Access, record: MessageRecord,
     ]
     found.sort(key=lambda one: (not one.exact, one.instance_id != record.instance, one.since))
     return found[:_MOST_CANDIDATES]
-
-
-def _is_exact(wait: OpenWait, record: MessageRecord, command: Command) -> bool:
-    """Whether the message may be given to the wait without force."""
-    fits = (
-        not wait.event_key or wait.event_key in command.payload if wait.is_event else wait.capability == record.source
-    )
-    return fits and wait.instance == record.instance and command.address.fits(wait.path)
 
 
 def _to_attach(record: MessageRecord) -> Command | None:
@@ -195,13 +188,15 @@ async def attach_message(
     """
     platform = await backend.platform()
     record, _ = await _visible(platform, access, message_id)
-    of = await _instance_of(platform, record, body)
+    of = await platform.desk.owner_of(record, body.command_id, body.instance_id)
     found = await platform.ledger.instances.many([of]) if of else []
     if not found or not await access.may_read(found[0].workflow_id):
         raise not_found("request", body.command_id)
     await access.need_edit(found[0].workflow_id)
-    if not (record.fate == "matched" and record.claimed_for == body.command_id):  # else it was done before
-        await _attach(platform, found[0], record, attachable(record), body)
+    try:
+        await platform.desk.attach(record, body.command_id, found[0], force=body.force)
+    except NotAttachableError as error:
+        raise ApiError(409, "not_attachable", str(error)) from None
     await asyncio.to_thread(
         airflow_runs.audit, access.name, "cch_attach", dag_id=found[0].workflow_id, run_id=found[0].run_id,
         facts={
@@ -209,28 +204,3 @@ async def attach_message(
         },
     )  # fmt: skip
     return AttachReceipt(command_id=body.command_id, instance_id=found[0].id, message_id=message_id)
-
-
-async def _instance_of(platform: Platform, record: MessageRecord, body: AttachBody) -> str:
-    """The instance whose request or wait is meant; "" if there is no such request."""
-    if record.kind == "EVENT_WAIT_RESP":
-        return body.instance_id or record.instance
-    request = await platform.ledger.requests.get(body.command_id)
-    return request.instance if request else ""
-
-
-async def _attach(
-    platform: Platform, instance: Instance, record: MessageRecord, command: Command, body: AttachBody
-) -> None:
-    """:raises ApiError: 409, and why."""
-    exchange = platform.exchange
-    if command.kind == "EVENT_WAIT_RESP":
-        refused, wait = await exchange.attach_event(body.command_id, instance, command, record, force=body.force)
-        owners = wait.owners if wait else ()
-    else:
-        refused, closed = await exchange.attach(body.command_id, command, record, force=body.force)
-        owners = closed.record.owners if closed else ()
-    if refused:
-        raise ApiError(409, "not_attachable", refused)
-    for owner in owners:
-        await platform.ledger.mailboxes.wake(owner, [body.command_id], platform.clock())

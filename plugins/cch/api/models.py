@@ -265,6 +265,7 @@ class InstanceDetail(Degradable, InstanceSummary):
     event_waits: list[EventWaitView] = []
     timeline: list[TimelineEntry] = Field(default=[], description="Oldest first; the latest 2,000.")
     errors: list[ErrorView] = []
+    held: list[HeldMessage] = Field(default=[], description="Held for longer than a minute; of items, the first ten.")
     context: JsonObject = {}
     initial_context: JsonObject = {}
     links: Links = Links()
@@ -491,6 +492,13 @@ class MessageView(View):
     branch: str = ""
     command_id: str = Field(default="", description="The message's own id.")
     received: datetime
+
+
+class HeldMessage(MessageView):
+    """A message that nobody has come for within a minute."""
+
+    would_match: str = Field(description="What has to happen for it to be taken.")
+    attach: str = Field(description="The command that attaches it; empty: it cannot be attached.")
 
 
 class MessagePage(View):

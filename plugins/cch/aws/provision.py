@@ -62,7 +62,8 @@ def provision(settings: Settings, capabilities: tuple[str, ...] = SAMPLE_CAPABIL
         for name in (names.command_queue, names.reply_queue):
             _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name), most)
             _queue(sqs, names.rejected_queue(name), most)
-        for name in (*map(names.capability_queue, capabilities), names.fallback_queue):
+        own = [capability for capability in capabilities if not names.is_bound(capability)]
+        for name in (*map(names.capability_queue, own), names.fallback_queue):
             _queue_with_dead_letters(sqs, name, names.dead_letter_queue(name), most)
         client("sns", settings).create_topic(Name=names.lifecycle_topic)
         _table(client("dynamodb", settings), names.table)

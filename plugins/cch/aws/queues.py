@@ -116,14 +116,37 @@ class SqsQueues:
                 return self._known.get(name)
             with explained(name):
                 try:
-                    answer = await self._client.get_queue_url(QueueName=name)
+                    url = await self._url(name)
                 except botocore.exceptions.ClientError as error:
                     if not _does_not_exist(error):
                         raise
                     self._absent[name] = time.monotonic() + _ABSENCE_SECONDS
                     return None
-            self._known[name] = SqsQueue(self._client, name, answer["QueueUrl"], lambda: self._forget(name))
+            self._known[name] = SqsQueue(self._client, name, url, lambda: self._forget(name))
             return self._known[name]
+
+    async def _url(self, name: str) -> str:
+        """The URL of a queue that is named, or given by its ARN or URL.
+
+        :raises MessageRefusedError: it is in another region.
+        """
+        if name.startswith(("http://", "https://")):
+            try:
+                await self._client.get_queue_attributes(QueueUrl=name, AttributeNames=["QueueArn"])
+            except botocore.exceptions.ClientError as error:
+                if error_code(error) not in _NOT_TOLD:  # another team's queue may not tell us; sending shows the rest
+                    raise
+            return name
+        where = {"QueueName": name}
+        if name.startswith("arn:"):
+            _, _, _, region, account, own = [*name.split(":"), *[""] * 6][:6]
+            here = self._client.meta.region_name
+            if region != here:
+                raise MessageRefusedError(f"{name} is in region {region!r}, and requests are sent in {here!r}")
+            where = {"QueueName": own, "QueueOwnerAWSAccountId": account}
+        answer = await self._client.get_queue_url(**where)
+        url: str = answer["QueueUrl"]
+        return url
 
     def _forget(self, name: str) -> None:
         """Look it up again next time: it may have been deleted, and then requests go elsewhere."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from cch.capabilities.registry import ObjectReader, library_function
 from cch.definition.dates import DateError, read_date
-from cch.definition.expressions import matches
+from cch.definition.jsonpath import matches
 from cch.definition.rules import FIRST
 from cch.errors import CapabilityError
 from cch.interpreter.context import MISSING, lookup

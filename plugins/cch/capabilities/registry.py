@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from cch.errors import CapabilityNotBoundError, SettingsError
 from cch.interpreter.host import Call
-from cch.settings import Settings
+from cch.settings import QUEUE, Settings, json_setting
 
 
 class ObjectReader(Protocol):
@@ -105,31 +103,20 @@ def load(settings: Settings) -> None:
             raise SettingsError(f"capability module {module!r} cannot be imported: {error}") from error
 
 
-def _configured(settings: Settings) -> Mapping[str, str]:
-    text = settings.capability_bindings.strip()
-    if not text:
-        return {}
-    try:
-        raw = json.loads(text if text.startswith("{") else Path(text).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"CCH_CAPABILITY_BINDINGS: {error}") from None
-    if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
-        raise SettingsError("CCH_CAPABILITY_BINDINGS: give a JSON object: id → lambda:<function> or address")
-    return raw
-
-
 def binding(capability_id: str, settings: Settings) -> Binding:
     """What is bound to a capability; the configuration wins over code.
 
     :raises CapabilityNotBoundError: nothing; names what is.
     """
     load(settings)
-    configured = _configured(settings).get(capability_id)
+    configured = json_setting("CCH_CAPABILITY_BINDINGS", settings.capability_bindings).get(capability_id)
     if configured is not None:
         if configured.startswith("lambda:"):
             return LambdaBinding(configured.removeprefix("lambda:"))
         if configured.startswith(("http://", "https://")):
             return HttpBinding(configured)
+        if configured.startswith(QUEUE):
+            raise CapabilityNotBoundError(f"{capability_id!r} is bound to a queue: ask it by an async_request")
         raise SettingsError(f"CCH_CAPABILITY_BINDINGS: {configured!r} is no lambda:<function> and no address")
     try:
         return _capabilities[capability_id]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import botocore.exceptions
 
 from cch.aws.provision import MAX_RECEIVE_COUNT, RETENTION, VISIBILITY
-from cch.aws.session import client, error_code, explained
+from cch.aws.session import client, error_code, explained, typed
 from cch.aws.tables import EXPIRES, INDEXES
 from cch.checkup.findings import Findings
+from cch.runtime.lifecycle_event import probe
 from cch.settings import Settings
 
 _CREATE = "create the resources (infra/README.md; local stack: `cch up`), or check CCH_ENV, CCH_OWNER and the region"
@@ -159,6 +161,7 @@ def _buckets(settings: Settings, found: Findings) -> None:
 
 
 def _topic(settings: Settings, found: Findings) -> None:
+    """A probe is published: only that shows that we may, and that the topic takes it."""
     arn = settings.lifecycle_topic
     if not arn:
         return
@@ -166,5 +169,9 @@ def _topic(settings: Settings, found: Findings) -> None:
         found.error("CCH_LIFECYCLE_TOPIC", f"{arn!r} is no ARN", "give the topic's ARN (output LifecycleTopicArn)")
         return
     with found.looking(arn, "check CCH_LIFECYCLE_TOPIC, and allow sns:Publish"), explained(arn):
-        client("sns", settings).get_topic_attributes(TopicArn=arn)
-        found.ok(arn, "is there")
+        order = {"MessageGroupId": "cch-doctor", "MessageDeduplicationId": str(uuid.uuid4())}
+        client("sns", settings).publish(
+            TopicArn=arn, Message=probe(settings.names), MessageAttributes=typed({"eventType": "Probe"}),
+            **(order if arn.endswith(".fifo") else {}),
+        )  # fmt: skip
+        found.ok(arn, "takes events")

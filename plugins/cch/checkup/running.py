@@ -9,13 +9,17 @@ from cch.checkup.findings import Findings
 from cch.definition.kinds import Asked
 from cch.definition.model import Definition
 from cch.errors import CapabilityError, CchError
+from cch.ledger.messages import message_id
 from cch.ledger.versions import Pinning
+from cch.runtime.lingering import everywhere
 from cch.runtime.platform import Platform
 from cch.runtime.pulse import Pulse, pulse
 from cch.runtime.standings import unpinned_reason
 
 #: Clocks further apart than the first (ms) are worth a word, than the second make timeouts wait for DynamoDB's.
 _CLOCK_ODD, _CLOCK_WRONG = 2_000, 30_000
+#: Held messages that are counted, and those of them that are named.
+_MOST_HELD, _NAMED_HELD = 100, 3
 
 
 async def look_at_running(platform: Platform, found: Findings) -> int:
@@ -28,6 +32,8 @@ async def look_at_running(platform: Platform, found: Findings) -> int:
         waiters = _routers(seen, found)
         _starts(seen, found)
         _pinning(await platform.ledger.versions.pinning(), platform.clock(), found)
+    with found.looking("messages", "the ledger does not answer: see above"):
+        await _messages(platform, found)
     await _definitions(platform, found)
     return waiters
 
@@ -80,6 +86,22 @@ def _pinning(reported: Pinning | None, now: int, found: Findings) -> None:
         found.warn(area, what, mend)
     else:
         found.note(area, what, "wait a minute after a start of Airflow; else see the runs of the DAG cch_commands")
+
+
+async def _messages(platform: Platform, found: Findings) -> None:
+    """Messages that nobody has come for."""
+    held = await everywhere(platform.ledger, platform.clock(), _MOST_HELD)
+    for each in held[:_NAMED_HELD]:
+        record = each.record
+        what = (
+            f"{message_id(record.key)} for instance {record.instance} is held for longer than a minute: {record.reason}"
+        )
+        found.warn("messages", what, f"it would match by {each.would_match}; or {each.attach}")
+    if len(held) > _NAMED_HELD:
+        more = f"{len(held)}{' or more' if len(held) == _MOST_HELD else ''} messages are held for longer than a minute"
+        found.warn("messages", more, "see cch messages list --state held")
+    if not held:
+        found.ok("messages", "none is held for longer than a minute")
 
 
 async def _definitions(platform: Platform, found: Findings) -> None:

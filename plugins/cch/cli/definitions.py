@@ -45,6 +45,7 @@ def graph(
 
 def publish(
     paths: Paths = None,
+    *,
     force: Annotated[
         bool, typer.Option("--force", help="Publish another structure although instances run the old one.")
     ] = False,
@@ -57,21 +58,26 @@ def publish(
         ),
     ] = "",
     text: Annotated[str, typer.Option("--note", help="What `cch versions` says of the version.")] = "",
+    alias: Annotated[
+        str,
+        typer.Option("--as", metavar="NAME", help="Another name for messages to start it by.  [default: the file's]"),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check definitions and put them where Airflow reads them; all, or none if one has errors.
 
     Live instances keep the version that they began with. Where Airflow cannot keep them on it, a definition whose
-    structure has changed is refused while instances of it are alive.
+    structure has changed is refused while instances of it are alive. Messages may start it by its id, by the name of
+    its file, or by the name that --as gives.
     """
     from cch.cli import publication  # noqa: PLC0415 - loads the graph library
 
-    wish = publication.Wish(force=force, share=percent_of(share) if share else None, note=text)
+    wish = publication.Wish(force=force, share=percent_of(share) if share else None, note=text, alias=alias)
     publication.publish(paths or [FOLDER], wish, as_json=as_json)
 
 
 def percent_of(share: str) -> float:
-    """``10%`` or ``0.5`` as percent, in tenths.
+    """``10%`` or ``0.5`` as percent.
 
     :raises WrongUseError: it is none between 0 and 100.
     """
@@ -147,7 +153,26 @@ def run_scenarios(
     simulations.run_all(path, definitions=definitions, junit=junit, as_json=as_json)
 
 
+def evaluate(
+    expression: Annotated[str, typer.Argument(help="What stands between {% and %}; with or without these.")],
+    context: Annotated[
+        Path | None, typer.Option("--context", "-c", help="A file (JSON or YAML) with the context; - is stdin.")
+    ] = None,
+    reply: Annotated[Path | None, typer.Option(help="A file with the value of $reply.")] = None,
+    item: Annotated[Path | None, typer.Option(help="A file with the value of $item.")] = None,
+    error: Annotated[Path | None, typer.Option(help="A file with the value of $error.")] = None,
+) -> None:
+    """Show what an expression gives, as JSON.
+
+    Exit code 1 if it gives nothing or cannot be evaluated.
+    """
+    from cch.cli import evaluating  # noqa: PLC0415 - loads JSONata
+
+    evaluating.evaluate(expression, context=context, reply=reply, item=item, error=error)
+
+
 def register(app: typer.Typer) -> None:
     for command in (validate, graph, publish, versions, label, rollback, simulate):
         app.command()(command)
     app.command("test")(run_scenarios)
+    app.command("eval")(evaluate)

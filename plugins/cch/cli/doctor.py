@@ -36,7 +36,7 @@ def doctor(
     of the local stack its processes, too.
 
     Airflow's options are MWAA's, else this machine's if AIRFLOW_HOME is set.
-    Changes nothing but a probe in the table and the event-data bucket.
+    Changes nothing but a probe in the table and the event-data bucket, and one event (`Probe`) on the lifecycle topic.
     Exit code 1 if something is wrong; a warning is not.
     """
     from cch.checkup.airflow import look_at_configuration, look_at_versions  # noqa: PLC0415 - loads the platform

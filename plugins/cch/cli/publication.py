@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,6 +13,9 @@ import typer
 from cch.cli.output import complain, note, print_json, problem_data, show_problems
 from cch.cli.published import Action, Published, published_data, show_alive, show_change, show_published
 from cch.cli.validation import check_paths
+from cch.definition.addresses import alias_key, alias_text, plain_name
+from cch.definition.catalogue import is_name
+from cch.definition.names import is_reserved
 from cch.definition.reader import digest_of
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
@@ -27,9 +31,9 @@ from cch.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from cch.cli.validation import Checked
+    from cch.definition.catalogue import Catalogue
     from cch.definition.model import Definition
     from cch.errors import Problem
     from cch.ledger.ledger import Ledger
@@ -51,6 +55,8 @@ class Wish:
     force: bool = False
     share: float | None = None
     note: str = ""
+    #: Another name under which messages may start the only one; "": its file's.
+    alias: str = ""
 
 
 def published_text(source: DefinitionSource, workflow_id: str) -> str | None:
@@ -84,6 +90,11 @@ def _keep(source: DefinitionSource, definition: Definition) -> None:
         source.write(name, definition.text)
 
 
+def _catalogue(settings: Settings) -> Catalogue:
+    """What is published now: no listing of a moment ago is trusted."""
+    return open_catalogue(replace(settings, refresh_seconds=0.0))
+
+
 def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     """(file name under which the workflow is published, or would be; the text that is there, None if there is none).
 
@@ -94,7 +105,7 @@ def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     if (text := published_text(source, workflow_id)) is not None:
         return name, text
     try:
-        entries = open_catalogue(settings).snapshot().entries
+        entries = _catalogue(settings).snapshot().entries
     except ServiceUnavailableError:
         entries = ()  # an empty folder that is not there yet
     for entry in entries:
@@ -111,9 +122,46 @@ def published_place(settings: Settings, workflow_id: str) -> tuple[str, str | No
     return name, text, digest_of(text) if text is not None else ""
 
 
+def _alias(settings: Settings, file: str, definition: Definition, wanted: str) -> str:
+    """The alias that the definition gets: the wanted one, else its file's name; "" if that is its id, or taken.
+
+    :raises WrongUseError: the wanted one cannot be had; says why.
+    """
+    alias, workflow_id = plain_name(wanted or Path(file).name), definition.workflow_id
+    if fault := "" if alias == workflow_id else _alias_fault(settings, alias, workflow_id):
+        if wanted:
+            raise WrongUseError(f"{workflow_id} cannot be published as {alias!r}: {fault}")
+        note(f"{file}: messages cannot name it {alias!r}, because {fault}; --as gives it another name")
+        return ""
+    return "" if alias == workflow_id else alias
+
+
+def _alias_fault(settings: Settings, alias: str, workflow_id: str) -> str:
+    if not is_name(alias):
+        return "a name has at most 60 characters and no /"
+    if is_reserved(alias):
+        return "it is reserved for the platform"
+    if _place(settings, alias)[1] is not None:
+        return "it is the id of another workflow"
+    other = _catalogue(settings).alias(alias)
+    return f"it is a name of {other}" if other not in ("", workflow_id) else ""
+
+
+def _refuse_alias_as_id(settings: Settings, workflow_id: str) -> None:
+    """:raises WrongUseError: the id is an alias of another workflow, whose starts it would take."""
+    other = _catalogue(settings).alias(workflow_id)
+    if other not in ("", workflow_id):
+        raise WrongUseError(
+            f"{workflow_id} is a name of {other}, whose starts it would take: choose another workflow_id, or remove"
+            f" {alias_key(workflow_id)} where the definitions are"
+        )
+
+
 async def _publish_one(platform: Platform, file: str, definition: Definition, wish: Wish) -> Published:
     """Publish one definition: keep it, number it, and only then let it be served, so that any step may be the last."""
     settings, ledger = platform.settings, platform.ledger
+    _refuse_alias_as_id(settings, definition.workflow_id)
+    alias = _alias(settings, file, definition, wish.alias)
     source = definition_source(settings)
     name, old = _place(settings, definition.workflow_id)
     before = check(old)[0] if old is not None else None
@@ -146,8 +194,10 @@ async def _publish_one(platform: Platform, file: str, definition: Definition, wi
         await ledger.versions.set_share(definition.workflow_id, Share(digest=definition.digest, percent=wish.share))
     elif action != "refused" and number is not None:
         await ledger.versions.set_share(definition.workflow_id, None)
+    if alias and action != "refused" and _catalogue(settings).alias(alias) != definition.workflow_id:
+        source.write(alias_key(alias), alias_text(definition.workflow_id))
     return Published(
-        file=file, definition=definition, structure=structure, action=action, alive=alive, name=name,
+        file=file, definition=definition, structure=structure, action=action, alive=alive, name=name, alias=alias,
         unpinned=unpinned, number=number, difference=difference(before, definition) if before else None,
         stays=await _stays(platform, definition.workflow_id) if action in ("updated", "shared") else None,
     )  # fmt: skip
@@ -229,6 +279,8 @@ async def _publish_all(checked: Checked, wish: Wish) -> list[Published]:
 def publish(paths: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
     """Check all, publish all; leave with 1 if anything was refused."""
     checked = check_paths(paths)
+    if wish.alias and len(checked.files) != 1:
+        raise WrongUseError(f"--as names one definition, and there are {len(checked.files)}")
     settings = load_settings()
     source = definition_source(settings)
     if checked.count("error"):
@@ -248,6 +300,8 @@ def publish(paths: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
             if one.action == "updated" and one.name != f"{one.definition.workflow_id}.yaml":
                 note(f"{one.definition.workflow_id} was published as {one.name}, which has been replaced")
             show_change(one)
+            if one.alias and one.action != "refused":
+                note(f"messages may also start {one.definition.workflow_id} as {one.alias}")
             if one.alive:
                 show_alive(one)
             if one.action == "refused" and wish.share is not None:

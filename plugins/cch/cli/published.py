@@ -35,6 +35,8 @@ class Published:
     action: Action
     name: str
     alive: tuple[Instance, ...] = ()
+    #: Another name under which messages may start it; "" if it has none.
+    alias: str = ""
     unpinned: str = ""
     number: int | None = None
     difference: Difference | None = None
@@ -54,6 +56,7 @@ def published_data(one: Published) -> dict[str, Any]:
     return {
         "file": one.file,
         "published_as": one.name,
+        "alias": one.alias,
         "workflow_id": one.definition.workflow_id,
         "digest": one.definition.digest,
         "structure_digest": one.structure,

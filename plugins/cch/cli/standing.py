@@ -6,13 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from cch.cli.instance_views import detail, detail_data, instance_data, instances_table, show_context
+from cch.cli.message_views import held_data, held_table
 from cch.cli.output import note, print_json, say, show
 from cch.errors import ServiceUnavailableError, WrongUseError
 from cch.runtime.inspection import Inspector
+from cch.runtime.lingering import of_instance
 from cch.runtime.platform import open_platform
 
 #: Latest rejected messages that are looked through for the start of one instance.
 _REJECTIONS = 500
+#: Branch keys of its maps whose held messages are looked for.
+_BRANCHES_OF_HELD = 100
 
 if TYPE_CHECKING:
     from cch.ledger.records import Instance
@@ -43,10 +47,14 @@ async def _one(platform: Platform, instance_id: str, *, as_json: bool) -> bool:
     progress = await Inspector(platform).look(instance_id)
     if progress is None:
         return False
+    now = platform.clock()
+    held = () if progress.ended else await of_instance(platform.ledger, progress.instance, now, _BRANCHES_OF_HELD)
     if as_json:
-        print_json(detail_data(progress, platform.clock()))
+        print_json(detail_data(progress, now) | {"held": [held_data(each) for each in held]})
     else:
-        show(detail(progress, platform.clock()))
+        show(detail(progress, now))
+        if held:
+            show(held_table(held, now))
         show_context(progress)
     return True
 

@@ -9,7 +9,9 @@ import typer
 
 from cch.cli.output import print_json, problem_data, say, show, show_problems, table
 from cch.cli.reading import read_files
+from cch.dialects import chosen_dialect
 from cch.graph.findings import check_all
+from cch.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +40,7 @@ def check_paths(paths: Sequence[Path]) -> Checked:
     :raises WrongUseError: see :func:`~cch.cli.reading.read_files`.
     """
     texts, unreadable = read_files(paths)
-    definitions, problems = check_all(texts)
+    definitions, problems = check_all(texts, chosen_dialect(load_settings().dialect))
     files = sorted({*texts, *(problem.file for problem in unreadable)})
     return Checked(files=tuple(files), texts=texts, definitions=definitions, problems=(*unreadable, *problems))
 

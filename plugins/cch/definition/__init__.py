@@ -7,12 +7,13 @@ Other packages use the public names of these modules: :mod:`~cch.definition.mode
 """
 
 __all__ = [
+    "addresses",
     "catalogue",
     "dates",
     "document",
     "entries",
-    "expressions",
     "json_schemas",
+    "jsonpath",
     "kinds",
     "merging",
     "model",

@@ -10,12 +10,13 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cch import __version__
+from cch.definition.addresses import DefinitionAddress, alias_key, aliased
 from cch.definition.entries import Entry, safe_name, served_entries, stem_of
 from cch.definition.model import Definition
 from cch.definition.names import OWN_DAGS
@@ -31,6 +32,11 @@ _GOOD = f"good-{__version__}"
 _ENDINGS = (".yaml", ".yml")
 #: Names that files of definitions may have, in bytes well below what file systems and S3 take.
 _NAME = re.compile(r"[^\x00-\x1f/\\]{1,60}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a file of definitions, or an alias, may be called so."""
+    return bool(_NAME.fullmatch(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,7 @@ class Catalogue:
 
     ``check`` tells whether a text is a good definition (schema and graph); it is passed in because the graph's
     layer lies above this one. ``refresh_seconds``: how long a listing, or one file's stamp, is trusted.
+    ``buckets``: others whose file names mean the same here.
     """
 
     def __init__(
@@ -86,12 +93,15 @@ class Catalogue:
         check: Check,
         refresh_seconds: float = 5.0,
         clock: Callable[[], float] = time.time,
+        *,
+        buckets: Collection[str] = (),
     ) -> None:
         self._source = source
         self._cache = cache
         self._check = check
         self._refresh = refresh_seconds
         self._clock = clock
+        self._buckets = frozenset(buckets)
 
     # --- one definition --------------------------------------------------------------------------------------
 
@@ -141,6 +151,50 @@ class Catalogue:
             if entry.definition is not None:
                 return self.current(entry.workflow_id)  # another file may have the id
         return None
+
+    def named(self, text: str) -> Definition:
+        """The definition that a message names: by its id, its file's name, an alias, or its file's URI.
+
+        A URI with prefixes names the file by the last part. An id wins over a file's name, and that over an alias.
+
+        :raises DefinitionNotFoundError: there is none, or it is in another bucket than ours; says what to do.
+        :raises DefinitionError: the only version there is cannot be used.
+        :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
+        """
+        address = DefinitionAddress.of(text)
+        own = self._source.describe()
+        ours = address.place in ("", own.removeprefix("s3://"), *self._buckets)
+        if not ours and own.startswith("s3://"):
+            raise DefinitionNotFoundError(
+                f"{text[:200]} is not in {own}, where the definitions of this environment are: publish it here, or let"
+                f" CCH_DEFINITION_BUCKETS name {address.place} if its file names mean the same here"
+            )
+        if address.is_version:
+            raise DefinitionNotFoundError(f"{text[:200]} is a version that was published once: name its workflow")
+        try:
+            return self.current(address.stem)
+        except DefinitionNotFoundError:
+            # A folder takes ids from whatever bucket, but no names of files.
+            found = (self.at(address.file if address.place else text) or self._aliased(address.stem)) if ours else None
+            if found is None:
+                raise
+            return found
+
+    def _aliased(self, alias: str) -> Definition | None:
+        workflow_id = self.alias(alias)
+        return self.current(workflow_id) if workflow_id else None
+
+    def alias(self, name: str) -> str:
+        """The workflow that an alias names; "" if there is no such alias.
+
+        :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
+        """
+        if not _NAME.fullmatch(name):
+            return ""
+        try:
+            return aliased(self._text(alias_key(name)))
+        except DefinitionNotFoundError:
+            return ""
 
     def published(self, file: str) -> str:
         """The text of a file of the source, good or not.

@@ -26,6 +26,8 @@ MAX_TEXT = 4 * MAX_BYTES
 #: Longest message of a problem, in characters: it may quote what is written.
 _LONGEST_MESSAGE = 400
 
+#: Lines after a key among which its text is looked for.
+_LINES_LOOKED_AT = 100
 #: Longer numbers (bits, characters) are not written out in a message.
 _SAID = 100
 #: What sources put where bytes were no UTF-8; taken as it is, it would end up in a context.
@@ -73,6 +75,27 @@ class Document:
         while path and path not in self.positions:
             path = path[:-1]
         return self.positions.get(path, Position(1, 1))
+
+    def inside(self, path: Path, value: str, offset: int) -> Position | None:
+        """Where character ``offset`` of the text ``value`` stands that has its place at ``path``.
+
+        None if it cannot be told, because the text is written with escapes.
+        """
+        start = self.position(path)
+        lines = self.text.splitlines()
+        before = value[:offset]
+        wanted = value.splitlines() or [value]
+        number = min(before.count("\n"), len(wanted) - 1)
+        column_in_line = len(before) - (before.rfind("\n") + 1)
+        line = wanted[number]
+        stripped = line.strip()
+        for index in range(start.line - 1, min(len(lines), start.line + _LINES_LOOKED_AT)):
+            begin = start.column - 1 if index == start.line - 1 else 0
+            at = lines[index].find(stripped, begin) if stripped else -1
+            if at >= 0:
+                lead = len(line) - len(line.lstrip())
+                return Position(index + 1, at + max(0, min(column_in_line - lead, len(stripped))) + 1)
+        return None
 
     def problem(self, path: Path, code: str, message: str, hint: str = "", *, warning: bool = False) -> Problem:
         place = self.position(path)

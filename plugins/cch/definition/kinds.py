@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from cch.definition.paths import ContextPath, read_key, read_path
+from cch.definition.paths import ContextPath, escaped, read_key, read_path
 from cch.durations import LONGEST
+from cch.expressions.expression import Expression, ExpressionError, expression_of, expressions_in
 
 #: instant: the node needs neither time nor anybody else. waits: it waits for an answer, in the triggerer. calls: it
 #: runs somebody's code, on a worker. maps: it runs its body for each item of a list.
@@ -19,6 +20,8 @@ Answerer = Literal["queue", "binding", "library"]
 Reading = Literal["path", "once_literal", "key"]
 #: What a capability that is asked again tells a repetition by: the visit, or the single attempt.
 Idempotency = Literal["visit", "attempt"]
+#: Names that every expression may use besides the context.
+ALWAYS = ("item", "error", "instance", "now")
 #: (label, target) of a way.
 Way = tuple[str, str]
 
@@ -91,6 +94,36 @@ class Write(_Use):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An expression, or what begins like one, at its place in a node; ``names``: what it may use besides the context.
+
+    ``sent``: its value goes to a capability.
+    """
+
+    place: tuple[str | int, ...]
+    text: str
+    names: tuple[str, ...] = ALWAYS
+    sent: bool = False
+
+    @property
+    def expression(self) -> Expression | None:
+        """The expression; None if the text is none."""
+        try:
+            return expression_of(self.text)
+        except ExpressionError:
+            return None
+
+    def reads(self) -> tuple[Read, ...]:
+        """The paths of the context that it reads; none if it cannot be used."""
+        try:
+            paths = () if (found := self.expression) is None else found.reads
+        except ExpressionError:
+            return ()
+        texts = (".".join(map(escaped, path)) for path in paths)
+        return tuple(Read(place=self.place, text=text, sent=self.sent) for text in texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """Whom a node asks: the id of a capability or function, and the key of the definition that names it."""
 
@@ -159,6 +192,11 @@ class NodeRecord:
         return self.ends in ("success", "failed")
 
     @property
+    def needs_nobody(self) -> bool:
+        """Whether reaching it is all that it does, so that no task has to execute it."""
+        return False
+
+    @property
     def may_fail(self) -> bool:
         """Whether an instant node may fail by what it finds, or always does."""
         return self.decides_by is not None or bool(self.joins) or self.ends == "failed"
@@ -203,6 +241,10 @@ class NodeRecord:
         """The values of the definition that it writes, by path."""
         return {}
 
+    def expressions(self) -> tuple[Written, ...]:
+        """The expressions that it evaluates."""
+        return ()
+
     # --- others ---------------------------------------------------------------------------------------------------
 
     @property
@@ -239,9 +281,12 @@ class Requesting(Timed):
 
     capability_id: str
     on_response: str
-    #: None: the whole context is sent.
+    #: None: the whole context is sent, unless ``input`` says what is.
     input_keys: tuple[str, ...] | None = None
+    input: Mapping[str, Any] | None = None
     request_output_keys: tuple[str, ...] = ()
+    #: What of a reply is written, by path; None: all of it.
+    output: Mapping[str, Any] | None = None
     retry: Retry = Retry()
     idempotency: Idempotency = "visit"
     #: Whether the capability reads a context that is too large for a message from where the request says it is.
@@ -258,14 +303,24 @@ class Requesting(Timed):
         return fields
 
     def reads(self) -> tuple[Read, ...]:
-        return sent_paths(self.input_keys)
+        return (*sent_paths(self.input_keys), *read_by(self.expressions()))
 
     def writes(self) -> tuple[Write, ...]:
+        if self.output is not None:
+            return write_paths("output", self.output, "path")
         return write_paths("request_output_keys", self.request_output_keys, "key")
 
     @property
     def writes_anything(self) -> bool:
-        return not self.request_output_keys
+        return self.output is None and not self.request_output_keys
+
+    def expressions(self) -> tuple[Written, ...]:
+        return asking_expressions(self.input, self.output)
+
+    @property
+    def asked_keys(self) -> tuple[str, ...]:
+        """The keys that the capability is asked to deliver."""
+        return self.request_output_keys if self.output is None else keys_of_reply(self.output)
 
     @property
     def asks(self) -> Asked:
@@ -292,3 +347,37 @@ def write_paths(key: str, texts: tuple[str, ...] | Mapping[str, Any], reading: R
     """The paths that a list or a mapping under ``key`` names."""
     places = ((text, text) for text in texts) if isinstance(texts, Mapping) else enumerate(texts)
     return tuple(Write(place=(key, place), text=text, reading=reading) for place, text in places)
+
+
+def asking_expressions(given: Mapping[str, Any] | None, output: Mapping[str, Any] | None) -> tuple[Written, ...]:
+    """The expressions of ``input`` and ``output``."""
+    return (
+        *written_in(given, "input", sent=True),
+        *written_in(output, "output", names=("reply", *ALWAYS)),
+    )
+
+
+def written_in(value: Any, *key: str, names: tuple[str, ...] = ALWAYS, sent: bool = False) -> tuple[Written, ...]:
+    """The expressions in a value of the definition that stands under ``key``."""
+    return tuple(
+        Written(place=(*key, *place), text=text, names=names, sent=sent) for place, text in expressions_in(value)
+    )
+
+
+def read_by(expressions: tuple[Written, ...]) -> tuple[Read, ...]:
+    """The paths of the context that expressions read."""
+    return tuple(read for written in expressions for read in written.reads())
+
+
+def keys_of_reply(output: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys of a reply that expressions read; none if one of them reads it as a whole, or cannot be used."""
+    found: set[str] = set()
+    for written in written_in(output, "output"):
+        try:
+            keys = () if (expression := written.expression) is None else expression.of_name("reply")
+        except ExpressionError:
+            return ()
+        if keys is None:
+            return ()
+        found.update(keys)
+    return tuple(sorted(found - {"status"}))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cch.definition.nodes import Node
 from cch.definition.rules import NEWEST
+from cch.dialects import Dialect, recorded_dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,7 @@ class Definition:
 
     ``digest`` is the sha256 (hex) of the text it was read from; ``required`` maps each key that a start must
     bring to its JSON Schema (``True``: anything but absent). ``reading_rules``: see :mod:`cch.definition.rules`.
+    ``dialect`` is the name of one, "" if the text has none.
     """
 
     workflow_id: str
@@ -30,6 +32,22 @@ class Definition:
     timeout: float | None = None
     granularity: Literal["node", "workflow"] = "node"
     reading_rules: int = NEWEST
+    dialect: str = ""
     digest: str = ""
     file: str = ""
     text: str = field(default="", repr=False)
+
+    @property
+    def speaks(self) -> Dialect:
+        """The dialect by which it is executed."""
+        return recorded_dialect(self.dialect)
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The capabilities that its nodes ask over queues, or call."""
+        asked = (node.asks for node in self.nodes.values())
+        return frozenset(one.id for one in asked if one is not None and one.answerer != "library")
+
+    def in_dialect(self, name: str) -> Definition:
+        """The definition as an instance executes it that has recorded this dialect."""
+        return self if self.dialect == name else replace(self, dialect=name)

@@ -19,9 +19,16 @@ from cch.definition.kinds import (
     Timed,
     Way,
     Write,
+    Written,
+    asking_expressions,
+    read_by,
     sent_paths,
     write_paths,
+    written_in,
 )
+
+#: Label of the way that a condition goes if no other is meant.
+OTHERWISE = "_default"
 
 #: Function of the library → its parameter that is a path of the context.
 PATH_PARAMETERS = {"s3#read_jsonpath": "input_s3_uri_key", "core#calculate_timedelta": "date_context_key"}
@@ -48,8 +55,11 @@ class SyncCall(Calling):
 
     capability_id: str
     input_keys: tuple[str, ...] | None = None
-    #: None: whatever the call returns is merged.
+    #: None: what ``input_keys`` says is sent.
+    input: Mapping[str, Any] | None = None
+    #: None: whatever the call returns is merged, unless ``output`` says what is.
     output_keys: tuple[str, ...] | None = None
+    output: Mapping[str, Any] | None = None
     idempotency: Idempotency = "visit"
 
     @property
@@ -57,14 +67,24 @@ class SyncCall(Calling):
         return "on_success" if self.on_success is None else None
 
     def reads(self) -> tuple[Read, ...]:
-        return sent_paths(self.input_keys)
+        return (*sent_paths(self.input_keys), *read_by(self.expressions()))
 
     def writes(self) -> tuple[Write, ...]:
+        if self.output is not None:
+            return write_paths("output", self.output, "path")
         return write_paths("output_keys", self.output_keys or (), "once_literal")
 
     @property
     def writes_anything(self) -> bool:
-        return self.output_keys is None
+        return self.output is None and self.output_keys is None
+
+    def expressions(self) -> tuple[Written, ...]:
+        return asking_expressions(self.input, self.output)
+
+    @property
+    def asked_keys(self) -> tuple[str, ...] | None:
+        """The keys that the call has to deliver; None if it may deliver any."""
+        return self.output_keys if self.output is None else None
 
     @property
     def asks(self) -> Asked:
@@ -72,27 +92,59 @@ class SyncCall(Calling):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A way that is taken if an expression is true; its label is the node that it leads to."""
+
+    when: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Condition(NodeRecord):
     type: ClassVar[Literal["condition"]] = "condition"
     shape = "decision"
-    target_lists = ("branches",)
+    target_keys = ("default",)
+    target_lists = ("branches", "choices")
 
-    condition_on_key: str
-    branches: Mapping[str, str]
+    condition_on_key: str | None = None
+    branches: Mapping[str, str] = field(default_factory=dict)
+    #: In their order; instead of a key and its branches.
+    choices: tuple[Choice, ...] = ()
+    default: str | None = None
+
+    @classmethod
+    def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
+        """Each of the ``choices`` is a record."""
+        fields = dict(keys)
+        if "choices" in fields:
+            fields["choices"] = tuple(Choice(when=each["when"], next=each["next"]) for each in fields["choices"])
+        return fields
 
     def onward(self) -> tuple[Way, ...]:
-        return tuple(self.branches.items())
+        otherwise = () if self.default is None else ((OTHERWISE, self.default),)
+        return (*self.branches.items(), *dict.fromkeys((each.next, each.next) for each in self.choices), *otherwise)
 
     @property
-    def decides_by(self) -> str:
+    def decides_by(self) -> str | None:
         return self.condition_on_key
+
+    @property
+    def may_fail(self) -> bool:
+        return True
+
+    def expressions(self) -> tuple[Written, ...]:
+        return tuple(
+            Written(place=("choices", index, "when"), text=each.when) for index, each in enumerate(self.choices)
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(self.branches)
 
     def reads(self) -> tuple[Read, ...]:
-        return (Read(place=("condition_on_key",), text=self.condition_on_key),)
+        key = self.condition_on_key
+        named = (Read(place=("condition_on_key",), text=key),) if key is not None else ()
+        return (*named, *read_by(self.expressions()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +154,8 @@ class SetState(NodeRecord):
     is_plain = True
 
     static_outputs: Mapping[str, Any] = field(default_factory=dict)
+    #: As ``static_outputs``, with expressions in the values.
+    outputs: Mapping[str, Any] = field(default_factory=dict)
     on_success: str | None = None
 
     @property
@@ -109,11 +163,23 @@ class SetState(NodeRecord):
         return "on_success" if self.on_success is None else None
 
     def writes(self) -> tuple[Write, ...]:
-        return write_paths("static_outputs", self.static_outputs, "once_literal")
+        fixed = write_paths("static_outputs", self.static_outputs, "once_literal")
+        return (*fixed, *write_paths("outputs", self.outputs, "path"))
+
+    def reads(self) -> tuple[Read, ...]:
+        return read_by(self.expressions())
 
     @property
     def constants(self) -> Mapping[str, Any]:
-        return self.static_outputs
+        fixed = {key: value for key, value in self.outputs.items() if not written_in(value)}
+        return {**self.static_outputs, **fixed}
+
+    @property
+    def may_fail(self) -> bool:
+        return bool(self.outputs)
+
+    def expressions(self) -> tuple[Written, ...]:
+        return written_in(self.outputs, "outputs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,27 +262,43 @@ class MapFork(NodeRecord):
     shape = "parallel"
     target_keys = ("branch_entry_node",)
 
-    input_list_key: str
     branch_key: str
     branch_entry_node: str
+    #: The path of the list; None: ``items`` says what it is.
+    input_list_key: str | None = None
+    items: str | None = None
+    #: The path at which the items are with their results; None: where the list was.
+    output_key: str | None = None
     item_key: str = "current_map_item"
     concurrency: int | None = None
     execution: Literal["mapped", "inline"] | None = None
+
+    @property
+    def results_at(self) -> str:
+        """The path of the list with the items' results."""
+        return self.output_key or self.input_list_key or ""
 
     def onward(self) -> tuple[Way, ...]:
         return ((MAP_ITEM, self.branch_entry_node),)
 
     def reads(self) -> tuple[Read, ...]:
+        key = self.input_list_key
+        listed = (Read(place=("input_list_key",), text=key),) if key is not None else ()
         return (
-            Read(place=("input_list_key",), text=self.input_list_key),
+            *listed,
             Read(place=("branch_key",), text=self.branch_key, of="item"),
+            *read_by(self.expressions()),
         )
 
     def writes(self) -> tuple[Write, ...]:
+        key = "input_list_key" if self.output_key is None else "output_key"
         return (
-            Write(place=("input_list_key",), text=self.input_list_key, brings=False),
+            Write(place=(key,), text=self.results_at, brings=self.output_key is not None),
             Write(place=("item_key",), text=self.item_key, reading="key"),
         )
+
+    def expressions(self) -> tuple[Written, ...]:
+        return () if self.items is None else (Written(place=("items",), text=self.items),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,11 +373,11 @@ class ScheduledRequest(Requesting):
 
     def reads(self) -> tuple[Read, ...]:
         date = Read(place=("schedule_parameters", "date_context_key"), text=self.date_context_key)
-        return (*sent_paths(self.input_keys), date)
+        return (*Requesting.reads(self), date)
 
     def writes(self) -> tuple[Write, ...]:
         at_once = write_paths("on_schedule_set", self.on_schedule_set, "once_literal")
-        return (*at_once, *write_paths("request_output_keys", self.request_output_keys, "key"))
+        return (*at_once, *Requesting.writes(self))
 
     @property
     def constants(self) -> Mapping[str, Any]:
@@ -308,6 +390,23 @@ class End(NodeRecord):
     shape = "terminal"
 
     status: Literal["success", "failed"] = "success"
+    static_outputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def writes(self) -> tuple[Write, ...]:
+        return write_paths("static_outputs", self.static_outputs, "once_literal")
+
+    @property
+    def constants(self) -> Mapping[str, Any]:
+        return self.static_outputs
+
+    @property
+    def needs_nobody(self) -> bool:
+        return self.status == "success" and not self.static_outputs
+
+    @property
+    def may_fail(self) -> bool:
+        """Also if its outputs cannot be put where their paths lead."""
+        return not self.needs_nobody
 
     def ways(self) -> tuple[Way, ...]:
         """None: nothing comes after an end, whatever its ``on_failure`` says."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cch.definition.rules import FIRST
+from cch.values import MISSING
 
-MISSING: Any = object()
 #: The only key of a patch that changes items of a list: its value maps their indexes to what is laid over them.
 #: Stored in outcomes: do not rename.
 ITEMS = "[]"

@@ -77,6 +77,7 @@ def parse(document: Document) -> Definition:
         owner=raw.get("owner", ""),
         timeout=parse_duration(raw["timeout"]) if "timeout" in raw else None,
         granularity=execution.get("granularity", "node"),
+        dialect=raw.get("dialect", ""),
         reading_rules=document.rules,
         digest=digest_of(document.text),
         file=document.file,

@@ -9,8 +9,8 @@ from typing import Any
 from cch.definition.json_schemas import misfits, takes_null
 from cch.definition.merging import merge
 from cch.definition.model import Definition
-from cch.definition.paths import MISSING, ContextPath, PathError, read_key
-from cch.values import UnstorableError, storable
+from cch.definition.paths import ContextPath, PathError, read_key
+from cch.values import MISSING, UnstorableError, storable
 
 #: Whole numbers beyond 64 bits cannot pass Airflow's own channels (msgpack).
 _BIGGEST = 2**63 - 1

@@ -28,7 +28,9 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """Nobody has asked yet."""
+    """Nobody has asked yet, or nobody can tell that it was asked; ``reason``: what would make it match."""
+
+    reason: str = ""
 
 
 Meaning = Means | Ends | Early
@@ -73,9 +75,43 @@ def meaning(command: Command, pointers: Sequence[Pointer], items: Collection[tup
             "late" if last in ("timed_out", "superseded", "failed") else "duplicate",
             f"the request had {HOW_CLOSED[last]} before",
         )
-    return Early()
+    return Early(f"no request to {command.source!r} has been made {_where(command.address)}")
 
 
+def _where(address: Address) -> str:
+    return f"by item {shown(address.path)} of a map" if address.path else "by the instance itself"
+
+
+def only_possible(command: Command, capabilities: Collection[str], pointers: Sequence[Pointer]) -> Meaning:
+    """What a reply means that names no request, by all pointers of its instance: the only one that it can mean.
+
+    ``capabilities``: those that the definition asks. A reply whose source is one of them means a request to it, and one
+    that names an item of a map a request of that item. Once such a request was closed without an answer, the reply may
+    be the one that this request did not wait for: then it means none.
+    """
+    possible = [
+        pointer
+        for pointer in pointers
+        if (command.source not in capabilities or pointer.source == command.source)
+        and (not command.address.path or command.address.fits(pointer.path))
+    ]
+    if any(pointer.reply_command == command.id for pointer in possible):
+        return Ends("duplicate", f"reply {command.id} was taken before")
+    still_open = [pointer for pointer in possible if pointer.state == "open"]
+    unanswered = [pointer for pointer in possible if pointer.state in _UNANSWERED]
+    if unanswered:
+        first = unanswered[0]
+        how = HOW_CLOSED[first.state]
+        return Early(
+            f"it names no request, and may be for {first.command_id} to {first.source}, which had {how} before"
+        )
+    if len(still_open) == 1:
+        return Means(still_open[0].command_id)
+    number = f"{len(still_open)} requests are open" if still_open else "no request is open"
+    return Early(f"it names no request, and {number} that it can mean: let it echo the request's id as inReplyTo")
+
+
+_UNANSWERED = frozenset({"timed_out", "superseded", "failed"})
 #: How a request was closed, after "the request had".
 HOW_CLOSED = {
     "open": "not been closed",

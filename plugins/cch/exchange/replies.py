@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, assert_never
@@ -9,20 +10,28 @@ from typing import Any, assert_never
 from cch.envelope import Command, parse_command
 from cch.errors import RejectedMessageError
 from cch.exchange.early import keep
-from cch.exchange.meaning import HOW_CLOSED, Early, Ends, Meaning, Means, meaning, several, unaddressable
+from cch.exchange.meaning import (
+    HOW_CLOSED,
+    Early,
+    Ends,
+    Meaning,
+    Means,
+    meaning,
+    only_possible,
+    several,
+    unaddressable,
+)
 from cch.exchange.references import References
 from cch.exchange.settled import Settled
 from cch.exchange.waiters import Waiters
-from cch.identity import require_known
+from cch.identity import Box, require_known
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
 from cch.ledger.records import ENDED, Fate, Instance, MessageRecord, RequestRecord
-from cch.ledger.requests import Closed, ForeignRequestError
+from cch.ledger.requests import Closed, ForeignRequestError, Pointer
 
-
-def reply_patch(command: Command) -> tuple[str, Mapping[str, Any]]:
-    """(status, payload) of a reply; a reply without a status is a success."""
-    return command.status or "SUCCESS", command.payload
+#: Boxes that are read at the same time to find the one request that a reply can mean.
+_BOXES_AT_ONCE = 50
 
 
 def _difference(command: Command, record: MessageRecord, request: RequestRecord) -> str:
@@ -68,7 +77,7 @@ class Replies:
         require_known(instance.scheme, instance.id)
         found = await self._meaning(command, instance)
         if isinstance(found, Early):
-            return await self._hold(command, record, instance, now)
+            return await self._hold(command, replace(record, reason=found.reason), instance, now)
         return await self._decided(found, command, record, now)
 
     async def _meaning(self, command: Command, instance: Instance) -> Meaning:
@@ -78,7 +87,21 @@ class Replies:
         pointers = await self._ledger.requests.pointers(box, command.source)
         needs_items = command.address.path and not command.address.whole
         items = await self._ledger.instances.nested_items(box) if needs_items else ()
-        return meaning(command, pointers, items)
+        found = meaning(command, pointers, items)
+        if isinstance(found, Early) and instance.speaks.unnamed_replies:
+            return only_possible(command, instance.capabilities, await self._all_pointers(instance))
+        return found
+
+    async def _all_pointers(self, instance: Instance) -> list[Pointer]:
+        """Those of every box of the instance: a strong query for the list of boxes, and one for each of them."""
+        slots = asyncio.Semaphore(_BOXES_AT_ONCE)
+
+        async def one(box: Box) -> list[Pointer]:
+            async with slots:
+                return await self._ledger.requests.all_pointers(box)
+
+        found = await asyncio.gather(*map(one, await self._ledger.boxes(instance)))
+        return [pointer for pointers in found for pointer in pointers]
 
     async def _decided(self, found: Means | Ends, command: Command, record: MessageRecord, now: int) -> Settled:
         match found:
@@ -94,7 +117,7 @@ class Replies:
         return Settled(stored=stored, fate=fate, closed=closed)
 
     async def _close(self, command_id: str, command: Command, record: MessageRecord, now: int) -> Settled:
-        status, payload = reply_patch(await self._references.resolved(command))
+        status, payload = await self._said(command, command.instance)
         try:
             closed = await self._ledger.requests.close(
                 command_id, "answered", now, instance=command.instance, message=record.key,
@@ -111,6 +134,18 @@ class Replies:
         state = closed.record.state
         fate: Fate = "duplicate" if state == "answered" else "late"
         return await self._settle(record, fate, f"request {command_id} had {HOW_CLOSED[state]} before", closed)
+
+    async def _said(self, command: Command, instance: str) -> tuple[str, Mapping[str, Any]]:
+        """(status, payload) of a reply; a reply without a status is a success.
+
+        In some dialects its payload may say that it is none: then the instance is read, strongly, for its dialect.
+        """
+        resolved = await self._references.resolved(command)
+        if not resolved.status and resolved.payload.get("status") == "ERROR":
+            asked = await self._ledger.instances.head(instance)
+            if asked is not None and asked.speaks.errors_in_payload:
+                return "ERROR", resolved.payload
+        return resolved.status or "SUCCESS", resolved.payload
 
     async def attach(
         self, command_id: str, command: Command, record: MessageRecord, now: int, *, force: bool = False
@@ -132,7 +167,7 @@ class Replies:
             return "the message has answered another request", None
         if record.fate != "matched" and not await self._ledger.messages.attach(record, command_id):
             return "the message is taken by another request, or is none that can be attached", None
-        status, payload = reply_patch(await self._references.resolved(command))
+        status, payload = await self._said(command, request.instance)
         closed = await self._ledger.requests.close(
             command_id, "answered", now, message=record.key, reply_command=command.id, status=status, reply=payload
         )

@@ -149,7 +149,7 @@ class _Finder:
         return [self._block(group, folded=group) for group in waiting]
 
     def _is_free_end(self, name: str) -> bool:
-        return self._graph.nodes[name].ends == "success"
+        return self._graph.nodes[name].needs_nobody
 
     def _on_worker(self) -> frozenset[str]:
         """The calls outside of loops that no other way of the instance goes beside.

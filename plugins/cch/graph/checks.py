@@ -16,6 +16,7 @@ from cch.definition.reader import parse, served_document
 from cch.definition.schema import did_you_mean, schema_problems
 from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph
+from cch.graph.expressed import bad_expressions, said_twice
 from cch.graph.inputs import unknown_inputs
 from cch.graph.model import Graph
 
@@ -38,7 +39,10 @@ def _targets(document: Document) -> Iterator[tuple[Path, str]]:
             elif key in several and isinstance(value, Mapping):
                 items = (((index,), target) for index, target in value.items())
             elif key in several and isinstance(value, list):
-                items = (((index,), target) for index, target in enumerate(value))
+                items = (
+                    ((index, "next"), each.get("next")) if isinstance(each, Mapping) else ((index,), each)
+                    for index, each in enumerate(value)
+                )
             yield from ((("nodes", name, key, *index), target) for index, target in items if isinstance(target, str))
 
 
@@ -189,6 +193,8 @@ _GRAPH_CHECKS = (
     _map_bodies,
     _unhandled_errors,
     unknown_inputs,
+    bad_expressions,  # of keys that no earlier release has served
+    said_twice,
 )
 
 

@@ -173,6 +173,61 @@ ERRORS = (
         at="condition_on_key",
     ),
     Explanation(
+        code="CCH-G010",
+        title="An expression that cannot be used",
+        why="It is not JSONata, or uses a name or function that it may not use at its place. The column is inside the "
+        "expression. Keys of the context are written without `$`.",
+        wrong=around("""
+            Start:
+              type: condition
+              choices: [{when: "{% value <= and risk = 'LOW' %}", next: Done}]
+              default: Failed
+            Failed: {type: end, status: failed}
+            Done: {type: end}
+        """, top="""
+            initial_context: [value, risk]
+        """),
+        right=around("""
+            Start:
+              type: condition
+              choices: [{when: "{% value <= 2500 and risk = 'LOW' %}", next: Done}]
+              default: Failed
+            Failed: {type: end, status: failed}
+            Done: {type: end}
+        """, top="""
+            initial_context: [value, risk]
+        """),
+        at="risk = 'LOW'",
+    ),
+    Explanation(
+        code="CCH-G011",
+        title="Two keys say the same in two ways",
+        why="`input` stands instead of `input_keys`, `output` instead of the output keys, `choices` instead of "
+        "`condition_on_key` and `branches`, and `items` instead of `input_list_key`. With both, one would be ignored.",
+        wrong=around("""
+            Start:
+              type: sync_call
+              capability_id: duty#estimate
+              input_keys: [weight]
+              input: {kilos: "{% weight %}"}
+              on_success: Done
+            Done: {type: end}
+        """, top="""
+            initial_context: [weight]
+        """),
+        right=around("""
+            Start:
+              type: sync_call
+              capability_id: duty#estimate
+              input: {kilos: "{% weight %}"}
+              on_success: Done
+            Done: {type: end}
+        """, top="""
+            initial_context: [weight]
+        """),
+        at="input_keys",
+    ),
+    Explanation(
         code="CCH-G900",
         title="A checked definition cannot be compiled",
         why="The checks found nothing and making the DAG failed all the same. That is a mistake of the platform: "

@@ -14,6 +14,7 @@ from cch.definition.model import Definition
 from cch.definition.names import is_reserved
 from cch.definition.reader import parse
 from cch.definition.schema import did_you_mean, embedded_schemas
+from cch.dialects import OWN, Dialect
 from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph
 from cch.graph.checks import check_document, ordered
@@ -66,8 +67,11 @@ _OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
 )
 
 
-def examine(text: str, file: str = "") -> tuple[Definition | None, tuple[Problem, ...]]:
-    """Everything that is wrong with one definition by the newest rules, and the definition if nothing is an error."""
+def examine(text: str, file: str = "", dialect: Dialect = OWN) -> tuple[Definition | None, tuple[Problem, ...]]:
+    """Everything that is wrong with one definition by the newest rules, and the definition if nothing is an error.
+
+    ``dialect``: of a definition that names none.
+    """
     try:
         document = read_document(text, file)
     except DefinitionError as error:
@@ -75,7 +79,8 @@ def examine(text: str, file: str = "") -> tuple[Definition | None, tuple[Problem
     definition, checked = check_document(document)
     problems = [*checked, *document.findings, *(found for look in _OF_DOCUMENTS for found in look(document))]
     if definition is not None or not any(problem.code.startswith("CCH-D") for problem in checked):
-        graph = build_graph(definition or parse(document))
+        parsed = definition or parse(document)
+        graph = build_graph(parsed.in_dialect(parsed.dialect or dialect.name))
         problems += [found for look in _OF_GRAPHS for found in look(graph, document)]
     failed = definition is None or any(problem.severity == "error" for problem in problems)
     return None if failed else definition, ordered(problems)
@@ -91,16 +96,16 @@ def _workflow_id(text: str, file: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def check_all(files: Mapping[str, str]) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
+def check_all(files: Mapping[str, str], dialect: Dialect = OWN) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
     """Examine several definitions (file name → text) together: two may not share one ``workflow_id``.
 
-    Returns the good ones by file name.
+    Returns the good ones by file name. ``dialect``: of those that name none.
     """
     good: dict[str, Definition] = {}
     problems: list[Problem] = []
     owner: dict[str, str] = {}
     for file, text in sorted(files.items()):
-        definition, found = examine(text, file)
+        definition, found = examine(text, file, dialect)
         problems.extend(found)
         workflow_id = definition.workflow_id if definition else _workflow_id(text, file)
         first = owner.setdefault(workflow_id, file) if workflow_id else file

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from cch.definition.document import Document
 from cch.definition.scalars import NoValueError, newest_reading
+from cch.dialects import OWN, Dialect
 from cch.errors import Problem
 from cch.graph.model import Graph
 
@@ -15,11 +16,15 @@ from cch.graph.model import Graph
 _OTHER_WORDS = {
     "True": "true", "TRUE": "true", "False": "false", "FALSE": "false", "Null": "null", "NULL": "null", "None": "null",
 }  # fmt: skip
+#: Those of them that some dialects take.
+_OF_PYTHON = frozenset({"True", "False", "None"})
 _COMPARISON = re.compile(r"\s*(?:[<>!=]=?|<>|~)\s*\S.*", re.DOTALL)
 
 
-def label_fault(label: str, *, quoted: bool) -> str:
+def label_fault(label: str, *, quoted: bool, dialect: Dialect = OWN) -> str:
     """Why no value reads as the label; "" if one may."""
+    if dialect.python_labels and label in _OF_PYTHON:
+        return ""
     if label in _OTHER_WORDS:
         return f"values read as they do in JSON: write {_OTHER_WORDS[label]}"
     if _COMPARISON.fullmatch(label):
@@ -40,5 +45,5 @@ def dead_labels(graph: Graph, document: Document) -> Iterator[Problem]:
     for name, node in graph.nodes.items():
         for label in node.labels:
             path = ("nodes", name, "branches", label)
-            if fault := label_fault(label, quoted=path in document.quoted):
+            if fault := label_fault(label, quoted=path in document.quoted, dialect=graph.definition.speaks):
                 yield document.problem(path, "CCH-G008", f"no value of {name!r} reads {label!r:.80}", fault)

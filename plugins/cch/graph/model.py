@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
+from cch.definition.kinds import read_by
 from cch.definition.model import Definition
 from cch.definition.nodes import MapFork, Node
 
@@ -200,4 +201,6 @@ class Graph:
     def decides_by_status(self, name: str) -> bool:
         """Whether the node is there and chooses its way by what the last reply has set."""
         node = self.nodes.get(name)
-        return node is not None and node.decides_by == STATUS
+        if node is None or node.shape != "decision":
+            return False
+        return node.decides_by == STATUS or any(read.text == STATUS for read in read_by(node.expressions()))

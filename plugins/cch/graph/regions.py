@@ -5,7 +5,8 @@ goes on beside a scheduled request; with ``granularity: workflow`` everything th
 the instant nodes around it that need no task of their own. An instant node is *carried* by the one region that
 decides whether it is reached; a straight run of instant nodes that leads to nothing but one region is carried by
 that region as its *prefix*. What remains (a decision with predecessors in several regions, a failed end) is a
-region by itself. A successful ``end`` with several predecessors needs nobody: reaching it is all it does.
+region by itself. A successful ``end`` with several predecessors needs nobody, unless it writes something: reaching it
+is all it does.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class _Planner:
         elif len(deciders) == 1 and (only := next(iter(deciders))) is not None:
             self._drafts[only].nodes.add(name)
             self._carrier[name] = only
-        elif node.ends == "success":
+        elif node.needs_nobody:
             self._carrier[name] = None
         elif (target := self._prefix_target(name)) is not None:
             draft = self._drafts.setdefault(target, _Draft(target, KINDS[self._graph.nodes[target].effect]))

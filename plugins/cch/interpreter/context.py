@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cch.definition.merging import merge, placed
-from cch.definition.paths import MISSING, PathError, read_key, read_path
+from cch.definition.paths import PathError, read_key, read_path
 from cch.definition.rules import FIRST, NEWEST
+from cch.values import MISSING
 
 __all__ = [
     "ERROR_KEYS",
@@ -18,6 +19,7 @@ __all__ = [
     "lookup",
     "merge",
     "placed",
+    "python_text",
     "read_key",
     "read_path",
     "selected",
@@ -37,6 +39,11 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(None if value is MISSING else value, separators=(",", ":"), ensure_ascii=False)
+
+
+def python_text(value: Any) -> str:
+    """How Python writes a boolean or null; any other value as :func:`as_text` has it."""
+    return str(value) if value is None or isinstance(value, bool) else "None" if value is MISSING else as_text(value)
 
 
 def selected(context: Mapping[str, Any], keys: Iterable[str] | None, rules: int = NEWEST) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from cch.definition.kinds import Calling, NodeRecord, Requesting, Retry
 from cch.definition.nodes import AsyncRequest, EventWait, LibraryCall, ScheduledRequest, SyncCall
 from cch.definition.rules import FIRST
 from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
+from cch.expressions.expression import FailedError
 from cch.graph.model import Graph
-from cch.interpreter.context import MISSING, PathError, as_text, placed, read_key, read_path, selected
+from cch.interpreter.context import MISSING, PathError, as_text, placed, read_key, read_path
+from cch.interpreter.expressing import EXPRESSION_CODE, sent, value_of
 from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
 from cch.interpreter.visit import Result, Visit, failure, written
 from cch.values import UnstorableError, storable, storable_object
@@ -93,7 +95,7 @@ async def _event(node: EventWait, visit: Visit, host: Host) -> Result:
     if answer.kind == "timeout":
         wanted = f"no event with {node.event_key!r}" if node.event_key else "no event"
         reason = f"{wanted} came within {node.timeout:g} s"
-        return failure(visit.graph, node, reason, label="on_timeout", cause={"kind": "timeout"})
+        return failure(visit.graph, node, reason, label="on_timeout", cause={"kind": "timeout"}, code=TIMEOUT_CODE)
     patch = {**answer.payload, **({"status": answer.status} if answer.status else {})}
     return Result(label="on_event", patch=patch, cause={"kind": "event", "message": answer.message})
 
@@ -104,6 +106,10 @@ async def _async_request(node: AsyncRequest, visit: Visit, host: Host) -> Result
 
 
 async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
+    try:
+        context = sent(node, visit) if node.input is None else await host.compute(functools.partial(sent, node, visit))
+    except FailedError as error:
+        return failure(visit.graph, node, str(error), code=EXPRESSION_CODE)
     attempt = host.first_attempt(node.name, visit.number)
     tries = 0
     while True:
@@ -113,8 +119,8 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
                 visit=visit.number,
                 attempt=attempt,
                 capability_id=node.capability_id,
-                context=selected(visit.context, node.input_keys, visit.rules),
-                request_output_keys=node.request_output_keys,
+                context=context,
+                request_output_keys=node.asked_keys,
                 timeout=node.timeout,
                 key_per_attempt=node.idempotency == "attempt",
                 payload_ref=node.payload_ref,
@@ -123,7 +129,7 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
         if answer.kind != "superseded":
             tries += 1
             if not _again(answer, node.retry, tries):
-                return _answered(node, visit, answer, attempt)
+                return await _answered(node, visit, host, answer, attempt)
             host.note("attempt failed, trying again", node=node.name, attempt=attempt, answer=answer.kind)
             await host.sleep_until(answer.at + round(node.retry.pause(tries) * 1000))
         attempt += 1
@@ -140,25 +146,42 @@ def _error_goes_on(node: Requesting, graph: Graph) -> bool:
     """Whether an ERROR reply goes ``on_response``, where the author's condition decides."""
     if node.error_reply is not None:
         return node.error_reply == "response"
+    if graph.definition.speaks.errors_go_on:
+        return True
     return node.on_failure is None or graph.decides_by_status(node.on_response)
 
 
-def _answered(node: Requesting, visit: Visit, answer: Answer, attempt: int) -> Result:
+async def _answered(node: Requesting, visit: Visit, host: Host, answer: Answer, attempt: int) -> Result:
     cause = {"kind": answer.kind, "command_id": answer.command_id, "attempt": attempt}
     match answer.kind:
         case "timeout":
             within = "" if node.timeout is None else f" within {node.timeout:g} s"
             reason = f"no reply from {node.capability_id}{within}"
-            return failure(visit.graph, node, reason, label="on_timeout", cause=cause)
+            return failure(visit.graph, node, reason, label="on_timeout", cause=cause, code=TIMEOUT_CODE)
         case "reply":
-            patch = {**answer.payload, "status": answer.status}
+            reply = {**answer.payload, "status": answer.status}
             if answer.status == "SUCCESS" or _error_goes_on(node, visit.graph):
-                return Result(label="on_response", patch=patch, cause=cause)
-            codes = ", ".join(error_codes(answer.payload))
-            reason = f"{node.capability_id} answered ERROR" + (f": {codes}" if codes else "")
-            return failure(visit.graph, node, reason, patch=patch, cause=cause)
+                if node.output is None:
+                    return Result(label="on_response", patch=reply, cause=cause)
+                return await _output(node, visit, host, reply, cause)
+            codes = error_codes(answer.payload)
+            reason = f"{node.capability_id} answered ERROR" + (f": {', '.join(codes)}" if codes else "")
+            patch = reply if node.output is None else {"status": answer.status}
+            return failure(visit.graph, node, reason, patch=patch, cause=cause, code=codes[0] if codes else "ERROR")
         case _:
             return failure(visit.graph, node, answer.reason, cause=cause)
+
+
+async def _output(
+    node: Requesting, visit: Visit, host: Host, reply: Mapping[str, Any], cause: Mapping[str, Any]
+) -> Result:
+    """What the definition makes of a reply."""
+    try:
+        values = await host.compute(functools.partial(value_of, visit, node.output, reply=reply))
+    except FailedError as error:
+        patch = {"status": reply["status"]}
+        return failure(visit.graph, node, str(error), patch=patch, cause=cause, code=EXPRESSION_CODE)
+    return written(node, visit, Result(label="on_response", patch={"status": reply["status"], **values}, cause=cause))
 
 
 async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Result:
@@ -173,8 +196,9 @@ async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Res
             patch = await asyncio.wait_for(once(attempt), limit)
         except TimeoutError:
             error: CapabilityError = CapabilityTimeoutError(f"{node.name!r} took longer than {limit or 0:g} s")
-        except (UnstorableError, PathError) as unusable:
-            error = CapabilityError(str(unusable))
+        except (UnstorableError, PathError, FailedError) as unusable:
+            code = (EXPRESSION_CODE,) if isinstance(unusable, FailedError) else ()
+            error = CapabilityError(str(unusable), codes=code)
         except CapabilityError as failed:
             error = failed
         else:
@@ -183,7 +207,8 @@ async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Res
         codes = (TIMEOUT_CODE,) if timed_out else (error.code, *error.codes)
         if tries >= node.retry.max_attempts or not node.retry.covers(codes):
             label = "on_timeout" if timed_out else "on_failure"
-            return failure(visit.graph, node, str(error), label=label, cause={**cause, "reason": str(error)})
+            cause |= {"reason": str(error)}
+            return failure(visit.graph, node, str(error), label=label, cause=cause, code=(*error.codes, *codes)[0])
         host.note("attempt failed, trying again", node=node.name, attempt=attempt, error=str(error))
         pause = max(node.retry.pause(tries), min(error.retry_after, _LONGEST_ADVICE))
         await host.sleep_until(host.now() + round(pause * 1000))
@@ -197,12 +222,13 @@ async def _sync_call(node: SyncCall, visit: Visit, host: Host) -> Result:
 
 async def _called(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:
     keys = host.keys(node.name, visit.number, attempt, per_attempt=node.idempotency == "attempt")
+    context = sent(node, visit) if node.input is None else await host.compute(functools.partial(sent, node, visit))
     answer = await host.call(
         Call(
             node=node.name,
             capability_id=node.capability_id,
-            context=selected(visit.context, node.input_keys, visit.rules),
-            outputs=node.output_keys,
+            context=context,
+            outputs=node.asked_keys,
             last_reply=visit.last_reply,
             instance_id=host.instance_id,
             correlation_id=host.correlation_id,
@@ -213,6 +239,9 @@ async def _called(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Map
         )
     )
     result = storable_object(answer, node.capability_id)
+    if node.output is not None:
+        values = await host.compute(functools.partial(value_of, visit, node.output, reply=result))
+        return placed(values, visit.context, visit.rules)
     if node.output_keys is None:
         return result
     found = {key: read_key(key, visit.rules).find(result) for key in node.output_keys}
@@ -231,7 +260,8 @@ async def _library_call(node: LibraryCall, visit: Visit, host: Host) -> Result:
 
 
 async def _computed(node: LibraryCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:  # noqa: ARG001
-    value = await host.library(node.library_function_id, node.parameters, visit.context, visit.rules)
+    given = {**visit.dialect.defaults.get(node.library_function_id, {}), **node.parameters}
+    value = await host.library(node.library_function_id, given, visit.context, visit.rules)
     try:
         value = storable(value)
     except UnstorableError as error:

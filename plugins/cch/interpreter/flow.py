@@ -14,11 +14,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cch.definition.merging import has_items
+from cch.definition.rules import THIRD
 from cch.graph.model import Edge, Graph
 from cch.interpreter.context import merge
 from cch.interpreter.outcome import Outcome
 
 Status = Literal["running", "completed", "failed"]
+#: The code with which the reason of an instance begins that came to its end nowhere.
+ENDED_NOWHERE = "ENDED_NOWHERE"
+#: Kinds of causes of visits that waited for somebody.
+_TAKES_TIME = frozenset({"reply", "event", "call", "timeout", "map"})
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _order(outcome: Outcome) -> tuple[int, str, int]:
@@ -46,21 +53,39 @@ class Ready:
 class TokenFlow:
     """State of one scope, built by applying outcomes in any order that respects parents.
 
-    ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`).
+    ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``is_item``: the scope is one
+    item of a map, which needs no ``end``; ``item_key``: where the context has that item; ``around``: flat keys of the
+    items that it is inside of. ``begun``: when the scope began (ms).
     """
 
-    def __init__(self, graph: Graph, domains: Mapping[str, str], initial: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        domains: Mapping[str, str],
+        initial: Mapping[str, Any],
+        *,
+        is_item: bool = False,
+        item_key: str = "",
+        around: Mapping[str, Any] = _NOTHING,
+        begun: int = 0,
+    ) -> None:
         self.graph = graph
+        self._around = around
         self.initial = initial
         self.outcomes: dict[str, Outcome] = {}
         self.failures: list[Outcome] = []
         self._domains = domains
+        self.item_key = item_key
+        self.begun = begun
+        self._needs_end = not is_item and graph.definition.reading_rules >= THIRD
         self._tokens: list[Token] = [Token(graph.entry, "", "")]
         self._stopped: set[str] = set()
         self._visits: dict[str, int] = {}
         self._after_region: dict[str, frozenset[str]] = {}
         #: Context after each outcome; contexts share what a patch did not touch.
         self._after: dict[str, Mapping[str, Any]] = {}
+        #: When what took time on the way to each outcome had ended, itself included.
+        self._moments: dict[str, int] = {}
         #: Latest reply on the way to each outcome, itself included.
         self._reply_at: dict[str, Outcome] = {}
 
@@ -76,6 +101,8 @@ class TokenFlow:
             replies.append(outcome)
         if replies:
             self._reply_at[outcome.id] = max(replies, key=_order)
+        takes_time = outcome.cause.get("kind") in _TAKES_TIME
+        self._moments[outcome.id] = outcome.stamp if takes_time else self.moment(known)
         self._visits[outcome.node] = max(outcome.visit, self._visits.get(outcome.node, 0))
         taken = set(outcome.parents) or {""}
         self._tokens = [t for t in self._tokens if t.target != outcome.node or t.source not in taken]
@@ -178,6 +205,28 @@ class TokenFlow:
             seen = merge(seen, outcome.patch)
         return seen
 
+    def flat_item(self, parents: Iterable[str]) -> Mapping[str, Any]:
+        """The keys of the map's item, for dialects that send them flat; else, and outside of maps, none.
+
+        They are merged with what led to these outcomes has brought. An inner item's key wins over an outer one's.
+        """
+        if not self.item_key or not self.graph.definition.speaks.flat_items:
+            return {}
+        parents = tuple(parents)
+        seen = self.context(parents)
+        led = {each.id: each for parent in parents if parent in self.outcomes for each in self._way_to(parent)}
+        brought: dict[str, Any] = {}
+        for outcome in sorted(led.values(), key=_order):
+            brought = merge(brought, outcome.patch)
+        # What was written into a list comes with the whole list.
+        brought = {key: seen[key] if has_items(value) else value for key, value in brought.items()}
+        item = seen.get(self.item_key)
+        flat = merge(merge(self._around, item if isinstance(item, Mapping) else {}), brought)
+        return {key: value for key, value in flat.items() if key != self.item_key}
+
+    def _way_to(self, outcome: str) -> list[Outcome]:
+        return [self.outcomes[outcome], *self._ancestors(self.outcomes[outcome])]
+
     def after(self, outcome: Outcome) -> Mapping[str, Any]:
         """What was known right after a visit."""
         return self._after[outcome.id]
@@ -190,6 +239,14 @@ class TokenFlow:
     def stamp(self, parents: Iterable[str], now: int) -> int:
         """The stamp of an outcome with these parents: later than each of them, whatever the clocks say."""
         return max([now, *(self.outcomes[parent].stamp + 1 for parent in parents if parent in self.outcomes)])
+
+    def moment(self, parents: Iterable[str]) -> int:
+        """When the latest answer, event or call ended that led to a node with these parents (ms); else ``begun``.
+
+        Instant nodes take no time, and who evaluates them stamps them by its own clock: they do not count, so that the
+        moment is the same at every replay.
+        """
+        return max((self._moments.get(parent, self.begun) for parent in parents), default=self.begun)
 
     def reach_ends(self) -> None:
         """Let tokens at a successful ``end`` reach it: nobody executes those (:mod:`cch.graph.regions`)."""
@@ -209,7 +266,23 @@ class TokenFlow:
         self.ready()
         if self._tokens:
             return "running"
-        return "failed" if self.failures else "completed"
+        return "failed" if self.failures or self.ended_nowhere else "completed"
+
+    @property
+    def ended_nowhere(self) -> bool:
+        """Whether all tokens have died without a failure, and none of them reached an ``end`` although one had to."""
+        reached = (self.graph.nodes[outcome.node].is_end for outcome in self.outcomes.values())
+        return self._needs_end and not self._tokens and not self.failures and not any(reached)
+
+    def reason(self) -> str:
+        """Why the scope has failed; "" if it has not."""
+        if self.failures:
+            return self.failure_reason(self.failures[0])
+        if not self.ended_nowhere:
+            return ""
+        last = max(self.outcomes.values(), key=_order, default=None)
+        where = f": the last node was {last.node!r}" if last else ""
+        return f"{ENDED_NOWHERE}: no way was left, and none has led to an end{where}"
 
     def failure_reason(self, failed: Outcome) -> str:
         """Why a visit failed; for an ``end`` that fails, also the failure that led to it, unless that was handled."""

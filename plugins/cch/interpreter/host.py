@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from cch.definition.rules import NEWEST
 from cch.identity import Keys
@@ -91,6 +91,9 @@ class Call:
     timeout: float | None = None
 
 
+T = TypeVar("T")
+
+
 class OvertakenError(Exception):
     """Another copy of this region committed first; what it wrote is in the journal and counts."""
 
@@ -101,12 +104,18 @@ class Host(Protocol):
     instance_id: str
     correlation_id: str
     workflow_id: str
+    #: When the instance began, in ms since 1970.
+    started: int
 
     def now(self) -> int:
         """Milliseconds since 1970."""
         ...
 
     async def sleep_until(self, when: int) -> None: ...
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """The result of ``work``, which may take a second or two: whoever else waits here must not notice."""
+        ...
 
     def first_attempt(self, node: str, visit: int) -> int:
         """Number of the first attempt that counts for this try of the task."""
@@ -160,6 +169,10 @@ class Host(Protocol):
 
         Without a host somebody else has run the item, to its end or not.
         """
+        ...
+
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        """A map is about to run its body for each item; also when it goes on after a crash."""
         ...
 
     def note(self, event: str, **facts: Any) -> None:

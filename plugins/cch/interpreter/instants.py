@@ -6,10 +6,12 @@ import functools
 
 from cch.definition.dates import iso
 from cch.definition.kinds import BRANCH_END, NodeRecord
-from cch.definition.nodes import Condition, End, EndBranch, Entry, Fork, Join, LogError, SetState
+from cch.definition.nodes import OTHERWISE, Condition, End, EndBranch, Entry, Fork, Join, LogError, SetState
 from cch.errors import GraphError
+from cch.expressions.expression import FailedError
 from cch.graph.model import FORKED
-from cch.interpreter.context import MISSING, PathError, as_text, read_path
+from cch.interpreter.context import MISSING, PathError, as_text, python_text, read_path
+from cch.interpreter.expressing import EXPRESSION_CODE, value_of
 from cch.interpreter.visit import Result, Visit, failure, written
 
 
@@ -29,7 +31,11 @@ def _entry(node: Entry, visit: Visit) -> Result:  # noqa: ARG001
 
 @evaluate.register
 def _set_state(node: SetState, visit: Visit) -> Result:
-    return written(node, visit, Result(label="on_success", patch=node.static_outputs))
+    try:
+        outputs = value_of(visit, node.outputs)
+    except FailedError as error:
+        return failure(visit.graph, node, str(error), code=EXPRESSION_CODE)
+    return written(node, visit, Result(label="on_success", patch={**node.static_outputs, **outputs}))
 
 
 @evaluate.register
@@ -43,8 +49,8 @@ def _end_branch(node: EndBranch, visit: Visit) -> Result:  # noqa: ARG001
 
 
 @evaluate.register
-def _end(node: End, visit: Visit) -> Result:  # noqa: ARG001
-    return Result(failed=node.status == "failed")
+def _end(node: End, visit: Visit) -> Result:
+    return written(node, visit, Result(failed=node.status == "failed", patch=node.static_outputs))
 
 
 @evaluate.register
@@ -67,7 +73,7 @@ def _join(node: Join, visit: Visit) -> Result:
         return Result(label="on_success")
     maps = visit.graph.maps
     joined = [maps[name] for name in node.join_branches if name in maps]
-    lists = [found for each in joined if isinstance(found := visit.look_up(each.input_list_key), list)]
+    lists = [found for each in joined if isinstance(found := visit.look_up(each.results_at), list)]
     results = [item for found in lists for item in found]
     try:
         patch = read_path(node.destination, visit.rules).patch(visit.context, results)
@@ -78,10 +84,31 @@ def _join(node: Join, visit: Visit) -> Result:
 
 @evaluate.register
 def _condition(node: Condition, visit: Visit) -> Result:
-    text = as_text(visit.look_up(node.condition_on_key))
-    for branch in (text, "_default"):
+    if node.condition_on_key is None:
+        return _chosen(node, visit)
+    value = visit.look_up(node.condition_on_key)
+    text = as_text(value)
+    others = (python_text(value),) if visit.dialect.python_labels else ()
+    for branch in (text, *others, OTHERWISE):
         if branch in node.branches:
             return Result(label=branch)
     known = ", ".join(sorted(node.branches))
     reason = f"{node.condition_on_key} is {text[:200]!r}, which no branch of {node.name!r} names (branches: {known})"
     return failure(visit.graph, node, reason)
+
+
+def _chosen(node: Condition, visit: Visit) -> Result:
+    for number, choice in enumerate(node.choices, 1):
+        try:
+            value = value_of(visit, choice.when)
+        except FailedError as error:
+            return failure(visit.graph, node, str(error), code=EXPRESSION_CODE)
+        if value is True:
+            return Result(label=choice.next)
+        if value is not False:
+            found = "nothing: a key that it reads is missing" if value is MISSING else as_text(value)[:200]
+            reason = f"choice {number} of {node.name!r} ({choice.when.strip()}) is neither true nor false, but {found}"
+            return failure(visit.graph, node, reason, code=EXPRESSION_CODE)
+    if node.default is not None:
+        return Result(label=OTHERWISE)
+    return failure(visit.graph, node, f"no choice of {node.name!r} is true, and it has no default")

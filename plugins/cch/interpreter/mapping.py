@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import Any
 
 from cch.definition.merging import has_items
 from cch.definition.nodes import MapFork
+from cch.expressions.expression import FailedError
 from cch.graph.build import ALL_ITEMS
 from cch.graph.model import Graph
 from cch.graph.regions import Region
 from cch.graph.scopes import map_body
 from cch.identity import branch_text
 from cch.interpreter.context import MISSING, as_text, lookup, merge, read_path
+from cch.interpreter.expressing import EXPRESSION_CODE, value_of
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Host, OvertakenError
 from cch.interpreter.outcome import Outcome
@@ -47,38 +50,66 @@ class ItemEnd:
     reason: str
 
 
-def map_items(node: MapFork, context: Mapping[str, Any], rules: int) -> list[Item]:
+def map_items(node: MapFork, visit: Visit) -> list[Item]:
     """The items of a map.
 
     :raises ValueError: there is no list, or a branch key is missing, empty, too long or used twice; says which.
     """
-    values = lookup(context, node.input_list_key, rules)
-    if not isinstance(values, list):
-        raise ValueError(f"{node.input_list_key} is {as_text(values)[:80]}, not a list")  # noqa: TRY004 - bad data
+    values, name = _listed(node, visit)
+    rules = visit.rules
     found = [lookup(value, node.branch_key, rules) if isinstance(value, Mapping) else MISSING for value in values]
     missing = [str(index) for index, key in enumerate(found) if key is MISSING or key is None or key == ""]
     if missing:
-        raise ValueError(f"items {', '.join(missing[:_NAMED])} of {node.input_list_key} have no {node.branch_key!r}")
+        raise ValueError(f"items {', '.join(missing[:_NAMED])} of {name} have no {node.branch_key!r}")
     keys = [branch_text(key) for key in found]
     twice = [key for key, count in Counter(keys).items() if count > 1]
     if twice:
-        raise ValueError(
-            f"{node.branch_key} {', '.join(twice[:_NAMED])} appears more than once in {node.input_list_key}"
-        )
+        raise ValueError(f"{node.branch_key} {', '.join(twice[:_NAMED])} appears more than once in {name}")
     long = [str(index) for index, key in enumerate(keys) if len(key) > LONGEST_IN_KEY]
     if long:
         raise ValueError(
-            f"the {node.branch_key!r} of items {', '.join(long[:_NAMED])} of {node.input_list_key} has more than"
+            f"the {node.branch_key!r} of items {', '.join(long[:_NAMED])} of {name} has more than"
             f" {LONGEST_IN_KEY} characters: use a short key, it goes out with every request"
         )
     return [Item(index=i, key=key, value=value) for i, (key, value) in enumerate(zip(keys, values, strict=True))]
 
 
-def item_flow(body: Graph, outcomes: Iterable[Outcome], context: Mapping[str, Any]) -> TokenFlow:
-    """The state of one item's scope; all its nodes stop together."""
-    flow = TokenFlow(body, dict.fromkeys(body.nodes, body.entry), context)
+def _listed(node: MapFork, visit: Visit) -> tuple[list[Any], str]:
+    """The list, and how messages call it. An expression that matches one value, or nothing, gives a list all the same.
+
+    :raises ValueError: there is no list.
+    """
+    if node.items is not None:
+        found = value_of(visit, node.items)
+        return ([] if found is MISSING else found if isinstance(found, list) else [found]), "the items"
+    name = node.input_list_key or ""
+    values = lookup(visit.context, name, visit.rules)
+    if not isinstance(values, list):
+        raise ValueError(f"{name} is {as_text(values)[:80]}, not a list")  # noqa: TRY004 - bad data
+    return values, name
+
+
+def item_flow(
+    body: Graph,
+    outcomes: Iterable[Outcome],
+    context: Mapping[str, Any],
+    *,
+    item_key: str = "",
+    around: Mapping[str, Any] | None = None,
+    begun: int = 0,
+) -> TokenFlow:
+    """The state of one item's scope; all its nodes stop together. See :class:`~cch.interpreter.flow.TokenFlow`."""
+    domains = dict.fromkeys(body.nodes, body.entry)
+    flow = TokenFlow(body, domains, context, is_item=True, item_key=item_key, around=around or {}, begun=begun)
     flow.apply_all(outcomes)
     return flow
+
+
+async def items_of(node: MapFork, visit: Visit, host: Host) -> list[Item]:
+    """As :func:`map_items`, without holding up others."""
+    if node.items is None:
+        return map_items(node, visit)
+    return await host.compute(functools.partial(map_items, node, visit))
 
 
 async def run_map(node: MapFork, visit: Visit, host: Host, run: RunRegion) -> Result:
@@ -87,8 +118,11 @@ async def run_map(node: MapFork, visit: Visit, host: Host, run: RunRegion) -> Re
     An item that fails without a way on does not stop the others; the join that waits for the map fails then.
     """
     try:
-        items = map_items(node, visit.context, visit.rules)
-        path = read_path(node.input_list_key, visit.rules)
+        items = await items_of(node, visit, host)
+        path = read_path(node.results_at, visit.rules)
+        path.patch(visit.context, [])  # before anything is asked for
+    except FailedError as error:
+        return failure(visit.graph, node, str(error), code=EXPRESSION_CODE)
     except ValueError as error:
         return failure(visit.graph, node, str(error))
     body = map_body(visit.graph, node.name)
@@ -98,6 +132,7 @@ async def run_map(node: MapFork, visit: Visit, host: Host, run: RunRegion) -> Re
         async with slots:
             return await run_item(node, visit, body, host, item, run=run)
 
+    await host.map_begun(node.name, visit.number, len(items))
     ends = await _all(one(item) for item in items)
     failed = {item.key: end.reason for item, end in zip(items, ends, strict=True) if end.reason}
     return Result(
@@ -123,7 +158,7 @@ async def run_item(node: MapFork, visit: Visit, body: Graph, host: Host, item: I
     context = {**visit.context, node.item_key: item.value}
     while True:
         scope, recorded = await host.item(node.name, visit.number, item.index, item.key)
-        flow = item_flow(body, recorded, context)
+        flow = item_flow(body, recorded, context, item_key=node.item_key, around=visit.flat_item, begun=visit.moment)
         if scope is not None:
             try:
                 await run(region, flow, scope)
@@ -139,7 +174,7 @@ def _reason(flow: TokenFlow) -> str:
         case "running":
             return "its task ended before its work was done"
         case "failed":
-            return flow.failure_reason(flow.failures[0])
+            return flow.reason()
 
 
 def _merged(item: Any, item_key: str, flow: TokenFlow) -> Any:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import replace
 
+from cch.definition.kinds import NodeRecord
+from cch.definition.rules import THIRD
 from cch.graph.regions import Region
 from cch.interpreter.effects import perform
 from cch.interpreter.flow import Ready, TokenFlow
@@ -12,7 +15,7 @@ from cch.interpreter.host import Host
 from cch.interpreter.instants import evaluate
 from cch.interpreter.mapping import run_map
 from cch.interpreter.outcome import Outcome
-from cch.interpreter.visit import Result, Visit, failure
+from cch.interpreter.visit import About, Result, Visit, failure, visit_at
 
 
 class RegionRun:
@@ -33,9 +36,9 @@ class RegionRun:
         """Whether the recorded outcomes of other regions lead into this one."""
         return any(ready.node in region.nodes for ready in flow.ready())
 
-    def approach(self, name: str) -> Visit | None:
+    async def approach(self, name: str) -> Visit | None:
         """The visit that node ``name`` is about to get, if it is; what leads to it is evaluated, not committed."""
-        self._settle()
+        await self._settle()
         ready = next((ready for ready in self._ready() if ready.node == name), None)
         return None if ready is None else self._visit(ready, self._host.now())
 
@@ -46,7 +49,7 @@ class RegionRun:
         """
         await self._host.follow(self._flow)
         try:
-            turn = self._settle()
+            turn = await self._settle()
             while True:
                 if turn:
                     await self._host.commit(turn)
@@ -62,7 +65,7 @@ class RegionRun:
     def _ready(self) -> list[Ready]:
         return [r for r in self._flow.ready() if r.node in self._members and r.node not in self._running]
 
-    def _settle(self) -> list[Outcome]:
+    async def _settle(self) -> list[Outcome]:
         """Evaluate instant nodes until none is ready."""
         turn: list[Outcome] = []
         while True:
@@ -70,24 +73,15 @@ class RegionRun:
             if not ready:
                 return turn
             for one in ready:
-                turn.append(self._instant(one))
+                turn.append(await self._instant(one))
                 self._flow.apply(turn[-1])
 
     def _visit(self, ready: Ready, now: int) -> Visit:
-        return Visit(
-            graph=self._flow.graph,
-            number=ready.visit,
-            context=self._flow.context(ready.parents),
-            now=now,
-            last_reply=self._flow.last_reply(ready.parents),
-            again=any(self._flow.outcomes[parent].node == ready.node for parent in ready.parents)
-            and self._flow.graph.nodes[ready.node].at_once is not None,
-            failed_items=self._failed_items(ready),
+        host = self._host
+        about = About(
+            id=host.instance_id, correlation_id=host.correlation_id, workflow_id=host.workflow_id, started=host.started
         )
-
-    def _failed_items(self, ready: Ready) -> dict[str, str]:
-        causes = [self._flow.outcomes[parent].cause for parent in ready.parents]
-        return {key: why for cause in causes if cause["kind"] == "map" for key, why in cause["failed"].items()}
+        return visit_at(self._flow, ready, now, about)
 
     def _too_often(self, ready: Ready) -> Result | None:
         node = self._flow.graph.nodes[ready.node]
@@ -95,17 +89,24 @@ class RegionRun:
             return None
         reason = f"{ready.node!r} was visited more than {node.max_visits} times"
         failed = failure(self._flow.graph, node, reason)
-        # A way on that leads back here would be gone for ever.
-        return replace(failed, label="", failed=True) if ready.visit > 2 * node.max_visits else failed
+        # A way on that leads back here would be gone for ever; the older rules let it be gone max_visits times.
+        rules = self._flow.graph.definition.reading_rules
+        is_last = rules >= THIRD or ready.visit > 2 * node.max_visits
+        return replace(failed, label="", failed=True) if is_last else failed
 
-    def _instant(self, ready: Ready) -> Outcome:
+    async def _instant(self, ready: Ready) -> Outcome:
         now = self._host.now()
         stamp = self._flow.stamp(ready.parents, now)
         node = self._flow.graph.nodes[ready.node]
-        result = self._too_often(ready) or evaluate(node, self._visit(ready, stamp))
+        result = self._too_often(ready) or await self._evaluated(node, self._visit(ready, stamp))
         for error in result.errors:
             self._host.note("workflow error", **error)
         return self._outcome(ready, result, stamp, stamp)
+
+    async def _evaluated(self, node: NodeRecord, visit: Visit) -> Result:
+        if not node.expressions():
+            return evaluate(node, visit)
+        return await self._host.compute(functools.partial(evaluate, node, visit))
 
     def _start_effects(self) -> None:
         for ready in self._ready():
@@ -129,7 +130,7 @@ class RegionRun:
         stamp = self._flow.stamp(ready.parents, self._host.now())
         turn = [self._outcome(ready, task.result(), stamp, started)]
         self._flow.apply(turn[0])
-        return turn + self._settle()
+        return turn + await self._settle()
 
     def _outcome(self, ready: Ready, result: Result, stamp: int, started: int) -> Outcome:
         edges = self._flow.graph.chosen(ready.node, result.label) if result.label else ()

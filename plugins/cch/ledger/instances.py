@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cch import metrics
 from cch.definition.version import Version
+from cch.dialects import OWN, Dialect
 from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
 from cch.interpreter.outcome import Outcome
@@ -24,9 +25,12 @@ FAILED = "workflow instance has failed"
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
-    "structure_digest", "start_message", "ended", "reason", "reading_rules", "planner", "version_asked",
+    "structure_digest", "start_message", "ended", "reason", "reading_rules", "planner", "version_asked", "dialect",
+    "capabilities",
 )  # fmt: skip
 
+#: In the place of "yes" in the index of live instances: the instance has ended, and nobody was told.
+_UNTOLD = "untold"
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
 KEY_HEAD = 2
 
@@ -63,7 +67,7 @@ class Instances:
         await self._store.put({"PK": partition, "SK": _start_key(instance.start_message), **start})
         meta: Item = {"PK": partition, "SK": "META", "scheme": instance.scheme}
         for name in _FIELDS:
-            if (value := getattr(instance, name)) not in ("", 0):
+            if (value := getattr(instance, name)) not in ("", 0, frozenset()):
                 meta[name] = value
         meta |= _status_attributes(instance.status, instance.started)
         meta |= {"checked": instance.started, "key_head": key_head(instance.correlation_id)}
@@ -109,14 +113,25 @@ class Instances:
             outcomes=tuple(Outcome.from_json(outcome) for outcome in raw),
         )
 
-    async def begin(self, instance: Instance, run_id: str, version: Version, structure_digest: str) -> InstanceView:
+    async def begin(
+        self,
+        instance: Instance,
+        run_id: str,
+        version: Version,
+        structure_digest: str,
+        *,
+        dialect: Dialect = OWN,
+        capabilities: Collection[str] = (),
+    ) -> InstanceView:
         """The run has begun: bind the instance to it and to the version it runs; the instance as it is then.
 
-        A ``version`` without reading rules leaves those with which the instance was created.
+        A ``version`` without reading rules leaves those with which the instance was created. ``dialect``: recorded
+        for good, with the ``capabilities`` that the definition asks if replies depend on them.
         ``instance``: as it was just now. If it is bound to no definition no region can have left anything.
 
         :raises LedgerError: the instance is bound to another run, or gone.
         """
+        asked = frozenset(capabilities) if dialect.unnamed_replies else frozenset[str]()
         change = Change(
             set={
                 "run_id": run_id,
@@ -124,6 +139,8 @@ class Instances:
                 "structure_digest": structure_digest,
                 "planner": version.planner,
                 **({"reading_rules": version.reading_rules} if version.reading_rules else {}),
+                "dialect": dialect.name,
+                **({"capabilities": asked} if asked else {}),
                 **({} if instance.status in ENDED else _status_attributes("running", instance.started)),
             }
         )
@@ -134,7 +151,9 @@ class Instances:
         except ConditionFailedError:  # another region of the same run was faster, or it was dispatched or cancelled
             found = await self.view(instance.id)
         if found is not None and not found.instance.structure_digest:
-            return await self.begin(found.instance, run_id, version, structure_digest)
+            return await self.begin(
+                found.instance, run_id, version, structure_digest, dialect=dialect, capabilities=capabilities
+            )
         if found is None or found.instance.run_id != run_id:
             other = found.instance.run_id if found else "none"
             raise LedgerError(f"instance {instance.id} belongs to run {other!r}, not {run_id!r}")
@@ -163,8 +182,13 @@ class Instances:
             except ConditionFailedError:
                 pass  # it began, or ended, in the meantime
 
-    async def end(self, instance_id: str, status: InstanceStatus, now: int, reason: str = "") -> bool:
-        """Record how the instance ended; False if that was recorded before."""
+    async def end(
+        self, instance_id: str, status: InstanceStatus, now: int, reason: str = "", *, untold: bool = False
+    ) -> bool:
+        """Record how the instance ended; False if that was recorded before.
+
+        ``untold``: somebody has to be told of it (see :meth:`untold`).
+        """
         meta = await self._store.get((_partition(instance_id), "META"))
         if meta is None or meta["status"] in ENDED:
             return False
@@ -176,11 +200,11 @@ class Instances:
         try:
             await self._store.update(
                 (_partition(instance_id), "META"),
-                Change(set=change, remove=("live",)),
+                Change(set={**change, "live": _UNTOLD}) if untold else Change(set=change, remove=("live",)),
                 When.all(Equals("status", meta["status"])),
             )
         except ConditionFailedError:
-            return await self.end(instance_id, status, now, reason)
+            return await self.end(instance_id, status, now, reason, untold=untold)
         of = {"workflow": meta["workflow_id"], "outcome": status}
         metrics.count("cch.instances.ended", **of)
         metrics.timing("cch.instances.duration", now - meta["started"], **of)
@@ -192,6 +216,19 @@ class Instances:
                 "%s: %s", FAILED, reason, extra={"cch_instance": instance_id, "cch_workflow": meta["workflow_id"]}
             )
         return True
+
+    async def untold(self, limit: int) -> list[Instance]:
+        """Ended instances whose end has to be told (eventually consistent)."""
+        items = await self._store.listed("by_live", _UNTOLD, limit=limit, newest=False)
+        return [_instance(item, {}) for item in items]
+
+    async def told(self, instance_id: str, ended: int) -> None:
+        """The end at that time (ms) has been told."""
+        this = When.all(Equals("live", _UNTOLD), Equals("ended", ended))
+        try:
+            await self._store.update((_partition(instance_id), "META"), Change(remove=("live",)), this)
+        except ConditionFailedError:
+            pass  # a part of it runs again, or somebody was faster
 
     async def reopen(self, instance_id: str) -> None:
         """Somebody runs a part of an ended instance again."""

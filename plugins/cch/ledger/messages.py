@@ -46,6 +46,17 @@ def message_key(queue: str, message_id: str) -> str:
     return f"MSG#{queue}#{message_id}"
 
 
+def message_id(key: str) -> str:
+    """A message's id for people and in addresses: ``<queue>:<MessageId>``."""
+    return key.removeprefix("MSG#").replace("#", ":")
+
+
+def key_of(identifier: str) -> str:
+    """The key of the message with that id."""
+    queue, _, message = identifier.rpartition(":")
+    return message_key(queue, message)
+
+
 class Messages:
     """``MSG#<queue>#<MessageId>`` and the pointers ``BOX#…`` / ``HELD#<sent>#<message>``."""
 
@@ -160,6 +171,11 @@ class Messages:
     async def unmatched(self, fate: Fate, limit: int = 100, after: Place | None = None) -> list[MessageRecord]:
         """Messages of a fate that a person may look at, newest first (eventually consistent)."""
         return [_record(item, "") for item in await self._store.listed("by_fate", fate, limit=limit, after=after)]
+
+    async def longest_held(self, before: int, most: int) -> list[MessageRecord]:
+        """Messages that are held since before a time (ms), the longest first (eventually consistent)."""
+        items = await self._store.listed("by_fate", "held", limit=most, newest=False)
+        return [_record(item, "") for item in items if item["received"] < before]
 
     async def attach(self, record: MessageRecord, command_id: str) -> bool:
         """Bind a message that found nobody to a request, before that request is closed; False if it is taken."""

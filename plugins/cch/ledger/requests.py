@@ -215,29 +215,24 @@ class Requests:
 
     async def pointers(self, box: Box, source: str) -> list[Pointer]:
         """All pointers of one source in a box, oldest first; surplus closed ones are dropped on the way."""
-        # Keys of a source that this one is the beginning of are among those found: an id holds no #.
-        items = [
-            item
-            for item in await self._store.query(box.key, f"REQ#{source}#")
-            if item["SK"].rpartition("#")[0] == f"REQ#{source}"
-        ]
-        found = [
-            Pointer(
-                command_id=item["SK"].rpartition("#")[2],
-                source=source,
-                state=item["state"],
-                asked=item["asked"],
-                reply_command=item.get("reply_command", ""),
-                path=Whose.of(item).path,
-            )
-            for item in items
-        ]
-        found.sort(key=lambda pointer: pointer.asked)
+        # Keys of a source that this one is the beginning of are among those found.
+        read = map(_pointer, await self._store.query(box.key, f"REQ#{source}#"))
+        found = sorted((pointer for pointer in read if pointer.source == source), key=lambda pointer: pointer.asked)
         closed = [pointer for pointer in found if pointer.state != "open"]
-        surplus = {pointer.command_id for pointer in closed[:-KEPT_POINTERS]}
+        older, kept = closed[:-KEPT_POINTERS], closed[-KEPT_POINTERS:]
+        if all(pointer.state == "answered" for pointer in kept):
+            # One that was not answered stays: a reply that names nobody may be for it.
+            lasting = next((pointer for pointer in older if pointer.state != "answered"), None)
+            older = [pointer for pointer in older if pointer != lasting]
+        surplus = {pointer.command_id for pointer in older}
         for command_id in surplus:
             await self._store.delete((box.key, f"REQ#{source}#{command_id}"))
         return [pointer for pointer in found if pointer.command_id not in surplus]
+
+    async def all_pointers(self, box: Box) -> list[Pointer]:
+        """All pointers in a box, whatever their source, oldest first: one strong query."""
+        found = map(_pointer, await self._store.query(box.key, "REQ#"))
+        return sorted(found, key=lambda pointer: pointer.asked)
 
     async def of_box(self, box: Box) -> list[RequestRecord]:
         """The requests that a box points at, oldest first."""
@@ -246,6 +241,19 @@ class Requests:
         found = await self._store.get_many(commands) if commands else {}
         records = [await self._record(item) for item in found.values()]
         return sorted(records, key=lambda record: (record.created, record.attempt))
+
+
+def _pointer(item: Item) -> Pointer:
+    """From its item; the id holds no ``#``, which the source does."""
+    source, _, command_id = item["SK"].removeprefix("REQ#").rpartition("#")
+    return Pointer(
+        command_id=command_id,
+        source=source,
+        state=item["state"],
+        asked=item["asked"],
+        reply_command=item.get("reply_command", ""),
+        path=Whose.of(item).path,
+    )
 
 
 def _may(instance: str) -> When:

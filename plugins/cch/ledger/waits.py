@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cch.definition.paths import MISSING, read_key
+from cch.definition.paths import read_key
 from cch.definition.rules import FIRST
 from cch.identity import FIRST_SCHEME, NEWEST_SCHEME, ROOT, Box, Scope
 from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, Whose, open_attributes, scope_attribute
+from cch.values import MISSING
 
 WaitState = Literal["open", "event", "timed_out", "superseded"]
 _OPEN = When.all(Equals("state", "open"))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cch.envelope import Command, parse_command
-from cch.errors import MalformedMessageError, RejectedMessageError
+from cch.errors import CchError, MalformedMessageError, RejectedMessageError
 from cch.exchange import Exchange, Settled
 from cch.identity import NAMESPACE
 from cch.ledger.ledger import Ledger
@@ -87,6 +87,44 @@ class Desk:
         if key in known and known[key].fate in ("matched", "duplicate"):  # the instance may have ended with it
             return key, Settled(stored=None, fate=known[key].fate)
         return key, await self._exchange.event(command, _record(key, command, self._clock(), body))
+
+    async def attach(self, record: MessageRecord, to: str, instance: Instance, *, force: bool = False) -> None:
+        """Let a reply that found nobody answer an open request of the instance, or an event end a wait.
+
+        To repeat it, also after a crash, changes nothing.
+
+        :raises NotAttachableError: it may not, or the request or wait is over; says why.
+        :raises RejectedMessageError: the message is neither reply nor event.
+        """
+        if record.fate == "matched" and record.claimed_for == to:  # it was done before
+            return
+        command = attachable(record)
+        if command.kind == "EVENT_WAIT_RESP":
+            refused, wait = await self._exchange.attach_event(to, instance, command, record, force=force)
+            owners = wait.owners if wait else frozenset()
+        else:
+            refused, closed = await self._exchange.attach(to, command, record, force=force)
+            owners = closed.record.owners if closed else frozenset()
+        if refused:
+            raise NotAttachableError(refused)
+        for owner in owners:
+            await self._ledger.mailboxes.wake(owner, [to], self._clock())
+
+    async def owner_of(self, record: MessageRecord, to: str, instance_id: str = "") -> str:
+        """The instance whose request or wait is meant; "" if there is no such request.
+
+        ``instance_id``: of an event, if it is not for the instance that it names.
+        """
+        if record.kind == "EVENT_WAIT_RESP":
+            return instance_id or record.instance
+        request = await self._ledger.requests.get(to)
+        return request.instance if request else ""
+
+
+class NotAttachableError(CchError):
+    """A message may not be given to a request or a wait."""
+
+    code = "CCH-R003"
 
 
 def attachable(record: MessageRecord) -> Command:

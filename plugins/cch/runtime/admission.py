@@ -30,7 +30,6 @@ class CatalogueAdmission:
     """:class:`~cch.messaging.starts.Admission` by the definitions that are published. ``clock``: ms since 1970."""
 
     def __init__(self, catalogue: Catalogue, versions: Versions, clock: Callable[[], int]) -> None:
-        self._catalogue = catalogue
         self._chooser = Chooser(catalogue, versions, clock)
 
     async def admit(
@@ -61,14 +60,11 @@ class CatalogueAdmission:
 
     async def _choice(self, workflow_id: str, definition_uri: str, version: str, key: str) -> Choice:
         try:
-            return await self._chooser.choose(workflow_id, version, key)
+            return await self._chooser.choose(workflow_id, version, key, definition_uri)
         except WrongUseError as error:
             raise RejectedMessageError(f"cannot start {workflow_id}: {error}") from None
         except DefinitionNotFoundError as error:
-            named = await asyncio.to_thread(self._catalogue.at, definition_uri)
-            if named is None:
-                raise RejectedMessageError(str(error)) from None
-            return await self._choice(named.workflow_id, "", version, key)
+            raise RejectedMessageError(str(error)) from None
         except DefinitionError as error:
             raise RejectedMessageError(
                 f"the definition of {workflow_id!r} is not usable: {error.problems[0]}"

@@ -8,6 +8,7 @@ import uuid6
 
 from cch.identity import require_known
 from cch.ledger.records import Instance, JournalEntry, RegionKey
+from cch.runtime.ending import end_instance
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
 
@@ -27,7 +28,7 @@ async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
     """
     ledger = platform.ledger
     require_known(instance.scheme, instance.id)
-    if not await ledger.instances.end(instance.id, "cancelled", platform.clock(), reason):
+    if not await end_instance(platform, instance.id, "cancelled", reason):
         status = await ledger.instances.status(instance.id)
         if status != "cancelled":
             return False

@@ -39,21 +39,24 @@ class Chooser:
     versions: Versions
     clock: Callable[[], int]
 
-    async def choose(self, workflow_id: str, name: str = "", key: str = "") -> Choice:
+    async def choose(self, workflow_id: str, name: str = "", key: str = "", uri: str = "") -> Choice:
         """What a start is to run. Changes nothing.
 
-        ``name``: how the start names the version; "" if it leaves the choice. ``key``: its business key.
+        ``name``: how the start names the version; "" if it leaves the choice. ``key``: its business key. ``uri``: how
+        a message names the workflow, instead of ``workflow_id``.
 
         :raises WrongUseError: no version is called so.
         :raises CchError: what :meth:`Catalogue.current` and :meth:`Catalogue.by_digest` raise.
         """
+        published: Definition | None = await asyncio.to_thread(self.catalogue.named, uri) if uri else None
+        workflow_id = published.workflow_id if published else workflow_id
         shelf = await self.versions.shelf(workflow_id)
         if name:
-            definition = await self.named(shelf, name)
+            definition: Definition = await self.named(shelf, name)
         elif (share := shelf.share) is not None and in_share(workflow_id, share.digest, key, share.percent):
             definition = await asyncio.to_thread(self.catalogue.by_digest, share.digest, workflow_id)
         else:
-            definition = await asyncio.to_thread(self.catalogue.current, workflow_id)
+            definition = published or await asyncio.to_thread(self.catalogue.current, workflow_id)
         return Choice(definition, shelf)
 
     async def settle(self, choice: Choice) -> None:

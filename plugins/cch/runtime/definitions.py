@@ -21,4 +21,7 @@ def definition_source(settings: Settings) -> DefinitionSource:
 
 def open_catalogue(settings: Settings) -> Catalogue:
     """The definitions of this environment, cached on disk."""
-    return Catalogue(definition_source(settings), settings.cache_path, check, settings.refresh_seconds)
+    return Catalogue(
+        definition_source(settings), settings.cache_path, check, settings.refresh_seconds,
+        buckets=settings.definition_buckets,
+    )  # fmt: skip

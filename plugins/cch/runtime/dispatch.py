@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from cch import metrics
 from cch.definition.starting import form_of_context
 from cch.errors import CchError, DefinitionNotFoundError, LedgerError
 from cch.graph.planners import version_of
@@ -16,6 +17,8 @@ from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
 from cch.ledger.versions import Pinning
 from cch.pauses import Pauses
+from cch.runtime import lingering
+from cch.runtime.ending import end_instance, tell_ends
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, CONF_VERSION
@@ -31,6 +34,9 @@ _GIVE_UP = 86_400_000
 _COMPARED = 100
 #: An instance younger than this (ms) is not compared: its run may be about to be created or to end.
 _TOO_YOUNG = 60_000
+
+#: Held messages that the figure of them counts.
+_MOST_HELD = 1000
 
 RunState = Literal["running", "success", "failed", "missing", "unknown"]
 
@@ -184,7 +190,7 @@ class Dispatcher:
         await self._platform.ledger.mailboxes.postpone(start, now + pause, reason)
 
     async def _fail(self, start: PendingStart, reason: str) -> None:
-        await self._platform.ledger.instances.end(start.instance, "failed", self._platform.clock(), reason)
+        await end_instance(self._platform, start.instance, "failed", reason)
         await self._platform.ledger.mailboxes.remove_start(start.instance)
 
     async def reconcile(self) -> int:
@@ -192,6 +198,9 @@ class Dispatcher:
         now, mended = self._platform.clock(), 0
         await self._platform.exchange.give_up_early()
         await self._report_pinning()
+        await tell_ends(self._platform)
+        for kind, number in (await lingering.count(self._platform.ledger, now, _MOST_HELD)).items():
+            metrics.gauge("cch.held", number, kind=kind)
         for instance in await self._platform.ledger.instances.least_checked(_COMPARED):
             if now - instance.started > _TOO_YOUNG:
                 if instance.run_id and instance.scheme <= NEWEST_SCHEME:
@@ -233,7 +242,7 @@ class Dispatcher:
                 f"; {instance.workflow_id} was republished with another structure meanwhile: publish the old definition"
                 " again, then clear the first task that was not done, and what is behind it"
             )
-        ended = await self._platform.ledger.instances.end(instance.id, "failed", self._platform.clock(), reason)
+        ended = await end_instance(self._platform, instance.id, "failed", reason)
         if ended:
             await self._platform.exchange.supersede_all(instance)
         return ended

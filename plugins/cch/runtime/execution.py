@@ -12,6 +12,7 @@ from cch.definition.reader import served_document
 from cch.definition.rules import NEWEST
 from cch.definition.starting import context_of_form, context_problems, storable_context
 from cch.definition.version import Version
+from cch.dialects import UnknownDialectError, chosen_dialect, recorded_dialect
 from cch.errors import (
     CchError,
     LedgerError,
@@ -27,9 +28,10 @@ from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
 from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
+from cch.runtime.ending import end_instance
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import enter, never, succeeded
-from cch.runtime.mapped import ItemHost, ResultsHost, item_keys, run_mapped_item
+from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
 from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
 from cch.runtime.region_task import RegionEnd, RegionTask
@@ -74,7 +76,7 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
             plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
-        except (ServiceUnavailableError, UnknownSchemeError, UnknownPlannerError) as error:
+        except (ServiceUnavailableError, UnknownSchemeError, UnknownDialectError, UnknownPlannerError) as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         finally:
             platform.turnstile.leave()
@@ -93,6 +95,7 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
     if view is not None:
         require_known(view.instance.scheme, instance_id)
+        recorded_dialect(view.instance.dialect, instance_id)
     if view is None or not view.instance.structure_digest:
         if view is not None:
             _check_version(task, view.instance)
@@ -102,7 +105,10 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         # Bound once: what a later program finds in the text must not change how this instance reads it.
         rules = (await asyncio.to_thread(served_document, definition.text, "", instance.reading_rules)).rules
         version = Version(task.definition_digest, rules, task.planner)
-        view = await instances.begin(instance, task.run_id, version, task.structure_digest)
+        dialect = definition.speaks if definition.dialect else chosen_dialect(platform.settings.dialect)
+        view = await instances.begin(
+            instance, task.run_id, version, task.structure_digest, dialect=dialect, capabilities=definition.asked
+        )
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view
@@ -130,7 +136,7 @@ async def _create(task: RegionTask, platform: Platform, instance_id: str, defini
     )
     if problems:
         reason = f"cannot start {task.workflow_id}: {'; '.join(problems)}"
-        await platform.ledger.instances.end(instance_id, "failed", platform.clock(), reason)
+        await end_instance(platform, instance_id, "failed", reason)
         raise LedgerError(reason)
     return instance
 
@@ -196,7 +202,7 @@ def _not_begun(region: Region, flow: TokenFlow) -> RegionEnd:
 
 async def _list_items(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> list[str] | None:
     flow, host = _before_map(task, platform, view, plan)
-    return item_keys(plan.regions[task.region], flow, host)
+    return await begin_items(plan.regions[task.region], flow, host)
 
 
 async def _run_item(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> RegionEnd:
@@ -226,10 +232,12 @@ async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFl
         instance_id,
         Exit(region=task.region, generation=generation, task_instance=task.task_instance, outcomes=outcomes),
     )
-    await finish_if_complete(instance_id, plan, platform)
+    ended = await finish_if_complete(instance_id, plan, platform)
     failed = [outcome for outcome in outcomes if outcome.failed]
     if failed:
         return RegionEnd(state="failed", reason=flow.failure_reason(failed[0]))
+    if ended.ended_nowhere:  # no task is left that could tell Airflow
+        return RegionEnd(state="failed", reason=ended.reason())
     fired = {outcome.node for outcome in outcomes}
     return RegionEnd(state="success", followed=tuple(plan.followed(task.region, flow.taken(members), fired)))
 
@@ -238,13 +246,15 @@ def _instance_id(task: RegionTask) -> str:
     return str(task.conf.get(CONF_INSTANCE) or instance_id_of_run(task.workflow_id, task.run_id))
 
 
-async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -> None:
-    """Record the end of the instance if no token is left. The last region to leave sees all exits."""
+async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -> TokenFlow:
+    """Record the end of the instance if no token is left. The last region to leave sees all exits.
+
+    Returns what they say.
+    """
     view = await platform.ledger.instances.view(instance_id)
     assert view is not None
     flow = flow_of(plan, view.instance.context, view.outcomes())
     status = flow.status()
-    if status != "running":
-        reason = flow.failure_reason(flow.failures[0]) if flow.failures else ""
-        if await platform.ledger.instances.end(instance_id, status, platform.clock(), reason):
-            await platform.exchange.sweep(view.instance)
+    if status != "running" and await end_instance(platform, instance_id, status, flow.reason()):
+        await platform.exchange.sweep(view.instance)
+    return flow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from cch import metrics
@@ -25,6 +25,7 @@ class Flight:
 
     ``body`` is the request's message as it would be made now; ``remade`` makes it for another time (ms), at which an
     earlier copy has made it. ``reference``: the context, where it does not fit into the message.
+    ``announced`` tells that the request was sent, before that is noted.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Flight:
         remade: Callable[[int], str],
         reference: Reference | None,
         note: Note,
+        announced: Callable[[RequestRecord], Awaitable[None]],
     ) -> None:
         self._platform = platform
         self._wanted = wanted
@@ -43,6 +45,7 @@ class Flight:
         self._remade = remade
         self._reference = reference
         self._note = note
+        self._announced = announced
         self._deadlines = Deadlines(platform.clock, platform.ledger.store)
 
     async def fly(self, woken: Wake, *, again: bool) -> Closed:
@@ -80,6 +83,7 @@ class Flight:
                 if reason := await self._sent(record, body):
                     return await exchange.close(record.command_id, "failed", reason)
                 self._reference = None
+                await self._announced(record)
                 return await exchange.sent(record)
             except MessageRefusedError as error:
                 return await exchange.close(record.command_id, "failed", str(error))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from cch.capabilities.calls import run_call
 from cch.capabilities.library_calls import LibraryWork, run_library
@@ -29,6 +30,10 @@ from cch.runtime.lifecycle import Announcer
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+#: Where expressions are evaluated: one at its bounds takes a second or two, and all else goes on beside it. It is one
+#: thread, because two would share one core and hold up what waits in the process twice as long.
+_COMPUTING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cch-computing")
 
 #: Seconds of a long poll where the router runs only for this region (a shared one has been started before).
 _SHORT_POLL = 1.0
@@ -47,6 +52,9 @@ class Try:
 class LedgerHost:
     """:class:`~cch.interpreter.host.Host` for one try of one region."""
 
+    #: Whether nothing of an instance has begun before it, if nothing is recorded.
+    _comes_first = True
+
     def __init__(
         self,
         platform: Platform,
@@ -59,6 +67,7 @@ class LedgerHost:
         self.instance_id = instance.id
         self.correlation_id = instance.correlation_id
         self.workflow_id = instance.workflow_id
+        self.started = instance.started
         self._instance = instance
         self._platform = platform
         self._try = attempt
@@ -69,10 +78,8 @@ class LedgerHost:
         self._perhaps_untold = journal.latest if journal else ()
         self._flow: TokenFlow | None = None
         self._branch = branch
-        topic = platform.topic
-        self._announcer = topic and Announcer(
-            topic, instance, attempt.key, attempt.generation, branch, pauses=platform.pauses
-        )
+        publisher = platform.publisher
+        self._announcer = publisher and Announcer(publisher, instance, attempt.key, attempt.generation, branch=branch)
         self._deadlines = Deadlines(platform.clock, platform.ledger.store)
 
     def now(self) -> int:
@@ -81,6 +88,9 @@ class LedgerHost:
     async def sleep_until(self, when: int) -> None:
         self._platform.turnstile.leave()
         await self._deadlines.sleep_until(when)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(_COMPUTING, work)
 
     def first_attempt(self, node: str, visit: int) -> int:
         return self._try.dropped.get(f"{node}#{visit}", 0) + 1
@@ -102,6 +112,8 @@ class LedgerHost:
 
     async def follow(self, flow: TokenFlow) -> None:
         self._flow = flow
+        if self._announcer and self._comes_first:
+            self._announcer.begun(flow)
         await self._announce([outcome for outcome in self._perhaps_untold if outcome.id in flow.outcomes])
 
     async def leave(self) -> None:
@@ -165,7 +177,9 @@ class LedgerHost:
         platform.router.start(_SHORT_POLL)
         wait_id = self._step(query.node, query.visit).id
         with platform.exchange.waiters.registered(wait_id) as woken:
-            wait = await platform.exchange.await_event(self._wanted_event(query, wait_id))
+            wanted = self._wanted_event(query, wait_id)
+            await self._announce_wait(wanted, query.visit)
+            wait = await platform.exchange.await_event(wanted)
             self.note("waiting for an event", node=query.node, event_key=query.event_key)
             pauses = platform.pauses()
             while wait.state == "open":
@@ -175,12 +189,21 @@ class LedgerHost:
                 except ServiceUnavailableError as error:
                     self.note("cannot read the ledger yet", error=str(error))
                     await asyncio.sleep(pauses.next())
+        if self._announcer and self._flow:
+            self._announcer.wait_ended(wait, query.visit, self._flow)
         if wait.state != "event":
             return EventAnswer(kind="timeout")
         record = await platform.ledger.messages.get(wait.message)
         assert record is not None
         command = parse_command(record.body)
         return EventAnswer(kind="event", payload=command.payload, status=command.status, message=wait.message)
+
+    async def _announce_wait(self, wanted: WaitRecord, visit: int) -> None:
+        """Tell that the wait begins, unless it is there: before it is, so that a crash in between loses no event."""
+        if self._announcer and self._flow and self._announcer.wants_waits():
+            known = await self._platform.ledger.waits.of_box(wanted.box)
+            if all(wait.id != wanted.id for wait in known):
+                await self._announcer.wait_started(wanted, visit, self._flow)
 
     def _wanted_event(self, query: EventQuery, wait_id: str) -> WaitRecord:
         created = self.now()
@@ -225,13 +248,24 @@ class LedgerHost:
             wanted = self._wanted(request, command_id, created, sha256(text))
             again, self._resumed = self._resumed, False
             flight = Flight(
-                platform, wanted, body=text, remade=body, reference=self._reference(request, command_id), note=self.note
-            )
+                platform, wanted, body=text, remade=body, reference=self._reference(request, command_id),
+                note=self.note, announced=self._announce_sent,
+            )  # fmt: skip
             del text
             closed = await flight.fly(woken, again=again)
+            if self._announcer and self._flow:
+                self._announcer.request_closed(closed.record, self._flow)
             if closed.record.state == "superseded":
                 await self._stop_if_overtaken()
             return _answer(closed)
+
+    async def _announce_sent(self, record: RequestRecord) -> None:
+        if self._announcer and self._flow:
+            await self._announcer.request_sent(record, self._flow)
+
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        if self._announcer and self._flow:
+            self._announcer.map_started(node, visit, items, at=self.now(), flow=self._flow)
 
     async def _stop_if_overtaken(self) -> None:
         """Whoever supersedes our request may have ended the region: then the next attempt must not be sent.

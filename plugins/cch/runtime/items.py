@@ -86,7 +86,7 @@ class ItemStates:
             at=tuple(states),
             outcomes=tuple(outcomes),
             nodes=nodes | states,
-            reason=flow.failure_reason(flow.failures[0]) if flow.failures else "",
+            reason=flow.reason(),
         )
 
     def _at(self, body: Graph, name: str) -> ItemState:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cch.definition.nodes import MapFork
 from cch.graph.scopes import map_body
 from cch.identity import ItemStep
-from cch.interpreter.mapping import item_flow, map_items, run_item
+from cch.interpreter.mapping import item_flow, items_of, run_item
 from cch.interpreter.region import RegionRun, run_region
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import read
@@ -50,6 +50,11 @@ class ItemHost(LedgerHost):
 class ResultsHost(LedgerHost):
     """Collects what the items' own tasks have made of them, and runs those that none has begun."""
 
+    _comes_first = False
+
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        """Whoever listed the items has told it."""
+
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost | None, Sequence[Outcome]]:
         state = await read(self._platform.ledger, self.item_key(_step(node, visit, branch)))
         if state.entries:
@@ -57,31 +62,40 @@ class ResultsHost(LedgerHost):
         return await super().item(node, visit, index, branch)
 
 
-def _approached(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[MapFork, Visit] | None:
+async def _approached(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[MapFork, Visit] | None:
     """The map and the visit it is about to get; None if nothing recorded leads here."""
-    visit = RegionRun(region, flow, host).approach(region.head)
+    visit = await RegionRun(region, flow, host).approach(region.head)
     return None if visit is None else (flow.graph.maps[region.head], visit)
 
 
-def item_keys(region: Region, flow: TokenFlow, host: LedgerHost) -> list[str] | None:
+async def begin_items(region: Region, flow: TokenFlow, host: LedgerHost) -> list[str] | None:
     """The branch keys of the map's items; none if it is going to fail; None if nothing recorded leads here."""
-    approached = _approached(region, flow, host)
+    await host.follow(flow)
+    keys, visit = await _keys(region, flow, host)
+    if keys:
+        await host.map_begun(region.head, visit, len(keys))
+    await host.leave()
+    return keys
+
+
+async def _keys(region: Region, flow: TokenFlow, host: LedgerHost) -> tuple[list[str] | None, int]:
+    approached = await _approached(region, flow, host)
     if approached is None:
-        return None
+        return None, 0
     node, visit = approached
     try:
-        return [item.key for item in map_items(node, visit.context, visit.rules)]
+        return [item.key for item in await items_of(node, visit, host)], visit.number
     except ValueError:
-        return []  # the region finds the same error and goes the map's way for it
+        return [], 0  # the region finds the same error and goes the map's way for it
 
 
 async def run_mapped_item(region: Region, flow: TokenFlow, host: ItemHost, key: str) -> str | None:
     """Run one item; why it failed ("" if it did not), or None if the map has no such item (any more)."""
-    approached = _approached(region, flow, host)
+    approached = await _approached(region, flow, host)
     if approached is None:
         return None
     node, visit = approached
-    item = next((item for item in map_items(node, visit.context, visit.rules) if item.key == key), None)
+    item = next((item for item in await items_of(node, visit, host) if item.key == key), None)
     if item is None:
         return None
     return (await run_item(node, visit, map_body(flow.graph, node.name), host, item, run=run_region)).reason

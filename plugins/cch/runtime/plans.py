@@ -1,4 +1,7 @@
-"""The plans of definitions: each is made once in a process, because digest and reading rules name what it means."""
+"""The plans of definitions: each is made once in a process.
+
+Digest, reading rules and dialect name what it means.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,13 @@ class PlanKey:
     reading_rules: int
     #: Number of the planner that lays out its tasks.
     planner: int = FIRST_PLANNER
+    #: Name of the dialect that the instance has recorded.
+    dialect: str = ""
 
     @classmethod
     def of(cls, instance: Instance) -> PlanKey:
-        return cls(instance.workflow_id, instance.definition_digest, instance.reading_rules, instance.planner)
+        text, rules = instance.definition_digest, instance.reading_rules
+        return cls(instance.workflow_id, text, rules, instance.planner, instance.dialect)
 
 
 class Plans:
@@ -79,12 +85,13 @@ class Plans:
 
     def _current(self, workflow_id: str) -> Plan:
         definition = self._catalogue.current(workflow_id)
-        key = PlanKey(definition.workflow_id, definition.digest, definition.reading_rules, NEWEST_PLANNER)
+        rules, dialect = definition.reading_rules, definition.dialect
+        key = PlanKey(definition.workflow_id, definition.digest, rules, NEWEST_PLANNER, dialect)
         return self._kept(key) or self._keep(key, plan_of(definition))
 
     def _make(self, key: PlanKey) -> Plan:
         definition = self._catalogue.by_digest(key.definition_digest, key.workflow_id, key.reading_rules)
-        return self._keep(key, plan_of(definition, key.planner))
+        return self._keep(key, plan_of(definition.in_dialect(key.dialect), key.planner))
 
     def _kept(self, key: PlanKey) -> Plan | None:
         with self._lock:

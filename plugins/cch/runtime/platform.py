@@ -15,12 +15,13 @@ from cch.definition.catalogue import Catalogue
 from cch.errors import CapabilityError
 from cch.exchange import Exchange, References
 from cch.ledger.ledger import Ledger
+from cch.messaging.desk import Desk
 from cch.messaging.queue import Queues
 from cch.messaging.router import Router
 from cch.pauses import MakePauses, Pauses
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.definitions import open_catalogue
-from cch.runtime.lifecycle import Topic
+from cch.runtime.lifecycle import Publisher, Topic
 from cch.runtime.plans import Plans
 from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
@@ -56,17 +57,25 @@ class Platform:
     plans: Plans = field(init=False)
     exchange: Exchange = field(init=False)
     router: Router = field(init=False)
+    desk: Desk = field(init=False)
+
+    @property
+    def publisher(self) -> Publisher | None:
+        """Publishes lifecycle events; None: they go nowhere."""
+        return None if self.topic is None else Publisher(self.topic, self.settings, self.pauses)
 
     def __post_init__(self) -> None:
         references = References(self.read_object, self.settings.names)
         self.plans = Plans(self.catalogue)
         self.exchange = Exchange(self.ledger, self.clock, references)
+        admission = CatalogueAdmission(self.catalogue, self.ledger.versions, self.clock)
+        self.desk = Desk(self.ledger, self.exchange, admission, self.clock)
         self.router = Router(
             ledger=self.ledger,
             exchange=self.exchange,
             queues=self.queues,
             names=self.settings.names,
-            admission=CatalogueAdmission(self.catalogue, self.ledger.versions, self.clock),
+            admission=admission,
             clock=self.clock,
             consumers=self.settings.reply_consumers,
             mailbox_seconds=self.settings.mailbox_seconds,

@@ -6,14 +6,14 @@ import asyncio
 import inspect
 import json
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cch.capabilities.failing import as_failure
 from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.capabilities.registry import PythonBinding, binding
-from cch.definition.paths import MISSING, read_key
+from cch.definition.paths import read_key
 from cch.errors import CapabilityError
 from cch.identity import NEWEST_SCHEME, ROOT, Address, ItemStep, Keys, Scope, Step
 from cch.interpreter.effects import error_codes
@@ -24,6 +24,7 @@ from cch.messaging.outgoing import Reference, request_body, request_fault
 from cch.settings import Settings
 from cch.simulation.bounds import Bounds
 from cch.simulation.scenario import Scenario, ScriptedAnswer, ScriptedEvent
+from cch.values import MISSING
 
 T = TypeVar("T")
 
@@ -110,6 +111,7 @@ class SimulationHost:
     def __init__(self, world: World, workflow_id: str, scope: Scope = ROOT) -> None:
         self.correlation_id = world.scenario.correlation_id or self.instance_id
         self.workflow_id = workflow_id
+        self.started = world.scenario.start
         self._world = world
         self._scope = scope
         self._path = scope.branch_path("")
@@ -121,6 +123,9 @@ class SimulationHost:
     async def sleep_until(self, when: int) -> None:
         while (left := when - self.now()) > 0:  # noqa: ASYNC110 - virtual time jumps
             await asyncio.sleep(left / 1000)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        return work()
 
     def first_attempt(self, node: str, visit: int) -> int:  # noqa: ARG002 - nobody retries a task here
         return 1
@@ -266,6 +271,9 @@ class SimulationHost:
         if inner._scope.depth > 1:
             self._world.nested.add(inner._path)
         return inner, ()
+
+    async def map_begun(self, node: str, visit: int, items: int) -> None:
+        """Publishes nothing."""
 
     def note(self, event: str, **facts: Any) -> None:
         """People read the result instead."""

@@ -16,7 +16,7 @@ from cch.errors import MalformedMessageError
 from cch.graph.plan import plan_of
 from cch.graph.regions import Region
 from cch.interpreter.context import MISSING, lookup
-from cch.interpreter.flow import TokenFlow
+from cch.interpreter.flow import ENDED_NOWHERE, TokenFlow
 from cch.interpreter.region import RegionRun
 from cch.settings import Settings
 from cch.simulation.bounds import BoundMetError
@@ -99,7 +99,8 @@ class _Run:
 
 def simulate(definition: Definition, scenario: Scenario, settings: Settings | None = None) -> Simulated:
     """Run the scenario in virtual time."""
-    run = _Run(definition, scenario, settings or Settings())
+    settings = settings or Settings()
+    run = _Run(definition.in_dialect(definition.dialect or settings.dialect), scenario, settings)
     if problems := start_problems(definition, scenario, run.flow.initial):
         return _rejected(run, problems)
     bound = ""
@@ -146,6 +147,8 @@ def _simulated(
         world.messages["late"] += world.unused_events()
     done = list(world.visited)
     ended = [("STOPPED", bound)] if bound else [("TIMED_OUT", run.reason)] if run.reason else []
+    if not ended and run.flow.ended_nowhere:
+        ended = [(ENDED_NOWHERE, run.flow.reason())]
     return Simulated(
         status=status,
         visited=tuple(f"{o.node}[{branch}]" if branch else o.node for branch, o in done),

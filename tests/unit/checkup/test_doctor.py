@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,19 @@ def test_stranded_messages(environment: Settings) -> None:
     client("sqs", environment).send_message(QueueUrl=url(environment, dead), MessageBody="x")
 
     assert examine(environment) == {dead: ("error", "1 messages that nobody could take")}
+
+
+@pytest.mark.parametrize("name", ["events", "events.fifo"])
+def test_the_topic_is_tried(environment: Settings, name: str) -> None:
+    """An event is published; one that is refused is said."""
+    fifo = {"FifoTopic": "true"} if name.endswith(".fifo") else {}
+    arn = client("sns", environment).create_topic(Name=name, Attributes=fifo)["TopicArn"]
+    found = Findings()
+
+    look_at_resources(replace(environment, lifecycle_topic=arn), found)
+
+    assert ("ok", arn, "takes events") in [(f.level, f.area, f.what) for f in found.all]
+    assert examine(replace(environment, lifecycle_topic=f"{arn[:-4]}gone"))[f"{arn[:-4]}gone"][0] == "error"
 
 
 def test_nothing_is_there(environment: Settings) -> None:

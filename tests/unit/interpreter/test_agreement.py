@@ -72,7 +72,7 @@ def test_clocks_change_nothing_where_branches_write_their_own_keys(scenario: Sce
     flow = run.flow()
 
     assert (flow.status(), steps(flow)) == (status, steps(one))
-    timed = {"status", "_internalError", "_errorNode"}
+    timed = {"status", "_internalError", "_errorNode", "_errorCode"}
     assert {k: v for k, v in flow.final_context().items() if k not in timed} == {
         k: v for k, v in one.final_context().items() if k not in timed
     }

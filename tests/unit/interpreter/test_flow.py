@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from workflows import graph_of
 
+from cch.definition.rules import FIRST, NEWEST, SECOND
 from cch.graph.plan import plan_tasks
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
@@ -257,3 +260,41 @@ def test_outcomes_survive_json() -> None:
     assert Outcome.from_json(Outcome(node="A", visit=1, stamp=0, started=0).to_json()) == Outcome(
         node="A", visit=1, stamp=0, started=0
     )
+
+
+def test_an_instance_whose_tokens_all_died_has_failed() -> None:
+    """The reason says which node was the last, and begins with a code; a token that is left says nothing yet."""
+    flow = Flow(
+        "A: {type: sync_call, capability_id: a, on_success: B, on_failure: E}\nB: {type: set_state}\nE: {type: end}"
+    )
+    flow.visit("A")
+    assert (flow.flow.status(), flow.flow.reason()) == ("running", "")
+
+    flow.visit("B")
+
+    assert flow.flow.status() == "failed"
+    assert flow.flow.reason() == "ENDED_NOWHERE: no way was left, and none has led to an end: the last node was 'B'"
+
+
+def test_one_branch_that_reaches_an_end_is_enough() -> None:
+    """The other one may end quietly."""
+    flow = Flow(
+        "F: {type: fork, branches: [A, B]}\nA: {type: set_state, on_success: E}\nB: {type: set_state}\nE: {type: end}"
+    )
+
+    for node in "FBAE":
+        flow.visit(node, "branches" if node == "F" else "on_success")
+
+    assert (flow.flow.status(), flow.flow.reason()) == ("completed", "")
+
+
+@pytest.mark.parametrize(("rules", "is_item"), [(FIRST, False), (SECOND, False), (NEWEST, True)])
+def test_older_instances_and_items_of_maps_need_no_end(rules: int, is_item: bool) -> None:
+    """They are complete when no token is left."""
+    graph = graph_of("A: {type: set_state}\nE: {type: end}")
+    graph = replace(graph, definition=replace(graph.definition, reading_rules=rules))
+    flow = TokenFlow(graph, {}, {}, is_item=is_item)
+
+    flow.apply(Outcome(node="A", visit=1, stamp=1, started=1))
+
+    assert (flow.status(), flow.reason()) == ("completed", "")

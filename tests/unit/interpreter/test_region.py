@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from strategies import Behaviour
 from tests.patience import finished
 from workflows import graph_of
 
+from cch.definition.rules import NEWEST, SECOND, THIRD
 from cch.graph.plan import plan_tasks
 from cch.graph.regions import Region, carriers
 from cch.interpreter.flow import TokenFlow
@@ -27,9 +29,10 @@ E: {type: end}
 """
 
 
-def prepared(nodes: str, head: str = "", **context: Any) -> tuple[Region, TokenFlow]:
+def prepared(nodes: str, head: str = "", rules: int = NEWEST, **context: Any) -> tuple[Region, TokenFlow]:
     """The region ``head`` (all nodes, if not given) at the start of an instance."""
     graph = graph_of(nodes)
+    graph = replace(graph, definition=replace(graph.definition, reading_rules=rules))
     regions = plan_tasks(graph).regions
     region = regions[head] if head else Region(head=graph.entry, kind="wait", nodes=tuple(graph.nodes))
     return region, TokenFlow(graph, carriers(regions), context)
@@ -124,17 +127,21 @@ async def test_a_node_that_is_visited_too_often_fails() -> None:
     assert host.committed[-1].patch["_internalError"] == "'A' was visited more than 3 times"
 
 
-async def test_an_instant_node_is_bounded_too() -> None:
-    """Along its on_failure, if it has one."""
+@pytest.mark.parametrize(
+    ("rules", "visited", "status"), [(SECOND, "ABABABE", "completed"), (THIRD, "ABABAB", "failed")]
+)
+async def test_an_instant_node_is_bounded_too(rules: int, visited: str, status: str) -> None:
+    """The visit after the last fails the instance, whatever ``on_failure`` says; the older rules went there."""
     region, flow = prepared(
         "A: {type: async_request, capability_id: a, on_response: B, error_reply: response}\n"
-        "B: {type: set_state, max_visits: 2, on_success: A, on_failure: E}\nE: {type: end}"
+        "B: {type: set_state, max_visits: 2, on_success: A, on_failure: E}\nE: {type: end}",
+        rules=rules,
     )
 
     await RegionRun(region, flow, ScriptedHost()).run()
 
-    assert flow.visited() == ["A", "B", "A", "B", "A", "B", "E"]
-    assert flow.status() == "completed"
+    assert "".join(flow.visited()) == visited
+    assert flow.status() == status
     assert flow.final_context()["_errorNode"] == "B"
 
 

@@ -86,6 +86,7 @@ def test_a_condition_that_nothing_matches_takes_on_failure_or_fails() -> None:
     assert (unhandled.label, unhandled.failed) == ("", True)
     assert handled.patch == {
         "_internalError": "k is 'z', which no branch of 'N' names (branches: x)", "_errorNode": "N",
+        "_errorCode": "FAILED",
     }  # fmt: skip
 
 

@@ -199,3 +199,34 @@ async def test_a_queue_service_that_refuses_is_one_sentence(aws_client: Any) -> 
         await queue.send("x")
     with pytest.raises(ServiceUnavailableError, match=name):
         await queue.receive(0)
+
+
+# --- queues of other teams -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["name", "arn", "url"])
+async def test_a_queue_is_found_by_name_arn_and_url(aws_client: Any, given: str) -> None:
+    """Those of other teams follow no pattern."""
+    sqs = await aws_client("sqs")
+    name = f"their-queue-{next(_numbers)}"
+    url = (await sqs.create_queue(QueueName=name))["QueueUrl"]
+    attributes = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))["Attributes"]
+    queues = SqsQueues(sqs)
+
+    found = await queues.find({"name": name, "arn": attributes["QueueArn"], "url": url}[given])
+    assert found is not None
+    await found.send("hello")
+
+    (message,) = (await sqs.receive_message(QueueUrl=url))["Messages"]
+    assert message["Body"] == "hello"
+
+
+async def test_a_queue_that_is_not_there_is_absent_however_it_is_given(aws_client: Any) -> None:
+    """A request to it cannot be sent, which its node is told."""
+    sqs = await aws_client("sqs")
+    queues = SqsQueues(sqs)
+
+    assert await queues.find(f"arn:aws:sqs:{sqs.meta.region_name}:123456789012:nothing") is None
+    assert await queues.find(f"{sqs.meta.endpoint_url}/123456789012/nothing") is None
+    with pytest.raises(MessageRefusedError, match="region 'mars-1'"):
+        await queues.find("arn:aws:sqs:mars-1:123456789012:nothing")

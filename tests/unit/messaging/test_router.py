@@ -812,3 +812,23 @@ async def test_a_waiter_goes_on_before_the_message_s_fate_is_stored(office: Offi
     (closed,) = woken_before
     assert closed is not None
     assert (closed.record.state, closed.record.command_id) == ("answered", "c1")
+
+
+# --- either queue --------------------------------------------------------------------------------------------
+
+
+async def test_a_reply_may_come_by_the_command_queue(office: Office) -> None:
+    """Senders of the first implementation have one queue for everything."""
+    await office.ask("c1")
+    await office.deliver(reply(to="c1"), queue=NAMES.command_queue)
+
+    assert (await office.request("c1")).state == "answered"
+
+
+async def test_an_event_and_a_start_may_come_by_the_reply_queue(office: Office) -> None:
+    """What a message is decides, not where it came from."""
+    event = event_command(instance="i", command_id="e", payload={}, address=THE_INSTANCE, status="", now=NOW)
+    await office.deliver(event, start(a=1))
+
+    assert await office.fates() == ["held", "matched"]
+    assert await office.ledger.instances.status("new") == "pending"

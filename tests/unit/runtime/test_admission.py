@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from workflows import definition_text
 
+from cch.definition.addresses import alias_key, alias_text
 from cch.definition.catalogue import Catalogue
 from cch.definition.reader import read_definition
 from cch.definition.source import FolderSource
@@ -197,3 +198,68 @@ async def test_a_file_elsewhere_is_not_ours(tmp_path: Path, admission: Catalogue
 
     with pytest.raises(RejectedMessageError, match="no definition of 'copy'"):
         await admission.admit("copy", {"a": "xx", "b": 1, "c": 2}, "s3://elsewhere/copy.yaml")
+
+
+class Bucket(FolderSource):
+    """A folder that is called like a bucket."""
+
+    def describe(self) -> str:
+        return "s3://ours"
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> CatalogueAdmission:
+    (tmp_path / "w.yaml").write_text(TEXT)
+    (tmp_path / "aliases").mkdir()
+    (tmp_path / alias_key("import")).write_text(alias_text("w"))
+    catalogue = Catalogue(Bucket(tmp_path), tmp_path / "cache", check, 0.0, buckets=["mapped"])
+    return CatalogueAdmission(catalogue, Versions(MemoryStore()), lambda: 0)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://ours/w.yaml",
+        "s3://ours/any/prefix/w.yml",
+        "s3://ours/prefix/import.yaml",
+        "import",
+        "s3://mapped/import.json",
+    ],
+)
+async def test_a_uri_finds_the_definition_by_its_file_or_alias(bucket: CatalogueAdmission, uri: str) -> None:
+    """Whatever prefixes are before it, in our bucket or one that an operator has mapped."""
+    admitted = await bucket.admit(workflow_id_of(uri), {"a": "xx", "b": 1, "c": 2}, uri)
+
+    assert admitted.workflow_id == "w"
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("s3://theirs/w.yaml", "CCH_DEFINITION_BUCKETS"),
+        ("s3://ours/by-digest/w.yaml", "a version that was published once"),
+        ("s3://ours/aliases/import.json", "a version that was published once"),
+        ("s3://ours/other.yaml", "no definition of 'other'"),
+        ("s3://ours/", "no definition of ''"),
+    ],
+)
+async def test_what_a_uri_may_not_name_is_refused(bucket: CatalogueAdmission, uri: str, reason: str) -> None:
+    """Another team's bucket may have a file of the same name that means something else."""
+    with pytest.raises(RejectedMessageError, match=reason):
+        await bucket.admit(workflow_id_of(uri), {"a": "xx", "b": 1, "c": 2}, uri)
+
+
+async def test_an_id_wins_over_an_alias(tmp_path: Path, bucket: CatalogueAdmission) -> None:
+    """Nobody's starts are taken away."""
+    (tmp_path / "import.yaml").write_text(TEXT.replace("workflow_id: w", "workflow_id: import"))
+
+    assert (await bucket.admit("import", {"a": "xx", "b": 1, "c": 2}, "s3://ours/import.yaml")).workflow_id == "import"
+
+
+async def test_a_second_file_with_an_id_harms_nobody(tmp_path: Path, bucket: CatalogueAdmission) -> None:
+    """It is a problem of its own: the workflow starts as ever, and a start by the second file says why it does not."""
+    (tmp_path / "track.yaml").write_text(TEXT.replace("workflow_name: W", "workflow_name: Another"))
+
+    assert (await bucket.admit("w", {"a": "xx", "b": 1, "c": 2}, "s3://ours/w.yaml")).workflow_id == "w"
+    with pytest.raises(RejectedMessageError, match="'w' is already used by w.yaml"):
+        await bucket.admit("track", {"a": "xx", "b": 1, "c": 2}, "s3://ours/track.yaml")

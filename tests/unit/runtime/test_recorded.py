@@ -134,6 +134,32 @@ nodes:
   Failed: {type: end, status: failed}
   Done: {type: end}
 """
+ENDS = """
+workflow_id: ends
+workflow_name: What the rules of ends make of it
+entry_point: Ask
+nodes:
+  Ask:
+    {type: async_request, capability_id: a#ask, timeout: 30d, max_visits: 1, on_response: Check, on_failure: Quiet}
+  Check: {type: condition, condition_on_key: status, branches: {SUCCESS: Ask, never: Done}}
+  Quiet: {type: set_state, static_outputs: {quiet: true}}
+  Done: {type: end}
+"""
+DIALECT = """
+workflow_id: dialect
+workflow_name: As the first implementation means it
+dialect: lambda_orchestrator
+entry_point: Items
+nodes:
+  Items: {type: map_fork, execution: inline, input_list_key: items, branch_key: id, branch_entry_node: Ask}
+  Ask: {type: async_request, capability_id: a#ask, timeout: 30d, on_response: Again, on_failure: Failed}
+  Again: {type: async_request, capability_id: a#again, timeout: 30d, on_response: Item_End, on_failure: Failed}
+  Item_End: {type: end_branch}
+  All: {type: join, join_branches: [Items], on_success: Check}
+  Check: {type: condition, condition_on_key: urgent, branches: {"True": Done, _default: Failed}}
+  Failed: {type: end, status: failed}
+  Done: {type: end, static_outputs: {status: COMPLETED}}
+"""
 ERROR = ("ERROR", {"messages": [{"code": "HITL"}]})
 BUSY = ("ERROR", {"messages": [{"code": "BUSY"}]})
 
@@ -146,8 +172,8 @@ def ok(**payload: Any) -> tuple[str, dict[str, Any]]:
 class Story:
     """A definition, and what happens before and after the recording.
 
-    Answers are by request key without the instance; ``waiting`` are the keys of the requests, and ``for_events`` the
-    (branch, node) of the waits that are open when the recording is made. ``expected`` is how it ends.
+    Answers are by branch, node and visit; ``waiting`` are those of the requests, and ``for_events`` the
+    (branch, node) of the waits that are open when the recording is made. ``expected`` and ``status`` are how it ends.
     """
 
     text: str
@@ -160,6 +186,7 @@ class Story:
     later: int = 0
     visited: Mapping[str, int] = field(default_factory=dict)
     expected: Mapping[str, Any] = field(default_factory=dict)
+    status: str = "completed"
 
 
 LINES = [{"id": "p-1", "lines": [{"lineNo": 1}, {"lineNo": 2}]}, {"id": "p-2", "lines": [{"lineNo": 3}]}]
@@ -222,6 +249,15 @@ STORIES = {
         visited={"File": 2, "Told": 1, "Mark": 1, "Done": 1},
         expected={"filing": "FILED", "number": 7},
     ),
+    "in_the_dialect": Story(
+        text=DIALECT,
+        context={"urgent": True, "items": [{"id": "p", "weight": 1}, {"id": "q", "weight": 2}]},
+        before={"p/Ask/1": ok(weight=3)},
+        waiting=frozenset({"p/Again/1", "q/Ask/1"}),
+        after={"p/Again/1": ok(p=1), "q/Ask/1": ERROR, "q/Again/1": ok(q=1)},
+        visited={"Items": 1, "Ask[p]": 1, "Again[p]": 1, "Ask[q]": 1, "Again[q]": 1, "Check": 1, "Done": 1},
+        expected={"status": "COMPLETED"},
+    ),
     "by_the_first_rules": Story(
         text=RULES,
         context={"date": "2026-01-31T10:00:00+00:00", "document": '{"lines": [{"n": 7}]}'},
@@ -247,7 +283,26 @@ STORIES = {
             "customs": {"status": "nested"},
         },
     ),
+    "ends_by_the_second_rules": Story(
+        text=ENDS,
+        waiting=frozenset({"Ask/1"}),
+        after={"Ask/1": ok(asked=1)},
+        visited={"Ask": 2, "Check": 1, "Quiet": 1},
+        expected={"asked": 1, "quiet": True},
+    ),
+    "ends_by_the_third_rules": Story(
+        text=ENDS,
+        waiting=frozenset({"Ask/1"}),
+        after={"Ask/1": ok(asked=1)},
+        visited={"Ask": 2, "Check": 1},
+        expected={"asked": 1},
+        status="failed",
+    ),
 }  # fmt: skip
+
+
+def _shown(request: RequestRecord) -> str:
+    return "/".join(filter(None, [request.branch, request.node, str(request.visit)]))
 
 
 class Told(World):
@@ -262,7 +317,9 @@ class Told(World):
         while True:
             for received in await requests.receive(0.05):
                 header = json.loads(received.body)["header"]
-                key = header["requestKey"].partition("/")[2]
+                asked = await platform.ledger.requests.get(header["commandId"])
+                assert asked is not None
+                key = _shown(asked)
                 if key in self.told:
                     await self.reply(header["commandId"], json.loads(received.body)["body"]["capability_id"], key)
             await asyncio.sleep(0)
@@ -279,11 +336,7 @@ class Told(World):
 
     async def open_requests(self) -> dict[str, RequestRecord]:
         found = await self.platform.ledger.requests_of((await self.view()).instance)
-        return {
-            "/".join(filter(None, [r.branch, r.node, str(r.visit)])): r
-            for r in found
-            if r.state == "open" and r.sent_at
-        }
+        return {_shown(r): r for r in found if r.state == "open" and r.sent_at}
 
     async def open_waits(self) -> set[tuple[str, str]]:
         ledger = self.platform.ledger
@@ -384,7 +437,7 @@ async def test_a_recorded_instance_goes_on_to_its_end(tmp_path: Path, name: str)
 
         seen = await Inspector(platform).look(INSTANCE)
         assert seen is not None
-        assert seen.instance.status == "completed"
+        assert seen.instance.status == story.status
         visits = Counter(seen.visited)
         assert {node: visits[node] for node in story.visited} == story.visited
         assert {key: seen.context[key] for key in story.expected} == story.expected

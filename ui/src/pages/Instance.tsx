@@ -12,6 +12,7 @@ import { Span, Time } from "../parts/time";
 import { Actions } from "./instance/Actions";
 import { ContextTree } from "./instance/ContextTree";
 import { Errors } from "./instance/Errors";
+import { Held } from "./instance/Held";
 import { NodePanel } from "./instance/NodePanel";
 import { Timeline } from "./instance/Timeline";
 import { Way } from "./instance/Way";
@@ -103,6 +104,7 @@ function Page({ detail }: { detail: Detail }) {
       <Header detail={detail} />
       <Degraded answer={detail} />
       <Errors errors={detail.errors} select={selection.select} />
+      <Held messages={detail.held} />
       <div className="split">
         <section className="graph" aria-label="Workflow">
           {graph.error && <ErrorNotice error={graph.error} />}

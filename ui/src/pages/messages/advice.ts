@@ -9,5 +9,5 @@ export const ADVICE: Record<MessageState, string> = {
   malformed: "These cannot be read. Show the text to the service that sent it; it has to send a right one.",
   late: "Their request had timed out, or their instance had ended. If another request waits for the same answer, attach it there.",
   rejected: "These were readable, but not acceptable; the reason says why. Correct it and send it again.",
-  held: "These have come too early and wait for a step that takes them. Usually there is nothing to do.",
+  held: "These wait for a step that takes them. After a minute somebody should look: open one for the reason, and attach it to what it belongs to.",
 };
