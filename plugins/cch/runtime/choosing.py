@@ -52,11 +52,13 @@ class Chooser:
         workflow_id = published.workflow_id if published else workflow_id
         shelf = await self.versions.shelf(workflow_id)
         if name:
-            definition: Definition = await self.named(shelf, name)
+            definition = await self.named(shelf, name)
         elif (share := shelf.share) is not None and in_share(workflow_id, share.digest, key, share.percent):
             definition = await asyncio.to_thread(self.catalogue.by_digest, share.digest, workflow_id)
+        elif published is not None:
+            definition = published
         else:
-            definition = published or await asyncio.to_thread(self.catalogue.current, workflow_id)
+            definition = await asyncio.to_thread(self.catalogue.current, workflow_id)
         return Choice(definition, shelf)
 
     async def settle(self, choice: Choice) -> None:
