@@ -56,6 +56,8 @@ async def test_versions_are_listed_with_who_runs_them(office: Office) -> None:
     ]
     assert listed["complete"] is True
     assert (differs["added"], differs["removed"], differs["entry_changed"]) == (["Query"], ["Ask"], True)
+    assert {"Query", "Ask"} <= {node["name"] for node in differs["graph"]["nodes"]}
+    assert {"Query", "Ask"} <= {edge["source"] for edge in differs["graph"]["edges"]}
 
 
 async def test_a_version_that_there_is_not_is_said(office: Office) -> None:

@@ -114,22 +114,6 @@ class VersionList(View):
     complete: bool = Field(default=True, description="False: there are more instances than were counted.")
 
 
-class VersionDifference(View):
-    """From one version to another. Ways are written `From --label--> To`."""
-
-    from_digest: str
-    to_digest: str
-    added: list[str] = []
-    removed: list[str] = []
-    changed: dict[str, list[str]] = Field(default={}, description="Node → its keys that differ.")
-    ways_added: list[str] = []
-    ways_removed: list[str] = []
-    required_added: list[str] = []
-    required_removed: list[str] = []
-    required_changed: list[str] = []
-    entry_changed: bool = False
-
-
 class InstancePage(Degradable):
     items: list[InstanceSummary]
     next_cursor: str | None = Field(default=None, description="Pass as `cursor` for the next page; null: the end.")
@@ -385,6 +369,23 @@ class GraphView(View):
     nodes: list[GraphNode]
     edges: list[GraphEdge]
     regions: list[GraphRegion]
+
+
+class VersionDifference(View):
+    """From one version to another. Ways are written `From --label--> To`."""
+
+    from_digest: str
+    to_digest: str
+    added: list[str] = []
+    removed: list[str] = []
+    changed: dict[str, list[str]] = Field(default={}, description="Node → its keys that differ.")
+    ways_added: list[str] = []
+    ways_removed: list[str] = []
+    required_added: list[str] = []
+    required_removed: list[str] = []
+    required_changed: list[str] = []
+    entry_changed: bool = False
+    graph: GraphView = Field(description="Nodes and ways of both versions; those that are in both as `to` has them.")
 
 
 class WorkflowDetail(Degradable, WorkflowSummary):

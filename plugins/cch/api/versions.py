@@ -10,8 +10,9 @@ from fastapi import APIRouter, Path, Query
 from cch.api.access import AccessDep
 from cch.api.backend import Backend, BackendDep
 from cch.api.mapping import at, moment
-from cch.api.models import FieldProblem, VersionDifference, VersionList, VersionView
+from cch.api.models import FieldProblem, GraphView, VersionDifference, VersionList, VersionView
 from cch.api.problems import ApiError, not_found, responses
+from cch.api.workflows import graph_view
 from cch.definition.model import Definition
 from cch.errors import DefinitionError, DefinitionNotFoundError, WrongUseError
 from cch.graph.differences import difference
@@ -122,6 +123,18 @@ async def compare_versions(
         required_removed=list(found.required_removed),
         required_changed=list(found.required_changed),
         entry_changed=found.entry_changed,
+        graph=_both(graph_view(old), graph_view(new)),
+    )
+
+
+def _both(old: GraphView, new: GraphView) -> GraphView:
+    nodes = {node.name for node in new.nodes}
+    ways = {(edge.source, edge.label, edge.target) for edge in new.edges}
+    return GraphView(
+        entry=new.entry,
+        nodes=[*new.nodes, *(node for node in old.nodes if node.name not in nodes)],
+        regions=new.regions,
+        edges=[*new.edges, *(edge for edge in old.edges if (edge.source, edge.label, edge.target) not in ways)],
     )
 
 
