@@ -183,6 +183,20 @@ def test_a_rollback_publishes_the_version_before(pinned, cch):
     assert [each["version"] for each in versions(cch)] == [2, 1]
 
 
+def test_a_rollback_harms_no_live_instance(office, cch):
+    """Where runs do not keep their versions it is refused as a publication is, and says why."""
+    office.write("enrich.yaml", OTHER)
+    cch("publish")
+    del office.answers["import#enrichment"]
+    office.start("run-1", until="waiting")
+
+    result = cch("rollback", "enrich_v1")
+
+    assert result.exit_code == 2
+    assert "1 live instances of enrich_v1 run other tasks" in " ".join(result.stderr.split())
+    assert (office.published / "enrich_v1.yaml").read_text() == OTHER
+
+
 def test_a_rollback_with_nothing_before_it_is_refused(pinned, cch):
     """It is said, and nothing changes."""
     pinned.write("enrich.yaml")

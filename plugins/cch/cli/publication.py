@@ -73,7 +73,7 @@ def structure_of(definition: Definition) -> str:
     return plan_of(definition).structure_digest
 
 
-async def _alive(ledger: Ledger, workflow_id: str, structure: str) -> tuple[Instance, ...]:
+async def alive_elsewhere(ledger: Ledger, workflow_id: str, structure: str) -> tuple[Instance, ...]:
     """Instances that have not ended and are not bound to ``structure``, newest first."""
     # The index sorts by status, running and pending before the ended ones.
     listed = await ledger.instances.by_workflow(workflow_id, limit=_MOST)
@@ -177,7 +177,7 @@ async def _publish_one(platform: Platform, file: str, definition: Definition, wi
         unpinned = unpinned_reason(await ledger.versions.pinning(), platform.clock())
         action = "refused" if unpinned else "unchanged" if action == "unchanged" else "shared"
     elif action == "updated" and (structure_of(before) if before else "") != structure:
-        alive = await _alive(ledger, definition.workflow_id, structure)
+        alive = await alive_elsewhere(ledger, definition.workflow_id, structure)
         if alive:
             unpinned = unpinned_reason(await ledger.versions.pinning(), platform.clock())
         if unpinned and not wish.force:

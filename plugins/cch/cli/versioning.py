@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from cch.cli.output import note, print_json, say, show
-from cch.cli.publication import published_place
+from cch.cli.publication import alive_elsewhere, published_place, structure_of
 from cch.cli.version_views import standing_data, standings_table
 from cch.definition.source import BY_DIGEST, NotModified
 from cch.errors import DefinitionNotFoundError, WrongUseError
+from cch.graph.checks import check
 from cch.runtime.definitions import definition_source
 from cch.runtime.platform import open_platform
-from cch.runtime.standings import MOST_COUNTED, standings
+from cch.runtime.standings import MOST_COUNTED, standings, unpinned_reason
 
 if TYPE_CHECKING:
     from cch.ledger.versions import KnownVersion, Shelf
@@ -77,6 +78,17 @@ def _before(shelf: Shelf, digest: str) -> KnownVersion:
     return earlier[-1]
 
 
+async def _refuse_to_harm(platform: Platform, workflow_id: str, text: str) -> None:
+    """:raises WrongUseError: live instances run other tasks, and would not keep their version."""
+    definition, problems = check(text)
+    if definition is None:
+        raise WrongUseError(f"that version of {workflow_id} cannot be read by this release: {problems[0]}")
+    if not (alive := await alive_elsewhere(platform.ledger, workflow_id, structure_of(definition))):
+        return
+    if unpinned := unpinned_reason(await platform.ledger.versions.pinning(), platform.clock()):
+        raise WrongUseError(f"{len(alive)} live instances of {workflow_id} run other tasks, and {unpinned}")
+
+
 async def _rollback(workflow_id: str, to: str) -> None:
     async with open_platform() as platform:
         shelf = await _shelf(platform, workflow_id)
@@ -95,6 +107,7 @@ async def _rollback(workflow_id: str, to: str) -> None:
         except DefinitionNotFoundError:
             raise WrongUseError(f"nobody has version {target.number} of {workflow_id} any more") from None
         assert not isinstance(kept, NotModified)
+        await _refuse_to_harm(platform, workflow_id, kept.text)
         source.write(name, kept.text)
         await platform.ledger.versions.set_share(workflow_id, None)
         was = shelf.known(digest)
