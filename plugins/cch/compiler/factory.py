@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 
 from airflow.sdk import DAG, get_parsing_context
 
 from cch.compiler.dag import compile_workflow
-from cch.compiler.pinned import version_of_task
+from cch.compiler.pinned import tested_version, version_of_task
 from cch.compiler.placeholders import awaiting_version, placeholder
 from cch.definition.catalogue import Catalogue
 from cch.definition.entries import Entry
@@ -16,7 +17,9 @@ from cch.definition.model import Definition
 from cch.definition.version import Version
 from cch.errors import CchError, Problem
 from cch.runtime.definitions import open_catalogue
+from cch.scheduling.absent import Wish
 from cch.scheduling.pinning import reason_against
+from cch.scheduling.wishes import compiled
 from cch.settings import load_settings
 
 #: DAG that appears when definitions cannot be read at all.
@@ -36,6 +39,10 @@ def workflow_dags() -> Iterator[DAG]:
     version = version_of_task() if context.dag_id and context.task_id else None
     if version is not None:
         yield _version(str(context.dag_id), str(context.task_id), version)
+        return
+    if (tested := tested_version(sys.argv)) is not None:
+        # Nothing else: the command stores what it parses, and an older version must replace no DAG that is served.
+        yield compiled(Wish(*tested), load_settings())[1]
         return
     try:
         catalogue = open_catalogue(load_settings())
