@@ -298,7 +298,7 @@ class DefinitionProblem(View):
     code: str
     message: str
     hint: str = ""
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "warning", "advice"]
     line: int = 0
     column: int = 0
 

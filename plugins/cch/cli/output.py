@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WIDTH = 160
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _COLOURS = {
-    "error": "bold red", "warning": "yellow",
+    "error": "bold red", "warning": "yellow", "advice": "cyan",
     "SUCCEEDED": "green", "completed": "green", "matched": "green", "answered": "green",
     "created": "green", "updated": "green",
     "FAILED": "red", "failed": "red", "refused": "red", "rejected": "red", "malformed": "red",

@@ -79,9 +79,10 @@ class _Use:
 class Read(_Use):
     """A path that a node reads: in the context, or in each item of its list, or in the payload of an event.
 
-    ``sent``: the value goes to a capability.
+    ``sent``: the value goes to a capability. ``optional``: the node does without it.
     """
 
+    optional: bool = False
     of: Literal["context", "item", "payload"] = "context"
     sent: bool = False
 
@@ -269,6 +270,8 @@ class Timed(NodeRecord):
 
     timeout: float | None = None
     on_timeout: str | None = None
+    #: Keys that whoever answers brings, for the checks: where nothing else says what it is.
+    brings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,13 +309,14 @@ class Requesting(Timed):
         return (*sent_paths(self.input_keys), *read_by(self.expressions()))
 
     def writes(self) -> tuple[Write, ...]:
+        brought = write_paths("brings", self.brings, "path")
         if self.output is not None:
-            return write_paths("output", self.output, "path")
-        return write_paths("request_output_keys", self.request_output_keys, "key")
+            return (*write_paths("output", self.output, "path"), *brought)
+        return (*write_paths("request_output_keys", self.request_output_keys, "key"), *brought)
 
     @property
     def writes_anything(self) -> bool:
-        return self.output is None and not self.request_output_keys
+        return self.output is None and not self.request_output_keys and not self.brings
 
     def expressions(self) -> tuple[Written, ...]:
         return asking_expressions(self.input, self.output)

@@ -25,6 +25,8 @@ class Definition:
     entry_point: str
     nodes: Mapping[str, Node]
     required: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether the text says what a start brings.
+    describes_start: bool = False
     schema_version: str = ""
     description: str = ""
     tags: tuple[str, ...] = ()

@@ -70,13 +70,14 @@ class SyncCall(Calling):
         return (*sent_paths(self.input_keys), *read_by(self.expressions()))
 
     def writes(self) -> tuple[Write, ...]:
+        brought = write_paths("brings", self.brings, "path")
         if self.output is not None:
-            return write_paths("output", self.output, "path")
-        return write_paths("output_keys", self.output_keys or (), "once_literal")
+            return (*write_paths("output", self.output, "path"), *brought)
+        return (*write_paths("output_keys", self.output_keys or (), "once_literal"), *brought)
 
     @property
     def writes_anything(self) -> bool:
-        return self.output is None and self.output_keys is None
+        return self.output is None and self.output_keys is None and not self.brings
 
     def expressions(self) -> tuple[Written, ...]:
         return asking_expressions(self.input, self.output)
@@ -195,7 +196,7 @@ class LogError(NodeRecord):
 
     def reads(self) -> tuple[Read, ...]:
         key = self.message_from_context_key
-        return (Read(place=("message_from_context_key",), text=key),) if key else ()
+        return (Read(place=("message_from_context_key",), text=key, optional=True),) if key else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,9 +340,17 @@ class EventWait(Timed):
             return ()
         return (Read(place=("event_key",), text=self.event_key, reading="once_literal", of="payload"),)
 
+    def writes(self) -> tuple[Write, ...]:
+        properties = (self.payload_schema or {}).get("properties")
+        place = ("payload_schema", "properties")
+        described = properties if isinstance(properties, Mapping) else {}
+        known = (Write(place=("event_key",), text=self.event_key, reading="once_literal"),) if self.event_key else ()
+        shown = (Write(place=(*place, key), text=key, reading="key") for key in described)
+        return (*known, *shown, *write_paths("brings", self.brings, "path"))
+
     @property
     def writes_anything(self) -> bool:
-        return True
+        return not self.writes()
 
     @property
     def event_path(self) -> str:

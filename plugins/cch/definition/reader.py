@@ -71,6 +71,7 @@ def parse(document: Document) -> Definition:
         entry_point=raw["entry_point"],
         nodes={name: _node(name, node, document) for name, node in raw["nodes"].items()},
         required=_required(raw.get("initial_context", [])),
+        describes_start="initial_context" in raw,
         schema_version=raw.get("schema_version", ""),
         description=raw.get("description", ""),
         tags=tuple(raw.get("tags", ())),

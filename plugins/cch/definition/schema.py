@@ -61,10 +61,9 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str, st
     match error.validator:
         case "additionalProperties":
             known = list(schema.get("properties", {}))
-            for key in list(error.instance):  # type: ignore[arg-type]  # an object, or it would not have properties
-                if key not in known and not re.match("x-", key):
-                    hint = _did_you_mean(key, known)
-                    yield (*path, key), "CCH-D021", f"unknown key {key!r} in {subject}", hint
+            for key in unknown_keys(error):
+                hint = _did_you_mean(key, known)
+                yield (*path, key), "CCH-D021", f"unknown key {key!r} in {subject}", hint
         case "required":
             missing = re.match(r"'(.*)' is a required property", error.message)
             key = missing[1] if missing else "?"
@@ -85,16 +84,38 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str, st
         case "pattern" | "propertyNames":
             message = f"{subject} has a form that is not allowed: {error.instance!r:.80}"
             yield path, "CCH-D025", message, str(schema.get("description", ""))
+        case "anyOf" | "oneOf":
+            found = "nothing" if error.instance is None else f"{error.instance!r:.60}"
+            message = f"{subject} is {found}, which it cannot be"
+            yield path, "CCH-D026", message, str(schema.get("description", ""))
         case _:
             yield path, "CCH-D026", f"{subject}: {error.message:.200}", str(schema.get("description", ""))
 
 
+def unknown_keys(error: jsonschema.ValidationError) -> list[str]:
+    """The keys of an object that its schema does not have."""
+    known: Any = error.schema
+    return [
+        key
+        for key in list(error.instance)  # type: ignore[arg-type]  # an object, or it would not have properties
+        if key not in known.get("properties", {}) and not re.match("x-", key)
+    ]
+
+
+def schema_errors(data: Any) -> Iterator[jsonschema.ValidationError]:
+    """What the schema does not allow, as the validator says it."""
+    return _validator().iter_errors(data)
+
+
 def schema_problems(document: Document) -> list[Problem]:
     """Everything in ``document`` that the schema does not allow, in the order of the file."""
+    described = [each for error in schema_errors(document.data) for each in _describe(error)]
+    # A key that is missing because it is misspelt is one mistake.
+    meant = {(path[:-1], hint) for path, code, _, hint in described if code == "CCH-D021"}
     problems = [
         document.problem(path, code, message, hint)
-        for error in _validator().iter_errors(document.data)
-        for path, code, message, hint in _describe(error)
+        for path, code, message, hint in described
+        if not (code == "CCH-D022" and (path, f"did you mean {message.rpartition(' has no ')[2]}?") in meant)
     ]
     said: dict[tuple[int, int, str, str], Problem] = {}
     for problem in problems:  # a schema and the one it refers to may say the same, with another hint

@@ -17,7 +17,6 @@ from cch.definition.schema import did_you_mean, schema_problems
 from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph
 from cch.graph.expressed import bad_expressions, said_twice
-from cch.graph.inputs import unknown_inputs
 from cch.graph.model import Graph
 
 #: Most targets in one definition: 500 nodes have about 1,500, and some checks take the square of it.
@@ -183,7 +182,7 @@ def _unhandled_errors(graph: Graph, document: Document) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-_GRAPH_CHECKS = (
+GRAPH_CHECKS = (
     _unreachable,
     _no_end,
     _open_ends,
@@ -192,7 +191,6 @@ _GRAPH_CHECKS = (
     _hot_loops,
     _map_bodies,
     _unhandled_errors,
-    unknown_inputs,
     bad_expressions,  # of keys that no earlier release has served
     said_twice,
 )
@@ -223,7 +221,7 @@ def check_document(document: Document) -> tuple[Definition | None, tuple[Problem
         return None, ordered(problems)
     definition = parse(document)
     graph = build_graph(definition)
-    problems = [problem for look in _GRAPH_CHECKS for problem in look(graph, document)]
+    problems = [problem for look in GRAPH_CHECKS for problem in look(graph, document)]
     failed = any(problem.severity == "error" for problem in problems)
     return None if failed else definition, ordered(problems)
 

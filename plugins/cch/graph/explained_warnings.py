@@ -94,10 +94,9 @@ WARNINGS = (
     ),
     Explanation(
         code="CCH-G104",
-        title="An input that nothing before the node brings",
-        severity="warning",
-        why="The request would go out without it. Either the key is misspelt, or `initial_context` or the outputs of "
-        "an earlier node do not name it.",
+        title="A key that nothing before the node brings",
+        why="Either the key is misspelt, or `initial_context`, the outputs of an earlier node or its `brings` do not "
+        "name it. It is a warning where a node before may bring any key, and another key is spelt alike.",
         wrong=around("""
             Start: {type: sync_call, capability_id: duty#estimate, input_keys: [shipmentID], on_success: Done}
             Done: {type: end}

@@ -5,23 +5,39 @@ The checks of :mod:`cch.graph.checks` decide what is served, and are never made 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from cch.definition import json_schemas
 from cch.definition.document import Document, read_document
 from cch.definition.kinds import Timed
 from cch.definition.model import Definition
 from cch.definition.names import is_reserved
-from cch.definition.reader import parse
 from cch.definition.schema import did_you_mean, embedded_schemas
 from cch.dialects import OWN, Dialect
 from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph
-from cch.graph.checks import check_document, ordered
+from cch.graph.checks import GRAPH_CHECKS, check_document, ordered
+from cch.graph.forms import unfit_forms
+from cch.graph.ignoring import node_at, without_ignored
+from cch.graph.inputs import unknown_keys
 from cch.graph.labels import dead_labels
 from cch.graph.model import Graph
+from cch.graph.possible import impossible_labels
 from cch.graph.readings import bad_paths, bad_zones, other_readings
+from cch.graph.repair import repaired
 from cch.graph.statuses import overwritten_status
+from cch.graph.structure import (
+    crossed_maps,
+    forgotten_branches,
+    hot_handlers,
+    loose_branches,
+    reentered_branches,
+    rival_waits,
+    useless_ways,
+)
+from cch.graph.texts import library_calls, literal_templates, two_spellings
+from cch.graph.times import odd_times
+from cch.graph.types import wrong_types
 
 
 def _reserved(document: Document) -> Iterator[Problem]:
@@ -56,9 +72,28 @@ def _endless_waits(graph: Graph, document: Document) -> Iterator[Problem]:
             )  # fmt: skip
 
 
+#: What keeps a file from being looked at any further.
+_OF_FILES = frozenset({"CCH-D001", "CCH-D002", "CCH-D003", "CCH-D004"})
+#: What a way that is lost by another mistake may be the reason of.
+_OF_WAYS = frozenset({"CCH-G002", "CCH-G003", "CCH-G004", "CCH-G013", "CCH-G101", "CCH-G102", "CCH-G104", "CCH-G109"})
 _OF_DOCUMENTS: tuple[Callable[[Document], Iterator[Problem]], ...] = (_reserved, _bad_schemas)
 _OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
+    unknown_keys,
     dead_labels,
+    impossible_labels,
+    wrong_types,
+    loose_branches,
+    forgotten_branches,
+    hot_handlers,
+    crossed_maps,
+    reentered_branches,
+    rival_waits,
+    useless_ways,
+    odd_times,
+    literal_templates,
+    library_calls,
+    two_spellings,
+    unfit_forms,
     bad_paths,
     bad_zones,
     other_readings,
@@ -70,7 +105,8 @@ _OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
 def examine(text: str, file: str = "", dialect: Dialect = OWN) -> tuple[Definition | None, tuple[Problem, ...]]:
     """Everything that is wrong with one definition by the newest rules, and the definition if nothing is an error.
 
-    ``dialect``: of a definition that names none.
+    ``dialect``: of a definition that names none. A mistake does not hide the others: what the schema does not allow is
+    made whole first (:mod:`cch.graph.repair`).
     """
     try:
         document = read_document(text, file)
@@ -78,12 +114,33 @@ def examine(text: str, file: str = "", dialect: Dialect = OWN) -> tuple[Definiti
         return None, error.problems
     definition, checked = check_document(document)
     problems = [*checked, *document.findings, *(found for look in _OF_DOCUMENTS for found in look(document))]
-    if definition is not None or not any(problem.code.startswith("CCH-D") for problem in checked):
-        parsed = definition or parse(document)
-        graph = build_graph(parsed.in_dialect(parsed.dialect or dialect.name))
-        problems += [found for look in _OF_GRAPHS for found in look(graph, document)]
+    if definition is not None or not any(problem.code in _OF_FILES for problem in checked):
+        problems += _of_graph(document, definition, dialect)
     failed = definition is None or any(problem.severity == "error" for problem in problems)
-    return None if failed else definition, ordered(problems)
+    return None if failed else definition, ordered(without_ignored(problems, document))
+
+
+def _of_graph(document: Document, definition: Definition | None, dialect: Dialect) -> Iterator[Problem]:
+    def graph_of(parsed: Definition) -> Graph:
+        return build_graph(parsed.in_dialect(parsed.dialect or dialect.name))
+
+    if definition is not None:
+        yield from _looked_at(document, graph_of(definition), _OF_GRAPHS)
+        return
+    whole = repaired(document)
+    if whole is None:
+        return
+    for problem in _looked_at(whole.document, graph_of(whole.definition), (*GRAPH_CHECKS, *_OF_GRAPHS)):
+        is_consequence = problem.code in _OF_WAYS and not whole.is_whole
+        if not is_consequence and node_at(document, problem.line) not in whole.nodes:
+            yield problem
+
+
+def _looked_at(
+    document: Document, graph: Graph, looks: Iterable[Callable[[Graph, Document], Iterator[Problem]]]
+) -> Iterator[Problem]:
+    for look in looks:
+        yield from look(graph, document)
 
 
 def _workflow_id(text: str, file: str) -> str:

@@ -1,46 +1,28 @@
-"""Keys of the context that a node reads and that nothing before it brings."""
+"""Keys that a node reads: those that nobody brings, and those that only one way brings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import difflib
+from collections.abc import Iterator, Mapping
 
-import networkx as nx
-
-from cch.definition.document import Document
-from cch.definition.paths import read_key
+from cch.definition.document import Document, Path
+from cch.definition.kinds import Read
+from cch.definition.nodes import Node
 from cch.errors import Problem
+from cch.graph.flows import ANYTHING, Known, brought_on, known_at, way_without
 from cch.graph.model import Graph
 
-#: Keys that are in a context without anybody writing them.
-_ALWAYS_THERE = frozenset({"status", "workflowInstanceId", "workflow_id", "internalError", "errorNode"})
-#: Stands for any key.
-_ANYTHING = "*"
+#: How alike a key must be to one that is known, to be taken for a misspelling of it where others are possible.
+_ALIKE = 0.84
 
 
-def brought_keys(graph: Graph) -> dict[str, set[str]]:
-    """The keys that each node brings, ``*`` for any; replies are trusted for what they are asked for."""
-    rules = graph.definition.reading_rules
-    brought: dict[str, set[str]] = {}
+def _reads(graph: Graph) -> Iterator[tuple[str, Node, Read]]:
     for name, node in graph.nodes.items():
-        brought[name] = {write.path(rules).root for write in node.writes() if write.brings}
-        if node.writes_anything:
-            brought[name].add(_ANYTHING)
-    return brought
-
-
-def _before(graph: Graph) -> dict[str, frozenset[str]]:
-    """For each node, all that may have run when it starts; in a loop that is the whole loop."""
-    parts: Any = nx.condensation(graph.digraph)
-    up_to: dict[int, frozenset[str]] = {}
-    before: dict[str, frozenset[str]] = {}
-    looping = frozenset[str]().union(*graph.cycles)
-    for part in nx.topological_sort(parts):
-        members = frozenset(parts.nodes[part]["members"])
-        above = frozenset[str]().union(*(up_to[earlier] for earlier in parts.predecessors(part)))
-        up_to[part] = above | members
-        before |= dict.fromkeys(members, up_to[part] if members & looping else above)
-    return before
+        seen: set[tuple[object, str]] = set()
+        for used in node.reads():
+            if used.of == "context" and (used.place, used.text) not in seen and not used.text.startswith("_"):
+                seen.add((used.place, used.text))
+                yield name, node, used
 
 
 def _parallel_writer(graph: Graph, reader: str, writers: set[str]) -> str | None:
@@ -54,31 +36,68 @@ def _parallel_writer(graph: Graph, reader: str, writers: set[str]) -> str | None
     return None
 
 
-def unknown_inputs(graph: Graph, document: Document) -> Iterator[Problem]:
-    """Keys that nothing before the node brings. A condition may ask for such a key: it reads as null."""
-    produced, before = brought_keys(graph), _before(graph)
-    items = {node.item_key for node in graph.maps.values()}
-    rules = graph.definition.reading_rules
-    always = {*(read_key(key, rules).root for key in graph.definition.required), *_ALWAYS_THERE, *items}
+def _writers(graph: Graph) -> Mapping[str, set[str]]:
+    """Key → the nodes that write it."""
+    found: dict[str, set[str]] = {}
     for name, node in graph.nodes.items():
-        reads = [used for used in node.reads() if used.sent or used.text == node.decides_by]
-        # What it writes at once is merged long before its request is made.
-        own = [read_key(key, rules).root for key in node.constants] if node.at_once is not None else []
-        known = always.union(own, *(produced[earlier] for earlier in before[name])) if reads else {_ANYTHING}
-        for used in reads if _ANYTHING not in known else ():
-            root = used.path(rules).root
-            if root in known:
-                continue
-            writers = {writer for writer, keys in produced.items() if root in keys}
-            if writer := _parallel_writer(graph, name, writers):
-                yield document.problem(
-                    ("nodes", name, *used.place), "CCH-G105",
-                    f"{name!r} does not see {used.text!r}: only {writer!r} writes it, in a parallel branch",
-                    "read it behind the join, or write it before the fork", warning=True,
-                )  # fmt: skip
-            elif used.sent:
-                yield document.problem(
-                    ("nodes", name, *used.place), "CCH-G104",
-                    f"nothing before {name!r} brings the input key {used.text!r}",
-                    "add it to initial_context or to an earlier node's outputs", warning=True,
-                )  # fmt: skip
+        for key in brought_on(graph, node, "").may:
+            found.setdefault(key, set()).add(name)
+    return found
+
+
+def unknown_keys(graph: Graph, document: Document) -> Iterator[Problem]:
+    """Every key that a node reads and that is not brought to it, or not on every way."""
+    known, writers = known_at(graph), _writers(graph)
+    every = sorted({key for each in known.values() for key in each.may} | set(writers) - {ANYTHING})
+    for name, node, used in _reads(graph):
+        here = known.get(name)
+        if here is None:
+            continue  # no way leads to it, which is said elsewhere
+        root = used.path(graph.definition.reading_rules).root
+        own = brought_on(graph, node, node.at_once).may if node.at_once else frozenset()
+        if root in here.may | own:
+            yield from _partly(graph, document, name, node, used=used, root=root, known=known)
+            continue
+        place: Path = ("nodes", name, *used.place)
+        if writer := _parallel_writer(graph, name, writers.get(root, set())):
+            message = f"{name!r} does not see {used.text!r}: only {writer!r} writes it, in a parallel branch"
+            hint = "read it behind the join, or write it before the fork"
+            yield document.problem(place, "CCH-G105", message, hint, warning=True)
+            continue
+        close = difflib.get_close_matches(root, every, n=1, cutoff=_ALIKE if ANYTHING in here.may else 0.6)
+        guess = f"did you mean {close[0]!r}?" if close else ""
+        if ANYTHING not in here.may:
+            hint = (
+                guess
+                or "add it to initial_context, to an earlier node's outputs, or to the brings of the node that does"
+            )
+            yield document.problem(place, "CCH-G104", f"nothing before {name!r} brings {used.text!r}", hint)
+        elif guess and _differs_in_letters(root, close[0]):
+            message = f"nothing before {name!r} is known to bring {used.text!r}"
+            yield document.problem(place, "CCH-G104", message, guess, warning=True)
+
+
+def _differs_in_letters(one: str, other: str) -> bool:
+    """Whether two names differ in more than a number: line1 and line2 are two things."""
+    return "".join(filter(str.isalpha, one)) != "".join(filter(str.isalpha, other))
+
+
+def _may_be_absent(node: Node, used: Read) -> bool:
+    """Whether the author has thought of the key's absence."""
+    return used.optional or (bool({"null", "_default"} & set(node.labels)) and used.text == node.decides_by)
+
+
+def _partly(
+    graph: Graph, document: Document, name: str, node: Node, *, used: Read, root: str, known: Mapping[str, Known]
+) -> Iterator[Problem]:
+    here = known[name]
+    own = brought_on(graph, node, node.at_once).must if node.at_once else frozenset()
+    if root in here.must | own or ANYTHING in here.must or _may_be_absent(node, used):
+        return
+    way = way_without(graph, known, name, root)
+    if way is not None:
+        message = (
+            f"{used.text!r} is not always there at {name!r}: the way {way.label} from {way.source!r} does not bring it"
+        )
+        hint = "set it on that way, too, or make sure that it is not needed"
+        yield document.problem(("nodes", name, *used.place), "CCH-G109", message, hint, warning=True)

@@ -106,10 +106,6 @@ def test_errors_keep_a_definition_from_being_used(nodes: str, code: str, words: 
             "A: {type: async_request, capability_id: a, on_response: E}\nE: {type: end}",
             "CCH-G103", 1, "handled by nobody",
         ),
-        (
-            f"A: {{{ASK}, on_response: E, input_keys: [known, missing.part]}}\nE: {{type: end}}",
-            "CCH-G104", 1, "'missing.part'",
-        ),
     ],
 )  # fmt: skip
 def test_warnings_leave_a_definition_usable(nodes: str, code: str, line: int, words: str) -> None:

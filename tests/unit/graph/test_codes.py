@@ -16,7 +16,7 @@ from cch.errors import DefinitionError, Problem
 from cch.graph.checks import check, load
 from cch.graph.codes import EXPLANATIONS, code_of_errors, page
 from cch.graph.explanation import Explanation
-from cch.graph.findings import check_all
+from cch.graph.findings import check_all, examine
 from cch.runtime.serving import unserved
 from cch.settings import Settings
 from cch.simulation.scenario import read_scenario
@@ -25,7 +25,14 @@ from cch.testing.memory_queue import MemoryQueues
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "plugins" / "cch"
 #: The modules that explain codes do not use them.
-CATALOGUE = ("codes.py", "explained_files.py", "explained_graphs.py", "explained_warnings.py", "explanation.py")
+CATALOGUE = (
+    "codes.py",
+    "explained_files.py",
+    "explained_findings.py",
+    "explained_graphs.py",
+    "explained_warnings.py",
+    "explanation.py",
+)
 EXAMPLES = [each for each in EXPLANATIONS if each.wrong]
 ASK = "type: async_request, capability_id: a, error_reply: response"
 
@@ -49,6 +56,14 @@ def found(nodes: str, **top: object) -> list[tuple[str, str]]:
     text = definition_text(nodes, **top)
     lines = text.splitlines()
     return [(problem.code, lines[problem.line - 1][problem.column - 1 :]) for problem in check(text)[1]]
+
+
+def examined(nodes: str, **top: object) -> list[tuple[str, str]]:
+    """As :func:`found`, of everything that ``validate`` says of keys."""
+    text = definition_text(nodes, **{"initial_context": [], **top})
+    lines = text.splitlines()
+    keys = ("CCH-G104", "CCH-G105", "CCH-G109")
+    return [(p.code, lines[p.line - 1][p.column - 1 :]) for p in examine(text)[1] if p.code in keys]
 
 
 def test_the_page_is_what_the_catalogue_makes() -> None:
@@ -157,8 +172,8 @@ def test_inputs_of_a_loop_may_come_from_its_last_round() -> None:
         "D: {{type: sync_call, capability_id: d, input_keys: [{d}], on_success: E}}\nE: {{type: end}}"
     )
 
-    assert found(nodes.format(a="y", d="y")) == []
-    assert found(nodes.format(a="z", d="x"))[0][0] == "CCH-G104"
+    assert examined(nodes.format(a="y", d="y")) == []
+    assert examined(nodes.format(a="z", d="x"))[0][0] == "CCH-G104"
 
 
 def test_a_scheduled_request_may_send_what_it_set_itself() -> None:
@@ -168,7 +183,7 @@ def test_a_scheduled_request_may_send_what_it_set_itself() -> None:
         "on_schedule_set: {k: 1}, on_response: E, error_reply: response}\nE: {type: end}"
     )
 
-    assert found(nodes) == []
+    assert examined(nodes, initial_context=["d"]) == []
 
 
 FORKED = (
@@ -181,12 +196,12 @@ FORKED = (
 
 def test_an_input_that_only_a_parallel_branch_writes_is_one_problem() -> None:
     """It says who writes the key, instead of that nobody does; behind the join the key may be read."""
-    assert [(code, place[0]) for code, place in found(FORKED.format(after="D"))] == [("CCH-G105", "k")]
+    assert [(code, place[0]) for code, place in examined(FORKED.format(after="D"))] == [("CCH-G105", "k")]
 
 
 def test_a_key_of_the_start_may_be_read_though_a_parallel_branch_writes_it() -> None:
     """It is there anyway."""
-    assert found(FORKED.format(after="D"), initial_context=["k"]) == []
+    assert examined(FORKED.format(after="D"), initial_context=["k"]) == []
 
 
 def test_a_condition_may_ask_for_a_key_that_nobody_writes() -> None:

@@ -1,0 +1,121 @@
+"""Which keys of the context are there when a node begins: those that may be, and those that always are."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cch.definition.kinds import MAP_ITEM, Requesting
+from cch.definition.nodes import Node
+from cch.definition.paths import read_key
+from cch.graph.build import ALL_ITEMS
+from cch.graph.model import STATUS, Edge, Graph
+
+#: Stands for any key: somebody answers whatever he likes.
+ANYTHING = "*"
+#: Keys that a node may name without anybody writing them.
+ALWAYS = frozenset({STATUS, "workflowInstanceId", "workflow_id", "internalError", "errorNode"})
+#: Labels of ways that a node goes when it has not done what it is for.
+FAILING = frozenset({"on_failure", "on_timeout"})
+#: What an ERROR reply brings, whatever it was asked for.
+_OF_ERRORS = frozenset({"messages"})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """First steps of paths. ``must`` has :data:`ANYTHING` if every way leads over a node that may bring any key."""
+
+    may: frozenset[str]
+    must: frozenset[str]
+
+
+def start_keys(graph: Graph) -> frozenset[str] | None:
+    """The keys that a start brings; None if the definition does not say."""
+    rules = graph.definition.reading_rules
+    if not graph.definition.describes_start:
+        return None
+    return frozenset(read_key(key, rules).root for key in graph.definition.required)
+
+
+def brought_on(graph: Graph, node: Node, label: str) -> Known:
+    """The keys that a node brings to what its way ``label`` leads to."""
+    rules = graph.definition.reading_rules
+    written = frozenset(write.path(rules).root for write in node.writes() if write.brings)
+    if label in FAILING:
+        asking = isinstance(node, Requesting) and label == "on_failure"
+        # Whoever handles a failure knows that what the node is for has not come: nothing is missed there.
+        return Known(written | _OF_ERRORS if asking else frozenset(), frozenset({ANYTHING}))
+    if label == MAP_ITEM:
+        item = frozenset({graph.maps[node.name].item_key})
+        return Known(item, item)
+    if node.at_once == label:
+        at_once = frozenset(read_key(key, rules).root for key in node.constants)
+        return Known(at_once, at_once)
+    if label == ALL_ITEMS:
+        root = frozenset({read_key(graph.maps[node.name].results_at, rules).root})
+        return Known(root, root)
+    if node.writes_anything:
+        written |= {ANYTHING}
+    return Known(written, written)
+
+
+def known_at(graph: Graph) -> Mapping[str, Known]:
+    """What is there when each reachable node begins."""
+    given = start_keys(graph)
+    first = ALWAYS | (frozenset({ANYTHING}) if given is None else given)
+    known: dict[str, Known] = {graph.entry: Known(first, first)}
+    on_way = {edge: brought_on(graph, graph.nodes[edge.source], edge.label) for edge in graph.edges}
+    todo = deque([graph.entry])
+    while todo:
+        name = todo.popleft()
+        for target in dict.fromkeys(edge.target for edge in graph.outgoing(name)):
+            after = {
+                edge: Known(known[edge.source].may | on_way[edge].may, known[edge.source].must | on_way[edge].must)
+                for edge in graph.incoming(target)
+                if edge.source in known
+            }
+            seen = _entered(graph, target, after, first if target == graph.entry else None)
+            if seen != known.get(target):
+                known[target] = seen
+                todo.append(target)
+    return known
+
+
+def _entered(graph: Graph, target: str, after: Mapping[Edge, Known], first: frozenset[str] | None) -> Known:
+    possible = (first or frozenset()).union(*(each.may for each in after.values()))
+    arrivals = graph.join_arrivals.get(target)
+    if not arrivals:
+        return Known(possible, _common([*(each.must for each in after.values()), *([] if first is None else [first])]))
+    branches = [[after[edge].must for edge in after if edge.source in sources] for sources in arrivals.values()]
+    return Known(possible, frozenset().union(*(_common(each) for each in branches if each)))
+
+
+def _common(sets: Sequence[frozenset[str]]) -> frozenset[str]:
+    """The keys that are in all of them; one with :data:`ANYTHING` may have any key."""
+    if not sets:
+        return frozenset()
+    told = [each for each in sets if ANYTHING not in each]
+    return frozenset.intersection(*told) if told else frozenset().union(*sets)
+
+
+def way_without(graph: Graph, known: Mapping[str, Known], name: str, key: str) -> Edge | None:
+    """The way nearest to ``name`` on which ``key`` is not brought, where others bring it."""
+    seen = {name}
+    todo = deque([name])
+    while todo:
+        here = todo.popleft()
+        ways = [edge for edge in graph.incoming(here) if edge.source in known]
+        have = {edge for edge in ways if {key, ANYTHING} & (known[edge.source].must | _must(graph, edge))}
+        for edge in ways:
+            if edge not in have and (have or key in brought_on(graph, graph.nodes[edge.source], edge.label).may):
+                return edge
+        for edge in ways:
+            if edge not in have and edge.source not in seen:
+                seen.add(edge.source)
+                todo.append(edge.source)
+    return None
+
+
+def _must(graph: Graph, edge: Edge) -> frozenset[str]:
+    return brought_on(graph, graph.nodes[edge.source], edge.label).must

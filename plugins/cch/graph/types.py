@@ -1,0 +1,103 @@
+"""Keys whose type, as schemas and constants say it, cannot be what a node needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cch.definition.document import Document
+from cch.definition.kinds import Read
+from cch.definition.nodes import Node
+from cch.definition.paths import read_path
+from cch.errors import Problem
+from cch.graph.flows import ALWAYS
+from cch.graph.model import Graph
+
+#: Last part of the place of a path → the types of JSON Schema that its value may have, and how messages call them.
+_WANTED: Mapping[str, tuple[frozenset[str], str]] = {
+    "input_list_key": (frozenset({"array"}), "a list"),
+    "date_context_key": (frozenset({"string"}), "a date as text"),
+    "input_s3_uri_key": (frozenset({"string"}), "an S3 URI as text"),
+}
+
+
+def _types(schema: Any) -> frozenset[str] | None:
+    kinds = schema.get("type") if isinstance(schema, Mapping) else None
+    if isinstance(kinds, str):
+        return frozenset({kinds})
+    return frozenset(map(str, kinds)) - {"null"} if isinstance(kinds, list) else None
+
+
+def _type_of(value: Any) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case Mapping():
+            return "object"
+        case list():
+            return "array"
+        case _:
+            return "null"
+
+
+def _said(graph: Graph, steps: tuple[str, ...]) -> tuple[frozenset[str], str] | None:
+    """The types of a path and who says them; None if several write it, or nobody says."""
+    rules = graph.definition.reading_rules
+    sources: list[tuple[frozenset[str] | None, str]] = []
+    if steps[0] in graph.definition.required:
+        schema: Any = graph.definition.required[steps[0]]
+        for step in steps[1:]:
+            schema = schema.get("properties", {}).get(step) if isinstance(schema, Mapping) else None
+        sources.append((_types(schema), "initial_context"))
+    for name, node in graph.nodes.items():
+        if any(write.path(rules).root == steps[0] and write.brings for write in node.writes()) and not node.form:
+            sources.append((_of_constants(graph, node, steps), name))
+        if isinstance(node.form, Mapping):
+            schema = node.form
+            for step in steps:
+                schema = schema.get("properties", {}).get(step) if isinstance(schema, Mapping) else None
+            if schema is not None:
+                sources.append((_types(schema), name))
+    if len(sources) != 1 or sources[0][0] is None:
+        return None
+    return sources[0][0], sources[0][1]
+
+
+def _of_constants(graph: Graph, node: Node, steps: tuple[str, ...]) -> frozenset[str] | None:
+    for key, value in node.constants.items():
+        path = read_path(key, graph.definition.reading_rules).steps
+        if path == steps[: len(path)]:
+            for step in steps[len(path) :]:
+                value = value.get(step) if isinstance(value, Mapping) else None  # noqa: PLW2901 - goes down
+            return None if value is None else frozenset({_type_of(value)})
+    if node.asks is not None and node.asks.id == "core#calculate_timedelta":
+        return frozenset({"string"})
+    return None
+
+
+def wrong_types(graph: Graph, document: Document) -> Iterator[Problem]:
+    """Where a list, a date or a URI is needed and something else is said to be there."""
+    for name, node in graph.nodes.items():
+        for used in node.reads():
+            wanted = _WANTED.get(str(used.place[-1]))
+            if wanted is None or used.of != "context":
+                continue
+            yield from _unfit(graph, document, name, used=used, wanted=wanted)
+
+
+def _unfit(
+    graph: Graph, document: Document, name: str, *, used: Read, wanted: tuple[frozenset[str], str]
+) -> Iterator[Problem]:
+    steps = used.path(graph.definition.reading_rules).steps
+    if steps[0] in ALWAYS:
+        return
+    said = _said(graph, steps)
+    if said is not None and not said[0] & wanted[0]:
+        kinds = " or ".join(sorted(said[0]))
+        message = f"{name!r} needs {wanted[1]} at {used.text!r}, and {said[1]!r} says that it is of type {kinds}"
+        hint = "name another key, or correct what is said of it"
+        yield document.problem(("nodes", name, *used.place), "CCH-G012", message, hint)
