@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -24,6 +25,8 @@ from cch.settings import load_settings
 
 #: DAG that appears when definitions cannot be read at all.
 SOURCE_ERROR_DAG = "cch_definitions_unavailable"
+#: How long one parse keeps versions (s); the next one goes on. Airflow gives up a file after 30 s.
+_KEEPING = 5.0
 
 
 class DefinitionWarning(UserWarning):
@@ -80,19 +83,22 @@ def _all(catalogue: Catalogue) -> Iterator[DAG]:
                 SOURCE_ERROR_DAG, "No definitions can be read", (Problem(code="CCH-X002", message=snapshot.outage),)
             )
     pinned = not reason_against()
+    keeps, until = not snapshot.outage, time.monotonic() + _KEEPING
     for entry in snapshot.entries:
-        if entry.definition is not None:
-            _keep(catalogue, entry.definition)
+        if entry.definition is not None and keeps:
+            keeps = _keep(catalogue, entry.definition) and time.monotonic() < until
         yield _dag(entry, pinned=pinned)
 
 
-def _keep(catalogue: Catalogue, definition: Definition) -> None:
+def _keep(catalogue: Catalogue, definition: Definition) -> bool:
     """Keep what is served: it may be overwritten by an upload before any instance of it begins."""
     try:
         catalogue.keep(definition)
-    except (CchError, OSError) as error:  # tried again with the next parse
+    except (CchError, OSError) as error:
         message = f"{definition.workflow_id} is served, and this version of it could not be kept: {error}"
         warnings.warn(message, DefinitionWarning, stacklevel=2)
+        return False
+    return True
 
 
 def _dag(entry: Entry, *, pinned: bool) -> DAG:
