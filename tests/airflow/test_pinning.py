@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import uuid
 import warnings
@@ -21,6 +22,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import delete, select, update
 
+from cch import plugin
 from cch.compiler import pinned
 from cch.compiler.factory import DefinitionWarning, workflow_dags
 from cch.definition.rules import NEWEST
@@ -207,6 +209,17 @@ def test_an_airflow_that_works_otherwise_is_left_alone(
         assert not marking.install(load_settings())
     finally:
         pinning.reason_against.cache_clear()
+
+
+def test_each_process_gets_the_changes_that_it_needs() -> None:
+    """Placing comes last in a scheduler: its own look at all live runs must not leave out those that are idle."""
+    changes = plugin._CHANGES
+
+    assert changes["dag-processor"] == changes["dags"] == ("marking",)
+    assert changes["scheduler"][-1] == "placing"
+    for modules in changes.values():
+        for module in modules:
+            assert callable(importlib.import_module(f"cch.scheduling.{module}").install)
 
 
 # --- runs keep their version -------------------------------------------------------------------------------------
