@@ -27,6 +27,8 @@ _PREFIX = "Capability:"
 _OLDER_NAMES = {"EVENT": "START_WORKFLOW", "HITL_RESP": "EVENT_WAIT_RESP"}
 #: Longest other text (characters).
 _MOST = 2000
+#: A name or address of a definition with a version: a number, a label, or the beginning of a digest.
+_VERSIONED = re.compile(r"(?P<name>.*[^/@])@(?P<version>@?(?![^/]*\.(?:ya?ml|json)$)[^/@]{1,100})", re.DOTALL)
 #: Deepest nesting of maps that a message can address.
 _DEEPEST_PATH = 20
 
@@ -46,6 +48,8 @@ class Command:
     payload: Mapping[str, Any]
     correlation_id: str = ""
     definition_uri: str = ""
+    #: How a start names the version of its workflow; "" if it leaves the choice.
+    version: str = ""
     status: str = ""
     in_reply_to: str = ""
     #: URI of an object that holds (more of) a reply's payload.
@@ -151,6 +155,25 @@ def routing_hint(address: Address) -> dict[str, Any]:
     return {"routingHint": {"branchKey": address.branch, **path}}
 
 
+def split_version(name: str) -> tuple[str, str]:
+    """What names a workflow, without and with the version: ``import_v1@3`` is (``import_v1``, ``3``).
+
+    What follows the last ``@`` is no version if it has a file's ending.
+    """
+    found = _VERSIONED.fullmatch(name)
+    return (found["name"], found["version"]) if found else (name, "")
+
+
+def _versioned(raw: Mapping[str, Any], *, required: bool) -> tuple[str, str]:
+    uri, named = split_version(_text(raw, "workflowDefinitionURI", "", required=required))
+    version = _text(raw, "workflowVersion", "", required=False, most=LONGEST_IN_KEY)
+    if version and named and version != named:
+        raise MalformedMessageError(
+            f"workflowVersion is {version[:60]!r}, and workflowDefinitionURI names version {named[:60]!r}: give one"
+        )
+    return uri, version or named
+
+
 def parse_command(body: str) -> Command:
     """Read one message of the command or reply queue.
 
@@ -177,6 +200,7 @@ def parse_command(body: str) -> Command:
     status = _text(command, "status", "command.", required=False)
     if status not in ("", "SUCCESS", "ERROR"):
         raise MalformedMessageError(f"command.status is {status[:60]!r}: use SUCCESS or ERROR")
+    uri, version = _versioned(raw, required=kind == "START_WORKFLOW")
     hint = _object(command, "routingHint", "command.", required=False)
     replied = "inReplyTo" if command.get("inReplyTo") else "in_reply_to"
     return Command(
@@ -187,7 +211,8 @@ def parse_command(body: str) -> Command:
         timestamp=timestamp,
         payload=_object(command, "payload", "command."),
         correlation_id=_text(raw, "correlationId", "", required=False, most=LONGEST_IN_KEY) or instance,
-        definition_uri=_text(raw, "workflowDefinitionURI", "", required=kind == "START_WORKFLOW"),
+        definition_uri=uri,
+        version=version,
         status=status,
         in_reply_to=_text(command, replied, "command.", required=False, most=LONGEST_IN_KEY),
         payload_ref=_text(command, "payload_ref", "command.", required=False),
@@ -226,7 +251,14 @@ def event_command(
 
 
 def start_command(
-    *, instance: str, command_id: str, definition_uri: str, context: Mapping[str, Any], correlation_id: str, now: int
+    *,
+    instance: str,
+    command_id: str,
+    definition_uri: str,
+    context: Mapping[str, Any],
+    correlation_id: str,
+    now: int,
+    version: str = "",
 ) -> str:
     """The body of a START_WORKFLOW, as ``cch run`` sends it."""
     return json.dumps(
@@ -234,6 +266,7 @@ def start_command(
             "workflowInstanceId": instance,
             "correlationId": correlation_id,
             "workflowDefinitionURI": definition_uri,
+            **({"workflowVersion": version} if version else {}),
             "command": {
                 "type": "START_WORKFLOW",
                 "id": command_id,

@@ -4,6 +4,7 @@ through ``cch_plugin.py`` where its folder merely lies in the plugins folder.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from typing import Any
@@ -25,6 +26,14 @@ class LazyApi:
         await self._app(scope, receive, send)
 
 
+#: Command of Airflow → modules of ``cch.scheduling`` that change its process, in this order. The command ``dags``
+#: stores DAGs as the DAG processor does (``dags test``, ``dags reserialize``).
+_CHANGES = {
+    "dag-processor": ("marking",),
+    "dags": ("marking",),
+    "scheduler": ("idle_runs", "placing"),
+    "triggerer": ("lean_waiters",),
+}
 _ICONS = {"icon": "cch/ui/icon.svg", "icon_dark_mode": "cch/ui/icon-dark.svg"}
 
 
@@ -63,15 +72,16 @@ class CchPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_args: Any, **_kwargs: Any) -> None:
-        """Only schedulers and triggerers are changed: what that needs is slow to load, and no task needs it."""
-        if sys.argv[1:2] not in (["scheduler"], ["triggerer"]):
+        """Only some processes are changed: what that needs is slow to load, and no task needs it."""
+        changes = _CHANGES.get(sys.argv[1] if len(sys.argv) > 1 else "", ())
+        if not changes:
             return
         from cch.errors import CchError  # noqa: PLC0415
-        from cch.scheduling import idle_runs, lean_waiters  # noqa: PLC0415
         from cch.settings import load_settings  # noqa: PLC0415
 
-        changes = {"scheduler": idle_runs.install, "triggerer": lean_waiters.install}
         try:
-            changes[sys.argv[1]](load_settings())
+            settings = load_settings()
+            for module in changes:
+                importlib.import_module(f"cch.scheduling.{module}").install(settings)
         except CchError as error:  # a wrong setting must not keep Airflow from starting
             logging.getLogger(__name__).warning("the %s works as ever: %s", sys.argv[1], error)

@@ -13,9 +13,10 @@ from cch.definition.model import Definition
 from cch.graph.build import build_graph
 from cch.graph.checks import load
 from cch.graph.plan import plan_tasks
+from cch.graph.planners import version_of
 from cch.operators.marker import GateOperator, MarkerOperator
 from cch.operators.region import CallOperator, WaitOperator
-from cch.runtime.run_conf import CONF_DIGEST
+from cch.runtime.run_conf import CONF_DIGEST, CONF_VERSION
 
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "workflow-definitions").glob("*.yaml"))
 
@@ -62,15 +63,32 @@ def test_serialisation_round_trip(path: Path) -> None:
 
 
 def test_form_asks_for_the_initial_context() -> None:
-    """Required keys become Params without a default; the digest is a hidden constant."""
+    """Required keys become fields; what was served is a hidden constant that the form sends back."""
     definition = read(next(path for path in SAMPLES if path.stem == "import_vn_memphis_v1"))
 
-    params = compile_workflow(definition).params
+    params = compile_workflow(definition, pinned=True).params
 
-    assert {"shipmentId", "originCountry", "destinationCountry"} <= set(params)
-    with pytest.raises(Exception, match="shipmentId|originCountry|destinationCountry"):
-        params.validate()
-    assert params.get_param(CONF_DIGEST).schema["const"] == definition.digest
+    assert {"shipmentId", "originCountry", "destinationCountry", CONF_VERSION} <= set(params)
+    assert "null" not in params.get_param("shipmentId").schema["type"]  # the form insists on a value
+    assert params.get_param(CONF_DIGEST).schema["const"] == str(version_of(definition))
+
+
+def test_what_the_form_asks_for_decides_no_start() -> None:
+    """Airflow compares every start with the newest version's Params, also a start of another version."""
+    definition = read(next(path for path in SAMPLES if path.stem == "import_vn_memphis_v1"))
+    params = compile_workflow(definition, pinned=True).params
+
+    params.update({"shipmentId": [1], CONF_DIGEST: "0" * 64, CONF_VERSION: 3})
+
+    assert params.validate()["originCountry"] is None
+
+
+def test_without_pinning_airflow_refuses_another_digest() -> None:
+    """It would begin the run with the version that it serves, whatever the dispatcher means."""
+    params = compile_workflow(read(SAMPLES[0])).params
+
+    with pytest.raises(Exception, match=CONF_DIGEST):
+        params[CONF_DIGEST] = "0" * 64
 
 
 def test_a_schema_that_cannot_be_used_never_comes_to_airflow() -> None:
@@ -81,7 +99,7 @@ def test_a_schema_that_cannot_be_used_never_comes_to_airflow() -> None:
 
     params = compile_workflow(definition).params
 
-    assert "$ref" not in params.get_param("a").schema
+    assert params.get_param("a").schema["$ref"].startswith("#")
     assert params.get_param("b").schema["type"] == "integer"
 
 

@@ -146,7 +146,9 @@ class Office:
                 await asyncio.sleep(0.005)
 
     async def _run(self, platform: Platform, start: PendingStart) -> None:
-        definition = platform.catalogue.current(start.workflow_id)
+        instance = await platform.ledger.instances.find(start.instance)
+        assert instance is not None
+        definition = platform.catalogue.by_digest(instance.definition_digest, start.workflow_id)
         plan = plan_tasks(build_graph(definition))
         done: set[str] = set()
         while True:

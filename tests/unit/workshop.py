@@ -95,8 +95,9 @@ class Workshop:
         self.requests: list[dict[str, Any]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self.catalogue = Catalogue(FolderSource(source), self.folder / "cache", check, 0.0)
+        admission = CatalogueAdmission(self.catalogue, self.ledger.versions, self.clock)
         self.postman = Process(
-            ledger=self.ledger, queues=self.queues, names=names, admission=CatalogueAdmission(self.catalogue),
+            ledger=self.ledger, queues=self.queues, names=names, admission=admission,
             clock=self.clock,
         )  # fmt: skip
         self.new_process()

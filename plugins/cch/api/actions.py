@@ -25,7 +25,7 @@ from cch.api.models import (
 from cch.api.problems import ApiError, not_found, responses
 from cch.definition.json_schemas import misfits
 from cch.envelope import event_command, start_command
-from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError
+from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
 from cch.exchange import Settled
 from cch.identity import Address
 from cch.ledger.messages import message_id
@@ -33,6 +33,7 @@ from cch.ledger.records import ENDED, Instance
 from cch.messaging.outgoing import capability_queue, send_request
 from cch.runtime.admission import context_problems, start_context
 from cch.runtime.cancelling import cancel
+from cch.runtime.choosing import Chooser
 from cch.runtime.dispatch import Dispatcher
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
@@ -45,13 +46,17 @@ async def _log(access: Access, event: str, dag_id: str, run_id: str, **facts: An
     await asyncio.to_thread(airflow_runs.audit, access.name, event, dag_id=dag_id, run_id=run_id, facts=facts)
 
 
-async def _check_start(platform: Platform, body: StartBody) -> str:
-    """The address of the definition that the start names.
+async def _check_start(platform: Platform, body: StartBody, key: str) -> str:
+    """The address of the definition that the start names. ``key``: its business key.
 
-    :raises ApiError: 404 or 422, with everything that is wrong with the context.
+    :raises ApiError: 404 or 422, with everything that is wrong with the version or the context.
     """
+    chooser = Chooser(platform.catalogue, platform.ledger.versions, platform.clock)
     try:
-        definition = await asyncio.to_thread(platform.catalogue.current, body.workflow_id)
+        definition = (await chooser.choose(body.workflow_id, body.version, key)).definition
+    except WrongUseError as error:
+        field = FieldProblem(location="body.version", message=str(error))
+        raise ApiError(422, "version_unknown", "No version is called so.", [field]) from None
     except DefinitionNotFoundError:
         raise not_found("workflow", body.workflow_id) from None
     except DefinitionError as error:
@@ -84,7 +89,7 @@ async def start_instance(
     instance_id = body.instance_id or str(uuid.uuid4())
     known = await platform.ledger.instances.many([instance_id])
     if not known:
-        uri = await _check_start(platform, body)
+        uri = await _check_start(platform, body, body.correlation_id or instance_id)
         started = await platform.desk.start(
             start_command(
                 instance=instance_id,
@@ -93,6 +98,7 @@ async def start_instance(
                 context=body.context,
                 correlation_id=body.correlation_id or instance_id,
                 now=platform.clock(),
+                version=body.version,
             )
         )
         if started.new:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cch.definition.version import parse_version
 from cch.runtime.dispatch import RunRefused, RunState, StartRun
+from cch.scheduling.pinning import reason_against
 
 log = logging.getLogger(__name__)
 
@@ -219,6 +221,18 @@ class DatabaseRuns:
         if not found:
             return "missing"
         return "success" if found[0].state == "success" else "failed" if found[0].state == "failed" else "running"
+
+    def reason_against_pinning(self) -> str:
+        return reason_against()
+
+    def pins(self, dag_id: str) -> bool:
+        from airflow.models.dag import DagModel  # noqa: PLC0415
+        from airflow.utils.session import create_session  # noqa: PLC0415
+        from sqlalchemy import select  # noqa: PLC0415
+
+        with create_session() as session:
+            mark = session.scalar(select(DagModel.bundle_version).where(DagModel.dag_id == dag_id))
+        return parse_version(mark) is not None
 
 
 def fail_run(dag_id: str, run_id: str) -> bool:

@@ -145,7 +145,10 @@ class DetailReader:
         if progress is None:
             raise not_found("instance", instance_id)
         instance = progress.instance
-        row = summary(instance, await self._name(instance, plan), [wait(each) for each in progress.open_waits])
+        known_versions = await self._platform.ledger.versions.shelf(instance.workflow_id)
+        version = known_versions.known(instance.definition_digest)
+        shown = [wait(each) for each in progress.open_waits]
+        row = summary(instance, await self._name(instance, plan), shown, version.number if version else None)
         requests = requests_view([each for each in progress.requests if each.scope.is_root][-MOST_REQUESTS:])
         event_waits = [wait_view(each) for each in progress.waits]
         errors = [error_view(error) for error in progress.errors]
@@ -157,7 +160,6 @@ class DetailReader:
         return InstanceDetail(
             **row.model_dump(),
             run_id=instance.run_id,
-            definition_digest=instance.definition_digest,
             nodes=[node_view(node, plan, run) for node in progress.nodes],
             visits=visits[-MOST_VISITS:],
             visits_truncated=len(visits) > MOST_VISITS,

@@ -35,6 +35,7 @@ from cch.api.models import (
 from cch.api.problems import ApiError, not_found, responses
 from cch.api.resending import sent_body
 from cch.api.searching import Search
+from cch.api.versions import Numbers, digest_named
 from cch.api.workflows import graph_view
 from cch.errors import CchError, ServiceUnavailableError
 from cch.ledger.instances import KEY_HEAD
@@ -81,15 +82,18 @@ class Titles:
 async def summaries(platform: Platform, instances: Sequence[Instance]) -> list[InstanceSummary]:
     """Rows with what each instance waits for; one look a live instance."""
     titles, slots = Titles(platform), asyncio.Semaphore(_AT_ONCE)
+    numbers = Numbers(platform)
     for workflow_id in dict.fromkeys(instance.workflow_id for instance in instances):
         await titles.of(workflow_id)
+        await numbers.learn(workflow_id)
 
     async def one(instance: Instance) -> InstanceSummary:
         if instance.status in ENDED or instance.status == "pending":
-            return summary(instance, await titles.of(instance.workflow_id), ())
+            return summary(instance, await titles.of(instance.workflow_id), (), numbers.of(instance))
         async with slots:
             waits = await platform.ledger.waiting.of_instance(instance.id, MOST_WAITS)
-        return summary(instance, await titles.of(instance.workflow_id), [wait(each) for each in waits])
+        shown = [wait(each) for each in waits]
+        return summary(instance, await titles.of(instance.workflow_id), shown, numbers.of(instance))
 
     return list(await asyncio.gather(*(one(instance) for instance in instances)))
 
@@ -114,6 +118,7 @@ def _wanted(
     waiting_for: str,
     started_after: datetime | None,
     started_before: datetime | None,
+    digest: str,
 ) -> Wanted:
     if correlation_prefix and len(correlation_prefix) < KEY_HEAD:
         problem = FieldProblem(location="query.correlation_prefix", message=f"give at least {KEY_HEAD} characters")
@@ -126,6 +131,7 @@ def _wanted(
         capability=EVENTS if waiting_for == "event" else waiting_for,
         since=milliseconds(started_after) if started_after else 0,
         until=milliseconds(started_before) if started_before else 0,
+        digest=digest,
     )
 
 
@@ -158,6 +164,9 @@ async def list_instances(
     correlation_prefix: Annotated[
         str, Query(max_length=200, description=f"Business keys that begin so; at least {KEY_HEAD} characters.")
     ] = "",
+    version: Annotated[
+        str, Query(max_length=200, description="Of `workflow_id`: a number, @label, or the beginning of a digest.")
+    ] = "",
     waiting_for: Annotated[
         str, Query(max_length=200, description="Id of the capability that is waited for; `event`: any event.")
     ] = "",
@@ -182,6 +191,7 @@ async def list_instances(
         waiting_for=waiting_for,
         started_after=started_after,
         started_before=started_before,
+        digest=await digest_named(backend, workflow_id, version),
     )
     search = Search(wanted=wanted, states=states, limit=limit, cursor=cursor)
     try:

@@ -98,7 +98,8 @@ def instance_state(instance: Instance, waits: Sequence[Wait]) -> InstanceState:
     return "WAITING" if waits and instance.status == "running" else _STATES[instance.status]
 
 
-def summary(instance: Instance, name: str, waits: Sequence[Wait]) -> InstanceSummary:
+def summary(instance: Instance, name: str, waits: Sequence[Wait], number: int | None = None) -> InstanceSummary:
+    """``number``: of the version that the instance runs."""
     shown = waits if instance.status == "running" else ()
     return InstanceSummary(
         id=instance.id,
@@ -111,6 +112,8 @@ def summary(instance: Instance, name: str, waits: Sequence[Wait]) -> InstanceSum
         reason=instance.reason,
         waits=list(shown[:MOST_WAITS]),
         waiting_since=shown[0].since if shown else None,
+        version=number,
+        definition_digest=instance.definition_digest,
     )
 
 

@@ -87,6 +87,31 @@ class InstanceSummary(View):
     reason: str = Field(default="", description="Why it failed, was cancelled, or has not started yet.")
     waits: list[Wait] = Field(default=[], description="Oldest first; at most 5.")
     waiting_since: datetime | None = None
+    version: int | None = Field(default=None, description="Number of the version of its workflow; null: unknown.")
+    definition_digest: str = Field(default="", description="sha256 of the text that it runs; empty: not chosen yet.")
+
+
+class VersionView(View):
+    """One version of a workflow, with the instances that run it (of those that were counted)."""
+
+    number: int | None = Field(default=None, description="Null: instances of an earlier release run it.")
+    digest: str
+    current: bool = Field(default=False, description="It is what is published.")
+    share: float = Field(default=0.0, description="Percent of the starts that name no version and get this one.")
+    labels: list[str] = []
+    since: datetime | None = None
+    publisher: str = ""
+    note: str = ""
+    live: int = 0
+    ended: int = 0
+    oldest: datetime | None = Field(default=None, description="When its oldest live instance started.")
+    nodes: dict[str, int] = Field(default={}, description="What its oldest live instances wait at, and how many do.")
+
+
+class VersionList(View):
+    workflow_id: str
+    items: list[VersionView]
+    complete: bool = Field(default=True, description="False: there are more instances than were counted.")
 
 
 class InstancePage(Degradable):
@@ -216,7 +241,6 @@ class InstanceDetail(Degradable, InstanceSummary):
     """Everything about one instance, but the items of its maps."""
 
     run_id: str = ""
-    definition_digest: str = ""
     nodes: list[NodeView] = Field(default=[], description="Empty if the definition is lost.")
     visits: list[VisitView] = []
     visits_truncated: bool = Field(default=False, description="Only the latest 2,000 visits are shown.")
@@ -347,6 +371,23 @@ class GraphView(View):
     regions: list[GraphRegion]
 
 
+class VersionDifference(View):
+    """From one version to another. Ways are written `From --label--> To`."""
+
+    from_digest: str
+    to_digest: str
+    added: list[str] = []
+    removed: list[str] = []
+    changed: dict[str, list[str]] = Field(default={}, description="Node → its keys that differ.")
+    ways_added: list[str] = []
+    ways_removed: list[str] = []
+    required_added: list[str] = []
+    required_removed: list[str] = []
+    required_changed: list[str] = []
+    entry_changed: bool = False
+    graph: GraphView = Field(description="Nodes and ways of both versions; those that are in both as `to` has them.")
+
+
 class WorkflowDetail(Degradable, WorkflowSummary):
     """A definition. `text` is what is published; `graph` belongs to the last good version, null if there is none."""
 
@@ -377,6 +418,10 @@ class StartBody(Body):
     workflow_id: WorkflowId
     context: JsonObject = {}
     correlation_id: Line = Field(default="", description="Business key. Default: the instance id.")
+    version: Line = Field(
+        default="",
+        description="A number, @label, or the beginning of a digest. Default: the version that is published.",
+    )
     instance_id: InstanceId | None = Field(default=None, description="Default: a random UUID.")
 
 

@@ -11,9 +11,11 @@ from cch.definition.kinds import Asked
 from cch.definition.model import Definition
 from cch.errors import CapabilityError, CchError
 from cch.ledger.messages import message_id
+from cch.ledger.versions import Pinning
 from cch.runtime.lingering import everywhere
 from cch.runtime.platform import Platform
 from cch.runtime.pulse import Pulse, pulse
+from cch.runtime.standings import unpinned_reason
 
 #: Clocks further apart than the first (ms) are worth a word, than the second make timeouts wait for DynamoDB's.
 _CLOCK_ODD, _CLOCK_WRONG = 2_000, 30_000
@@ -30,6 +32,7 @@ async def look_at_running(platform: Platform, found: Findings) -> int:
         seen = await pulse(platform.ledger, platform.clock())
         waiters = _routers(seen, found)
         _starts(seen, found)
+        _pinning(await platform.ledger.versions.pinning(), platform.clock(), found)
     with found.looking("messages", "the ledger does not answer: see above"):
         await _messages(platform, found)
     await _definitions(platform, found)
@@ -73,6 +76,19 @@ def _starts(seen: Pulse, found: Findings) -> None:
         found.error("dispatcher", what, "see the runs of the DAG cch_commands, and whether the workflow's DAG is there")
     if not seen.slow:
         found.ok("dispatcher", counted(len(seen.starts), "start waits for its run", "starts wait for their run"))
+
+
+def _pinning(reported: Pinning | None, now: int, found: Findings) -> None:
+    """Whether live instances keep their versions when another one is published."""
+    area, unpinned = "versions", unpinned_reason(reported, now)
+    what = f"live instances may not keep their versions: {unpinned}"
+    if not unpinned:
+        found.ok(area, "Airflow keeps every run on the version that it began with")
+    elif reported is not None and not reported.pins:
+        mend = "see the logs of the DAG processor and the scheduler; until then publish only what keeps the same tasks"
+        found.warn(area, what, mend)
+    else:
+        found.note(area, what, "wait a minute after a start of Airflow; else see the runs of the DAG cch_commands")
 
 
 async def _messages(platform: Platform, found: Findings) -> None:

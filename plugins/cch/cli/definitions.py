@@ -1,13 +1,33 @@
-"""Commands about definitions: ``validate``, ``graph``, ``publish``."""
+"""Commands about definitions: ``validate``, ``graph``, ``publish``, ``versions``."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 from cch.cli.project import FOLDER, Form
+from cch.errors import WrongUseError
+
+
+class Level(StrEnum):
+    """How bad a problem is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    ADVICE = "advice"
+
+
+class Report(StrEnum):
+    """Forms in which problems are told."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
+
 
 Paths: TypeAlias = Annotated[
     list[Path] | None,
@@ -19,15 +39,22 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON 
 def validate(
     paths: Paths = None,
     as_json: AsJson = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="The same as --fail-on warning.")] = False,
+    fail_on: Annotated[
+        Level, typer.Option("--fail-on", help="The least level that makes the exit code 1.")
+    ] = Level.ERROR,
+    form: Annotated[
+        Report, typer.Option("--format", help="Text for people, JSON, SARIF, or annotations of GitHub Actions.")
+    ] = Report.TEXT,
 ) -> None:
-    """Check definitions: everything that is wrong, with its place and what to do.
+    """Check definitions: everything that is wrong, with its place and what to do. - is stdin.
 
     Exit code 1 if anything is wrong.
     """
     from cch.cli import validation  # noqa: PLC0415 - loads the graph library
 
-    validation.validate(paths or [FOLDER], as_json=as_json, strict=strict)
+    level = Level.WARNING if strict and fail_on is Level.ERROR else fail_on
+    validation.validate(paths or [FOLDER], form=Report.JSON if as_json else form, fail_on=level)
 
 
 def graph(
@@ -44,9 +71,19 @@ def graph(
 
 def publish(
     paths: Paths = None,
+    *,
     force: Annotated[
         bool, typer.Option("--force", help="Publish another structure although instances run the old one.")
     ] = False,
+    share: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT",
+            help="Let only so many of the new starts have the version, for example 10%; the others get what is"
+            " published. Publish it again without this to give it all of them.",
+        ),
+    ] = "",
+    text: Annotated[str, typer.Option("--note", help="What `cch versions` says of the version.")] = "",
     alias: Annotated[
         str,
         typer.Option("--as", metavar="NAME", help="Another name for messages to start it by.  [default: the file's]"),
@@ -55,12 +92,62 @@ def publish(
 ) -> None:
     """Check definitions and put them where Airflow reads them; all, or none if one has errors.
 
-    A definition whose structure has changed is refused while instances of it are alive. Messages may start it by its
-    id, by the name of its file, or by the name that --as gives.
+    Live instances keep the version that they began with. Where Airflow cannot keep them on it, a definition whose
+    structure has changed is refused while instances of it are alive. Messages may start it by its id, by the name of
+    its file, or by the name that --as gives.
     """
     from cch.cli import publication  # noqa: PLC0415 - loads the graph library
 
-    publication.publish(paths or [FOLDER], force=force, as_json=as_json, alias=alias)
+    wish = publication.Wish(force=force, share=percent_of(share) if share else None, note=text, alias=alias)
+    publication.publish(paths or [FOLDER], wish, as_json=as_json)
+
+
+def percent_of(share: str) -> float:
+    """``10%`` or ``0.5`` as percent.
+
+    :raises WrongUseError: it is none between 0 and 100.
+    """
+    try:
+        percent = float(share.strip().removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 < percent <= 100:
+        raise WrongUseError(f"--share {share!r}: write a number of percent above 0, at most 100, like 10%")
+    return percent
+
+
+Workflow: TypeAlias = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Id of a published workflow.")]
+
+
+def versions(workflow: Workflow, as_json: AsJson = False) -> None:
+    """List the versions of a workflow: number, digest, publisher, and who runs them, where, and since when."""
+    from cch.cli import versioning  # noqa: PLC0415 - loads the platform
+
+    versioning.versions(workflow, as_json=as_json)
+
+
+def label(
+    workflow: Workflow,
+    name: Annotated[str, typer.Argument(metavar="LABEL", help="The label, for example stable.")],
+    version: Annotated[
+        str, typer.Argument(metavar="[VERSION]", help="A number, @label, or the beginning of a digest.")
+    ] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Take the label away.")] = False,
+) -> None:
+    """Let a label lead to a version. A start may then name it: `cch run import_v1@stable`."""
+    from cch.cli import versioning  # noqa: PLC0415 - loads the platform
+
+    versioning.label(workflow, name, version, remove=remove)
+
+
+def rollback(
+    workflow: Workflow,
+    to: Annotated[str, typer.Option(metavar="VERSION", help="The version to publish.  [default: the one before]")] = "",
+) -> None:
+    """Take the last publication back: end a share of the starts, or publish the version before again."""
+    from cch.cli import versioning  # noqa: PLC0415 - loads the platform
+
+    versioning.rollback(workflow, to)
 
 
 def simulate(
@@ -111,7 +198,7 @@ def evaluate(
 
 
 def register(app: typer.Typer) -> None:
-    for command in (validate, graph, publish, simulate):
+    for command in (validate, graph, publish, versions, label, rollback, simulate):
         app.command()(command)
     app.command("test")(run_scenarios)
     app.command("eval")(evaluate)

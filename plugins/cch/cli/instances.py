@@ -11,7 +11,12 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON 
 
 
 def run(
-    workflow: Annotated[str, typer.Argument(help="Id of a published workflow, or its definition file.")],
+    workflow: Annotated[
+        str,
+        typer.Argument(
+            help="Id of a published workflow, perhaps with a version (import_v1@3), or its definition file."
+        ),
+    ],
     *,
     context: Annotated[
         str, typer.Option("--context", "-c", help="Initial context: a JSON object, @file, or @- for stdin.")

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
-from cch.cli.output import coloured, complain, note, print_json, problem_data, say, show, show_problems, table
+from cch.cli.output import complain, note, print_json, problem_data, show_problems
+from cch.cli.published import Action, Published, published_data, show_alive, show_change, show_published
 from cch.cli.validation import check_paths
 from cch.counting import counted
 from cch.definition.addresses import alias_key, alias_text, plain_name
 from cch.definition.catalogue import is_name
 from cch.definition.names import is_reserved
+from cch.definition.reader import digest_of
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
 from cch.graph.checks import check
+from cch.graph.differences import difference
 from cch.graph.plan import plan_of
+from cch.ledger.versions import Share
 from cch.runtime.definitions import definition_source, open_catalogue
 from cch.runtime.platform import open_platform
 from cch.runtime.serving import unserved
+from cch.runtime.standings import Standings, standings, unpinned_reason
 from cch.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from cch.cli.validation import Checked
     from cch.definition.catalogue import Catalogue
@@ -33,27 +39,24 @@ if TYPE_CHECKING:
     from cch.errors import Problem
     from cch.ledger.ledger import Ledger
     from cch.ledger.records import Instance
+    from cch.runtime.platform import Platform
     from cch.settings import Settings
 
-Action = Literal["created", "updated", "unchanged", "refused"]
 #: Most live instances of one workflow that are looked at; more are refused just as well.
 _MOST = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """What was done with one definition; ``alive`` are the instances that another structure concerns.
+class Wish:
+    """How to publish. ``share``: percent of the starts that get the version; None: all, as the one that is published.
 
-    ``name`` is the file that it has where Airflow reads it.
+    ``note`` is what the publisher says of the versions.
     """
 
-    file: str
-    definition: Definition
-    structure: str
-    action: Action
-    name: str
-    alive: tuple[Instance, ...] = ()
-    #: Another name under which messages may start it; "" if it has none.
+    force: bool = False
+    share: float | None = None
+    note: str = ""
+    #: Another name under which messages may start the only one; "": its file's.
     alias: str = ""
 
 
@@ -71,22 +74,12 @@ def structure_of(definition: Definition) -> str:
     return plan_of(definition).structure_digest
 
 
-def _structure_of_text(text: str) -> str:
-    definition, _ = check(text)
-    return structure_of(definition) if definition else ""
-
-
-async def _alive(ledger: Ledger, workflow_id: str, structure: str) -> tuple[Instance, ...]:
+async def alive_elsewhere(ledger: Ledger, workflow_id: str, structure: str) -> tuple[Instance, ...]:
     """Instances that have not ended and are not bound to ``structure``, newest first."""
     # The index sorts by status, running and pending before the ended ones.
     listed = await ledger.instances.by_workflow(workflow_id, limit=_MOST)
     live = [i for i in listed if i.status in ("pending", "running") and i.structure_digest != structure]
     return tuple(sorted(live, key=lambda instance: -instance.started))
-
-
-async def _affected(workflow_id: str, structure: str) -> tuple[Instance, ...]:
-    async with open_platform() as platform:
-        return await _alive(platform.ledger, workflow_id, structure)
 
 
 def _keep(source: DefinitionSource, definition: Definition) -> None:
@@ -124,6 +117,12 @@ def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     return name, None
 
 
+def published_place(settings: Settings, workflow_id: str) -> tuple[str, str | None, str]:
+    """Where a workflow is published: the file's name, its text (None: nowhere yet), and the text's digest."""
+    name, text = _place(settings, workflow_id)
+    return name, text, digest_of(text) if text is not None else ""
+
+
 def _alias(settings: Settings, file: str, definition: Definition, wanted: str) -> str:
     """The alias that the definition gets: the wanted one, else its file's name; "" if that is its id, or taken.
 
@@ -159,72 +158,79 @@ def _refuse_alias_as_id(settings: Settings, workflow_id: str) -> None:
         )
 
 
-def _publish_one(settings: Settings, file: str, definition: Definition, *, force: bool, wanted: str) -> Published:
+async def _publish_one(platform: Platform, file: str, definition: Definition, wish: Wish) -> Published:
+    """Publish one definition: keep it, number it, and only then let it be served, so that any step may be the last."""
+    settings, ledger = platform.settings, platform.ledger
     _refuse_alias_as_id(settings, definition.workflow_id)
-    alias = _alias(settings, file, definition, wanted)
+    alias = _alias(settings, file, definition, wish.alias)
     source = definition_source(settings)
     name, old = _place(settings, definition.workflow_id)
+    before = check(old)[0] if old is not None else None
     structure = structure_of(definition)
     action: Action = "created" if old is None else "unchanged" if old == definition.text else "updated"
     alive: tuple[Instance, ...] = ()
-    if action == "updated" and old is not None and _structure_of_text(old) != structure:
-        alive = asyncio.run(_affected(definition.workflow_id, structure))
-        if alive and not force:
+    unpinned = ""
+    if wish.share is not None:
+        if old is None:
+            raise WrongUseError(
+                f"{definition.workflow_id} is not published yet: a share needs a version for the others"
+            )
+        unpinned = unpinned_reason(await ledger.versions.pinning(), platform.clock())
+        action = "refused" if unpinned else "unchanged" if action == "unchanged" else "shared"
+    elif action == "updated" and (structure_of(before) if before else "") != structure:
+        alive = await alive_elsewhere(ledger, definition.workflow_id, structure)
+        if alive:
+            unpinned = unpinned_reason(await ledger.versions.pinning(), platform.clock())
+        if unpinned and not wish.force:
             action = "refused"
+    number = None
     if action != "refused":
         _keep(source, definition)
+        if before is not None:
+            _keep(source, before)  # it may have been put there by other means
+        number = await _number(platform, definition, before if action != "created" else None, wish)
     if action in ("created", "updated"):
         source.write(name, definition.text)
+    if action == "shared" and wish.share is not None:
+        await ledger.versions.set_share(definition.workflow_id, Share(digest=definition.digest, percent=wish.share))
+    elif action != "refused" and number is not None:
+        await ledger.versions.set_share(definition.workflow_id, None)
     if alias and action != "refused" and _catalogue(settings).alias(alias) != definition.workflow_id:
         source.write(alias_key(alias), alias_text(definition.workflow_id))
     return Published(
-        file=file, definition=definition, structure=structure, action=action, alive=alive, name=name, alias=alias
-    )
+        file=file, definition=definition, structure=structure, action=action, alive=alive, name=name, alias=alias,
+        unpinned=unpinned, number=number, difference=difference(before, definition) if before else None,
+        stays=await _stays(platform, definition.workflow_id) if action in ("updated", "shared") else None,
+    )  # fmt: skip
 
 
-def _fate(instance: Instance) -> str:
-    """What another structure means for an instance."""
-    bound = instance.status == "running"
-    return "fails at its next node" if bound else "starts with the new structure"
+async def _stays(platform: Platform, workflow_id: str) -> Standings | None:
+    try:
+        return await standings(platform, workflow_id)
+    except ServiceUnavailableError:
+        return None
 
 
-def _data(one: Published) -> dict[str, Any]:
-    return {
-        "file": one.file,
-        "published_as": one.name,
-        "alias": one.alias,
-        "workflow_id": one.definition.workflow_id,
-        "digest": one.definition.digest,
-        "structure_digest": one.structure,
-        "action": one.action,
-        "instances": [
-            {"instance_id": i.id, "correlation_id": i.correlation_id, "status": i.status, "consequence": _fate(i)}
-            for i in one.alive
-        ],
-    }
+async def _number(platform: Platform, definition: Definition, before: Definition | None, wish: Wish) -> int | None:
+    """The number of the version; what was published before, perhaps by other means, has one too."""
+    versions, now = platform.ledger.versions, platform.clock()
+    try:
+        shelf = await versions.shelf(definition.workflow_id)
+        if before is not None and shelf.known(before.digest) is None:
+            await versions.add(shelf, before.digest, now, alone=True)
+            shelf = await versions.shelf(definition.workflow_id)
+        added = await versions.add(shelf, definition.digest, now, publisher=_publisher(), note=wish.note, alone=True)
+    except ServiceUnavailableError as error:
+        note(f"the version of {definition.workflow_id} gets its number with its first start: {error}")
+        return None
+    return added.number
 
 
-def _show(done: Iterable[Published], place: str) -> None:
-    rows = [
-        (one.definition.workflow_id, one.file, one.definition.digest[:12], one.structure, coloured(one.action))
-        for one in done
-    ]
-    show(table("", ("workflow", "file", "digest", "structure", "done"), rows))
-    say(f"definitions are in {place}")
-
-
-def _show_alive(one: Published) -> None:
-    alive = counted(len(one.alive), "instance is", "instances are")
-    rows = [(i.id, i.correlation_id, coloured(i.status), _fate(i)) for i in one.alive]
-    title = f"instances of {one.definition.workflow_id} that are alive"
-    show(table(title, ("instance", "correlation id", "status", "with the new structure it"), rows))
-    if one.action == "refused":
-        complain(
-            f"{one.definition.workflow_id} is not published: its tasks are others, and {alive} alive that began with"
-            " the old ones; wait for that, publish it under another workflow_id, or use --force"
-        )
-    else:
-        note(f"{one.definition.workflow_id} was published although {alive} alive (--force)")
+def _publisher() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return ""
 
 
 async def _unserved(checked: Checked) -> list[Problem]:
@@ -266,10 +272,17 @@ def _refuse_all(checked: Checked, *, as_json: bool) -> None:
     raise typer.Exit(1)
 
 
-def publish(paths: Sequence[Path], *, force: bool, as_json: bool, alias: str = "") -> None:
-    """Check all, publish all; leave with 1 if anything was refused. ``alias``: another name of the only one."""
+async def _publish_all(checked: Checked, wish: Wish) -> list[Published]:
+    async with open_platform() as platform:
+        return [
+            await _publish_one(platform, file, definition, wish) for file, definition in checked.definitions.items()
+        ]
+
+
+def publish(paths: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
+    """Check all, publish all; leave with 1 if anything was refused."""
     checked = check_paths(paths)
-    if alias and len(checked.files) != 1:
+    if wish.alias and len(checked.files) != 1:
         raise WrongUseError(f"--as names one definition, and there are {len(checked.files)}")
     settings = load_settings()
     source = definition_source(settings)
@@ -277,24 +290,24 @@ def publish(paths: Sequence[Path], *, force: bool, as_json: bool, alias: str = "
         checked = _without_findings_of_the_served(checked, source)
     if checked.count("error"):
         _refuse_all(checked, as_json=as_json)
-    done = [
-        _publish_one(settings, file, definition, force=force, wanted=alias)
-        for file, definition in checked.definitions.items()
-    ]
+    done = asyncio.run(_publish_all(checked, wish))
     checked = replace(checked, problems=(*checked.problems, *asyncio.run(_unserved(checked))))
     ok = all(one.action != "refused" for one in done)
     if as_json:
         problems = [problem_data(problem) for problem in checked.problems]
-        print_json({"ok": ok, "definitions": [_data(one) for one in done], "problems": problems})
+        print_json({"ok": ok, "definitions": [published_data(one) for one in done], "problems": problems})
     else:
         show_problems(checked.problems, checked.texts)
-        _show(done, source.describe())
+        show_published(done, source.describe())
         for one in done:
             if one.action == "updated" and one.name != f"{one.definition.workflow_id}.yaml":
                 note(f"{one.definition.workflow_id} was published as {one.name}, which has been replaced")
+            show_change(one)
             if one.alias and one.action != "refused":
                 note(f"messages may also start {one.definition.workflow_id} as {one.alias}")
             if one.alive:
-                _show_alive(one)
+                show_alive(one)
+            if one.action == "refused" and wish.share is not None:
+                complain(f"{one.definition.workflow_id} gets no share of the starts: {one.unpinned}")
     if not ok:
         raise typer.Exit(1)

@@ -23,7 +23,7 @@ from cch.cli.watched import Started, Watched
 from cch.cli.watching import Limits, admission, display_for, watch
 from cch.definition.paths import PathError, path_fault
 from cch.definition.rules import NEWEST
-from cch.envelope import parse_command, start_command
+from cch.envelope import parse_command, split_version, start_command
 from cch.errors import (
     DefinitionError,
     DefinitionNotFoundError,
@@ -34,6 +34,7 @@ from cch.errors import (
 from cch.graph.checks import load
 from cch.interpreter.context import merge, read_path
 from cch.runtime.admission import context_problems, start_context
+from cch.runtime.choosing import Chooser
 from cch.runtime.definitions import definition_source
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import open_platform
@@ -54,6 +55,8 @@ class Wish:
     context: Mapping[str, Any]
     correlation_id: str = ""
     instance_id: str = ""
+    #: How the version is named; "" leaves the choice.
+    version: str = ""
 
 
 def read_context(text: str, values: Sequence[str], texts: Sequence[str] = ()) -> dict[str, Any]:
@@ -179,6 +182,7 @@ def _start_message(
         context=wish.context,
         correlation_id=wish.correlation_id or instance_id,
         now=started.at,
+        version=wish.version,
     )
     try:
         parse_command(body)
@@ -187,9 +191,21 @@ def _start_message(
     return started, body
 
 
+def _split(name: str) -> tuple[str, str]:
+    """A workflow and the version that is named with it; a file names none."""
+    return (name, "") if Path(name).is_file() else split_version(name)
+
+
 async def _send(platform: Platform, wish: Wish) -> tuple[Started, bool]:
     """What was started, and whether it was checked before."""
-    workflow_id, definition = await asyncio.to_thread(_published, platform, wish.workflow)
+    workflow_id, version = _split(wish.workflow)
+    if version:
+        chooser = Chooser(platform.catalogue, platform.ledger.versions, platform.clock)
+        shelf = await platform.ledger.versions.shelf(workflow_id)
+        definition: Definition | None = await chooser.named(shelf, version)
+        wish = replace(wish, version=version)
+    else:
+        workflow_id, definition = await asyncio.to_thread(_published, platform, wish.workflow)
     started, body = _start_message(platform, wish, workflow_id, definition)
     if wish.instance_id and (known := await platform.ledger.instances.find(wish.instance_id)):
         if known.workflow_id != workflow_id:

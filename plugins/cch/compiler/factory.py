@@ -7,11 +7,16 @@ from collections.abc import Iterator
 
 from airflow.sdk import DAG, get_parsing_context
 
-from cch.compiler.dag import compile_workflow, placeholder
+from cch.compiler.dag import compile_workflow
+from cch.compiler.pinned import version_of_task
+from cch.compiler.placeholders import awaiting_version, placeholder
 from cch.definition.catalogue import Catalogue
 from cch.definition.entries import Entry
+from cch.definition.model import Definition
+from cch.definition.version import Version
 from cch.errors import CchError, Problem
 from cch.runtime.definitions import open_catalogue
+from cch.scheduling.pinning import reason_against
 from cch.settings import load_settings
 
 #: DAG that appears when definitions cannot be read at all.
@@ -23,8 +28,15 @@ class DefinitionWarning(UserWarning):
 
 
 def workflow_dags() -> Iterator[DAG]:
-    """The DAGs to serve. When Airflow parses the file to execute one task, only that task's definition is read."""
+    """The DAGs to serve. When Airflow parses the file to execute one task, only that task's definition is read.
+
+    A task of a pinned run gets the version of its run, and if that cannot be had no other: it is tried again.
+    """
     context = get_parsing_context()
+    version = version_of_task() if context.dag_id and context.task_id else None
+    if version is not None:
+        yield _version(str(context.dag_id), str(context.task_id), version)
+        return
     try:
         catalogue = open_catalogue(load_settings())
         if context.dag_id and context.dag_id != SOURCE_ERROR_DAG:
@@ -33,6 +45,15 @@ def workflow_dags() -> Iterator[DAG]:
         yield from _all(catalogue)
     except CchError as error:
         yield _unavailable(error)
+
+
+def _version(dag_id: str, task_id: str, version: Version) -> DAG:
+    try:
+        catalogue = open_catalogue(load_settings())
+        definition = catalogue.by_digest(version.digest, dag_id, version.reading_rules or None)
+        return compile_workflow(definition, for_task=True, planner=version.planner)
+    except CchError as error:
+        return awaiting_version(dag_id, task_id, str(error))
 
 
 def _one(catalogue: Catalogue, dag_id: str, *, for_task: bool) -> Iterator[DAG]:
@@ -51,17 +72,29 @@ def _all(catalogue: Catalogue) -> Iterator[DAG]:
             yield placeholder(
                 SOURCE_ERROR_DAG, "No definitions can be read", (Problem(code="CCH-X002", message=snapshot.outage),)
             )
+    pinned = not reason_against()
     for entry in snapshot.entries:
-        yield _dag(entry)
+        if entry.definition is not None:
+            _keep(catalogue, entry.definition)
+        yield _dag(entry, pinned=pinned)
 
 
-def _dag(entry: Entry) -> DAG:
+def _keep(catalogue: Catalogue, definition: Definition) -> None:
+    """Keep what is served: it may be overwritten by an upload before any instance of it begins."""
+    try:
+        catalogue.keep(definition)
+    except (CchError, OSError) as error:  # tried again with the next parse
+        message = f"{definition.workflow_id} is served, and this version of it could not be kept: {error}"
+        warnings.warn(message, DefinitionWarning, stacklevel=2)
+
+
+def _dag(entry: Entry, *, pinned: bool) -> DAG:
     if entry.definition is None:
         for problem in entry.problems:
             warnings.warn(str(problem), DefinitionWarning, stacklevel=2)
         return placeholder(entry.workflow_id, f"{entry.file} cannot be used", entry.problems)
     try:
-        return compile_workflow(entry.definition, problems=entry.problems)
+        return compile_workflow(entry.definition, problems=entry.problems, pinned=pinned)
     except Exception as error:  # noqa: BLE001 - whatever one definition does, the others are served
         message = f"cannot be compiled: {type(error).__name__}: {error}"
         problem = Problem(code="CCH-G900", message=message, hint="please report this", file=entry.file)

@@ -26,4 +26,5 @@ __all__ = [
     "schema",
     "source",
     "starting",
+    "version",
 ]

@@ -5,4 +5,16 @@ which has the graph and its regions; :func:`cch.graph.checks.check` says what is
 explain the codes of problems are for this package alone.
 """
 
-__all__ = ["blocks", "build", "checks", "findings", "mermaid", "model", "plan", "regions", "scopes"]
+__all__ = [
+    "blocks",
+    "build",
+    "checks",
+    "differences",
+    "findings",
+    "mermaid",
+    "model",
+    "plan",
+    "planners",
+    "regions",
+    "scopes",
+]

@@ -24,6 +24,7 @@ from typing import Literal
 from cch.definition.model import Definition
 from cch.graph.build import build_graph
 from cch.graph.model import Edge, Graph
+from cch.graph.planners import NEWEST_PLANNER, require_planner
 from cch.graph.regions import Region, carriers, failure_domains, plan_regions
 from cch.graph.scopes import root_scope
 
@@ -249,6 +250,10 @@ def plan_tasks(graph: Graph) -> Plan:
     return _Planner(graph).plan()
 
 
-def plan_of(definition: Definition) -> Plan:
-    """The Airflow tasks of ``definition``, made anew; ``runtime/plans.py`` keeps those that instances run by."""
+def plan_of(definition: Definition, planner: int = NEWEST_PLANNER) -> Plan:
+    """The Airflow tasks of ``definition``, made anew; ``runtime/plans.py`` keeps those that instances run by.
+
+    :raises UnknownPlannerError: this release has no planner of that number.
+    """
+    require_planner(planner)
     return plan_tasks(build_graph(definition))

@@ -15,6 +15,7 @@ __all__ = [
     "records",
     "requests",
     "store",
+    "versions",
     "waiting",
     "waits",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cch import metrics
+from cch.definition.version import Version
 from cch.dialects import OWN, Dialect
 from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
@@ -26,7 +27,8 @@ FAILED = "workflow instance has failed"
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
-    "structure_digest", "start_message", "ended", "reason", "reading_rules", "dialect", "capabilities",
+    "structure_digest", "start_message", "ended", "reason", "reading_rules", "planner", "version_asked", "dialect",
+    "capabilities",
 )  # fmt: skip
 
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
@@ -115,17 +117,16 @@ class Instances:
         self,
         instance: Instance,
         run_id: str,
-        definition_digest: str,
+        version: Version,
         structure_digest: str,
-        reading_rules: int | None = None,
         *,
         dialect: Dialect = OWN,
         capabilities: Collection[str] = (),
     ) -> InstanceView:
-        """The run has begun: bind the instance to it and to the definition it runs; the instance as it is then.
+        """The run has begun: bind the instance to it and to the version it runs; the instance as it is then.
 
-        ``reading_rules``: the number of those by which the definition is read from now on; None: as it was created.
-        ``dialect``: recorded for good, with the ``capabilities`` that the definition asks if replies depend on them.
+        A ``version`` without reading rules leaves those with which the instance was created. ``dialect``: recorded
+        for good, with the ``capabilities`` that the definition asks if replies depend on them.
         ``instance``: as it was just now. If it is bound to no definition no region can have left anything.
 
         :raises LedgerError: the instance is bound to another run, or gone.
@@ -134,9 +135,10 @@ class Instances:
         change = Change(
             set={
                 "run_id": run_id,
-                "definition_digest": definition_digest,
+                "definition_digest": version.digest,
                 "structure_digest": structure_digest,
-                **({} if reading_rules is None else {"reading_rules": reading_rules}),
+                "planner": version.planner,
+                **({"reading_rules": version.reading_rules} if version.reading_rules else {}),
                 "dialect": dialect.name,
                 **({"capabilities": asked} if asked else {}),
                 **({} if instance.status in ENDED else _status_attributes("running", instance.started)),
@@ -150,13 +152,23 @@ class Instances:
             found = await self.view(instance.id)
         if found is not None and not found.instance.structure_digest:
             return await self.begin(
-                found.instance, run_id, definition_digest, structure_digest, reading_rules, dialect=dialect,
-                capabilities=capabilities,
-            )  # fmt: skip
+                found.instance, run_id, version, structure_digest, dialect=dialect, capabilities=capabilities
+            )
         if found is None or found.instance.run_id != run_id:
             other = found.instance.run_id if found else "none"
             raise LedgerError(f"instance {instance.id} belongs to run {other!r}, not {run_id!r}")
         return found
+
+    async def choose(self, instance_id: str, version: Version) -> bool:
+        """Another version for an instance that has not begun; False if it has begun or ended meanwhile."""
+        chosen: dict[str, Any] = {"definition_digest": version.digest, "reading_rules": version.reading_rules}
+        change = Change(set={**chosen, "planner": version.planner})
+        not_begun = When.all(Absent("structure_digest"), Equals("live", "yes"))
+        try:
+            await self._store.update((_partition(instance_id), "META"), change, not_begun)
+        except ConditionFailedError:
+            return False
+        return True
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:
         """Airflow has the run."""

@@ -15,6 +15,7 @@ from cch.ledger.payloads import Payloads
 from cch.ledger.records import Instance, RequestRecord
 from cch.ledger.requests import Requests
 from cch.ledger.store import BlobStore, ItemStore
+from cch.ledger.versions import Versions
 from cch.ledger.waiting import Waiting
 from cch.ledger.waits import Waits
 
@@ -36,6 +37,7 @@ class Ledger:
         self.waits = Waits(store)
         self.waiting = Waiting(store)
         self.mailboxes = Mailboxes(store)
+        self.versions = Versions(store)
 
     async def boxes(self, instance: Instance, most_branches: int | None = None) -> list[Box]:
         """The boxes of an instance, its own first; of the items of its maps those of the first ``most_branches``."""

@@ -29,6 +29,8 @@ class Wanted:
     correlation_id: str = ""
     correlation_prefix: str = ""
     capability: str = ""
+    #: sha256 of the definition that they run.
+    digest: str = ""
     since: int = 0
     until: int = 0
 
@@ -41,6 +43,7 @@ class Wanted:
         return (
             (not self.statuses or instance.status in self.statuses)
             and self.workflow_id in ("", instance.workflow_id)
+            and self.digest in ("", instance.definition_digest)
             and self.correlation_id in ("", instance.correlation_id)
             and instance.correlation_id.startswith(self.correlation_prefix)
             and low <= instance.started <= high

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cch.definition.rules import FIRST
+from cch.definition.version import FIRST_PLANNER, Version
 from cch.dialects import Dialect, recorded_dialect
 from cch.identity import NAMESPACE, NEWEST_SCHEME, ROOT, Box, ItemStep, Scope, Step
 from cch.interpreter.outcome import Outcome
@@ -52,10 +53,19 @@ class Instance:
     scheme: int = NEWEST_SCHEME
     #: Number of the rules by which its definition is read; instances from before the second rules have none.
     reading_rules: int = FIRST
+    #: Number of the planner that laid out its Airflow tasks.
+    planner: int = FIRST_PLANNER
+    #: How the start named the version ("" if it named none): a number, ``@label``, or the beginning of a digest.
+    version_asked: str = ""
     #: Name of the dialect in which it began; "" if it has not begun, or began before there were dialects.
     dialect: str = ""
     #: The capabilities that its definition asks, where replies are told apart by them.
     capabilities: frozenset[str] = frozenset()
+
+    @property
+    def version(self) -> Version | None:
+        """The version that it runs, or is to run; None if nothing has been decided yet."""
+        return Version(self.definition_digest, self.reading_rules, self.planner) if self.definition_digest else None
 
     @property
     def speaks(self) -> Dialect:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from cch.definition.rules import NEWEST
+from cch.definition.version import Version
 from cch.envelope import Command, workflow_id_of
 from cch.exchange import Settled
 from cch.ledger.ledger import Ledger
@@ -15,17 +15,30 @@ from cch.ledger.records import Instance, MessageRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """What is started: the workflow that was meant, and the context with the defaults of what was absent."""
+    """What is started: the workflow and version that are meant, the context with the defaults of what was absent."""
 
     workflow_id: str
     context: Mapping[str, Any]
+    #: The version that it will run, whatever is published before it begins.
+    version: Version
 
 
 class Admission(Protocol):
     """Knows which workflows exist and what a start of each must bring."""
 
-    async def admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
-        """:raises RejectedMessageError: no such workflow, or the context does not fit; says what and why."""
+    async def admit(
+        self,
+        workflow_id: str,
+        context: Mapping[str, Any],
+        definition_uri: str = "",
+        *,
+        version: str = "",
+        key: str = "",
+    ) -> Admitted:
+        """``version``: how the start names it, if it does. ``key``: its business key.
+
+        :raises RejectedMessageError: no such workflow or version, or the context does not fit; says what and why.
+        """
         ...
 
 
@@ -45,7 +58,10 @@ class Starter:
         known = await self._ledger.instances.find(command.instance)
         mine = known is not None and known.start_message == record.key
         if known is None:
-            admitted = await self._admission.admit(workflow_id, command.payload, command.definition_uri)
+            admitted = await self._admission.admit(
+                workflow_id, command.payload, command.definition_uri,
+                version=command.version, key=command.correlation_id,
+            )  # fmt: skip
             workflow_id = admitted.workflow_id
             mine, known = await self._ledger.instances.create(
                 Instance(
@@ -57,7 +73,10 @@ class Starter:
                     context=admitted.context,
                     definition_uri=command.definition_uri,
                     start_message=record.key,
-                    reading_rules=NEWEST,
+                    definition_digest=admitted.version.digest,
+                    reading_rules=admitted.version.reading_rules,
+                    planner=admitted.version.planner,
+                    version_asked=command.version,
                 )
             )
         if not mine:

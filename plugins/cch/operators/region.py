@@ -57,7 +57,7 @@ class _RegionOperator(BaseOperator):
     #: What Airflow shows as the kind of task; of a mapped one the class's.
     custom_operator_name = "item"
 
-    def __init__(self, *, ref: Mapping[str, str], shows: str, **kwargs: Any) -> None:
+    def __init__(self, *, ref: Mapping[str, Any], shows: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ref = RegionRef(**ref)
         self.custom_operator_name = shows

@@ -5,9 +5,18 @@ from __future__ import annotations
 from airflow.sdk import DagRunState
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DagRunStateResult, ErrorResponse, GetDagRunState, TriggerDagRun
+from airflow.sdk.execution_time.comms import (
+    DagResult,
+    DagRunStateResult,
+    ErrorResponse,
+    GetDag,
+    GetDagRunState,
+    TriggerDagRun,
+)
 
+from cch.definition.version import parse_version
 from cch.runtime.dispatch import RunRefused, RunState, StartRun
+from cch.scheduling.pinning import reason_against
 
 
 class AirflowRuns:
@@ -39,3 +48,13 @@ class AirflowRuns:
                 return "failed"
             case _:
                 return "running"
+
+    def reason_against_pinning(self) -> str:
+        return reason_against()
+
+    def pins(self, dag_id: str) -> bool:
+        try:
+            answer = task_runner.SUPERVISOR_COMMS.send(GetDag(dag_id=dag_id))
+        except AirflowRuntimeError:
+            return False
+        return isinstance(answer, DagResult) and parse_version(answer.bundle_version) is not None

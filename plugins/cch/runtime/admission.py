@@ -1,17 +1,25 @@
-"""What a start must bring: the workflow exists, and the context has what it requires."""
+"""What a start must bring: the workflow and the version exist, and the context has what that version requires."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cch.definition.catalogue import Catalogue
-from cch.definition.model import Definition
 from cch.definition.starting import context_problems, start_context
-from cch.errors import DefinitionError, DefinitionNotFoundError, RejectedMessageError, ServiceUnavailableError
+from cch.errors import (
+    DefinitionError,
+    DefinitionNotFoundError,
+    RejectedMessageError,
+    ServiceUnavailableError,
+    WrongUseError,
+)
+from cch.graph.planners import version_of
+from cch.ledger.versions import Versions
 from cch.messaging.starts import Admitted
+from cch.runtime.choosing import Choice, Chooser
 
 __all__ = ["CatalogueAdmission", "context_problems", "start_context"]
 
@@ -19,32 +27,42 @@ log = logging.getLogger(__name__)
 
 
 class CatalogueAdmission:
-    """:class:`~cch.messaging.starts.Admission` by the definitions that are published."""
+    """:class:`~cch.messaging.starts.Admission` by the definitions that are published. ``clock``: ms since 1970."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, versions: Versions, clock: Callable[[], int]) -> None:
+        self._chooser = Chooser(catalogue, versions, clock)
 
-    async def admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
+    async def admit(
+        self,
+        workflow_id: str,
+        context: Mapping[str, Any],
+        definition_uri: str = "",
+        *,
+        version: str = "",
+        key: str = "",
+    ) -> Admitted:
         try:
-            return await asyncio.to_thread(self._admit, workflow_id, context, definition_uri)
+            choice = await self._choice(workflow_id, definition_uri, version, key)
+            definition = choice.definition
+            full = await asyncio.to_thread(start_context, definition, context)
+            problems = await asyncio.to_thread(context_problems, definition, full)
+            if not problems:
+                await self._chooser.settle(choice)
         except (RejectedMessageError, ServiceUnavailableError):
             raise
         except Exception as error:  # a start that cannot be judged must not hold up those behind it
             log.exception("cannot judge a start", extra={"cch_workflow": workflow_id})
             reason = f"cannot start {workflow_id}: checking it failed with {type(error).__name__}: {error}"
             raise RejectedMessageError(reason[:1000]) from None
-
-    def _admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str) -> Admitted:
-        definition = self._definition(workflow_id, definition_uri)
-        full = start_context(definition, context)
-        problems = context_problems(definition, full)
         if problems:
             raise RejectedMessageError(f"cannot start {definition.workflow_id}: {'; '.join(problems)}")
-        return Admitted(workflow_id=definition.workflow_id, context=full)
+        return Admitted(workflow_id=definition.workflow_id, context=full, version=version_of(definition))
 
-    def _definition(self, workflow_id: str, definition_uri: str) -> Definition:
+    async def _choice(self, workflow_id: str, definition_uri: str, version: str, key: str) -> Choice:
         try:
-            return self._catalogue.named(definition_uri) if definition_uri else self._catalogue.current(workflow_id)
+            return await self._chooser.choose(workflow_id, version, key, definition_uri)
+        except WrongUseError as error:
+            raise RejectedMessageError(f"cannot start {workflow_id}: {error}") from None
         except DefinitionNotFoundError as error:
             raise RejectedMessageError(str(error)) from None
         except DefinitionError as error:

@@ -10,16 +10,18 @@ from typing import Any, Literal, Protocol
 
 from cch import metrics
 from cch.definition.starting import form_of_context
-from cch.errors import CchError, DefinitionNotFoundError
+from cch.errors import CchError, DefinitionNotFoundError, LedgerError
+from cch.graph.planners import version_of
 from cch.identity import NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
+from cch.ledger.versions import Pinning
 from cch.pauses import Pauses
 from cch.runtime import lingering
 from cch.runtime.ending import end_instance, tell_ends
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
-from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, CONF_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,14 @@ class Runs(Protocol):
         ...
 
     def state(self, dag_id: str, run_id: str) -> RunState: ...
+
+    def pins(self, dag_id: str) -> bool:
+        """Whether Airflow keeps a run of this DAG on the version that the run was made with."""
+        ...
+
+    def reason_against_pinning(self) -> str:
+        """Why Airflow cannot; "" if nothing speaks against it."""
+        ...
 
 
 def _due(start: PendingStart, now: int) -> int:
@@ -135,18 +145,11 @@ class Dispatcher:
             await self._later(start, str(error))
             return False
         try:
-            definition = await asyncio.to_thread(self._platform.catalogue.current, start.workflow_id)
+            conf = await self._conf(instance)
         except CchError as error:
             gone = isinstance(error, DefinitionNotFoundError)
             await self._later(start, f"{'the definition was removed' if gone else 'no definition'}: {error}")
             return False
-        required = form_of_context(definition, instance.context)
-        conf = {
-            **required,
-            CONF_INSTANCE: instance.id,
-            CONF_CORRELATION: instance.correlation_id,
-            CONF_DIGEST: definition.digest,
-        }
         refused = await asyncio.to_thread(
             self._runs.start, StartRun(dag_id=start.workflow_id, run_id=instance.id, conf=conf)
         )
@@ -162,6 +165,37 @@ class Dispatcher:
         else:
             await self._fail(start, f"Airflow refused the start: {refused.reason}")
         return False
+
+    async def _conf(self, instance: Instance) -> dict[str, Any]:
+        """What the run is given: the business data as the form has it, and what ties the run to its version.
+
+        Without pinning Airflow begins every run with the version that it serves. The digest then lets it refuse the
+        run while that is not the version that is published.
+
+        :raises CchError: the definition cannot be had, or Airflow cannot begin the version that was asked for.
+        """
+        catalogue, chosen = self._platform.catalogue, instance.version
+        pinned = await asyncio.to_thread(self._runs.pins, instance.workflow_id)
+        if pinned and chosen is not None:
+            rules = chosen.reading_rules or None
+            definition = await asyncio.to_thread(catalogue.by_digest, chosen.digest, instance.workflow_id, rules)
+        else:
+            definition = await asyncio.to_thread(catalogue.current, instance.workflow_id)
+            served = version_of(definition)
+            if chosen is not None and chosen != served and instance.version_asked:
+                raise LedgerError(
+                    f"version {instance.version_asked} was asked for, and this Airflow begins every run with the"
+                    " version that is published: see `cch doctor`"
+                )
+            if chosen != served:
+                await self._platform.ledger.instances.choose(instance.id, served)
+            chosen = served
+        return {
+            **form_of_context(definition, instance.context),
+            CONF_INSTANCE: instance.id,
+            CONF_CORRELATION: instance.correlation_id,
+            **({CONF_VERSION: str(chosen)} if pinned else {CONF_DIGEST: definition.digest}),
+        }
 
     async def _later(self, start: PendingStart, reason: str) -> None:
         now = self._platform.clock()
@@ -180,6 +214,7 @@ class Dispatcher:
         """Compare live instances with their runs, the least recently compared first. Returns how many it corrected."""
         now, mended = self._platform.clock(), 0
         await self._platform.exchange.give_up_early()
+        await self._report_pinning()
         await tell_ends(self._platform)
         for kind, number in (await lingering.count(self._platform.ledger, now, _MOST_HELD)).items():
             metrics.gauge("cch.held", number, kind=kind)
@@ -190,6 +225,17 @@ class Dispatcher:
                 # Also one that has no run yet: it would come first again and again.
                 await self._platform.ledger.instances.checked(instance.id, now)
         return mended
+
+    async def _report_pinning(self) -> None:
+        """Tell who publishes whether live instances keep their versions; Airflow says it of any DAG of ours."""
+        snapshot = await asyncio.to_thread(self._platform.catalogue.snapshot)
+        for entry in snapshot.entries:
+            if entry.definition is not None:
+                pins = await asyncio.to_thread(self._runs.pins, entry.workflow_id)
+                reason = "" if pins else await asyncio.to_thread(self._runs.reason_against_pinning)
+                report = Pinning(pins=pins, seen=self._platform.clock(), reason=reason)
+                await self._platform.ledger.versions.report_pinning(report)
+                return
 
     async def _is_restructured(self, instance: Instance) -> bool:
         if not instance.structure_digest:  # it has not begun
@@ -208,7 +254,7 @@ class Dispatcher:
             await finish_if_complete(instance.id, plan, self._platform)
         what = "is gone" if state == "missing" else f"ended as {state}"
         reason = f"Airflow's run {instance.run_id} {what} before every node was done"
-        if await self._is_restructured(instance):
+        if await self._is_restructured(instance) and not await asyncio.to_thread(self._runs.pins, instance.workflow_id):
             reason += (
                 f"; {instance.workflow_id} was republished with another structure meanwhile: publish the old definition"
                 " again, then clear the first task that was not done, and what is behind it"

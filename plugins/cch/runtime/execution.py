@@ -11,6 +11,7 @@ from cch.definition.model import Definition
 from cch.definition.reader import served_document
 from cch.definition.rules import NEWEST
 from cch.definition.starting import context_of_form, context_problems, storable_context
+from cch.definition.version import Version
 from cch.dialects import UnknownDialectError, chosen_dialect, recorded_dialect
 from cch.errors import (
     CchError,
@@ -19,6 +20,7 @@ from cch.errors import (
     StructureChangedError,
 )
 from cch.graph.plan import Plan
+from cch.graph.planners import UnknownPlannerError
 from cch.graph.regions import Region
 from cch.identity import UnknownSchemeError, require_known
 from cch.interpreter.flow import TokenFlow
@@ -74,7 +76,7 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
             plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
-        except (ServiceUnavailableError, UnknownSchemeError, UnknownDialectError) as error:
+        except (ServiceUnavailableError, UnknownSchemeError, UnknownDialectError, UnknownPlannerError) as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         finally:
             platform.turnstile.leave()
@@ -95,16 +97,18 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         require_known(view.instance.scheme, instance_id)
         recorded_dialect(view.instance.dialect, instance_id)
     if view is None or not view.instance.structure_digest:
+        if view is not None:
+            _check_version(task, view.instance)
         definition = await asyncio.to_thread(platform.catalogue.by_digest, task.definition_digest, task.workflow_id)
         await asyncio.to_thread(platform.catalogue.keep, definition)
         instance = view.instance if view else await _create(task, platform, instance_id, definition)
         # Bound once: what a later program finds in the text must not change how this instance reads it.
         rules = (await asyncio.to_thread(served_document, definition.text, "", instance.reading_rules)).rules
+        version = Version(task.definition_digest, rules, task.planner)
         dialect = definition.speaks if definition.dialect else chosen_dialect(platform.settings.dialect)
         view = await instances.begin(
-            instance, task.run_id, task.definition_digest, task.structure_digest, rules, dialect=dialect,
-            capabilities=definition.asked,
-        )  # fmt: skip
+            instance, task.run_id, version, task.structure_digest, dialect=dialect, capabilities=definition.asked
+        )
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view
@@ -126,6 +130,8 @@ async def _create(task: RegionTask, platform: Platform, instance_id: str, defini
             context=context if storable_context(context) else {},
             definition_uri=platform.catalogue.uri(definition.workflow_id),
             reading_rules=NEWEST,
+            definition_digest=definition.digest,
+            planner=task.planner,
         )
     )
     if problems:
@@ -133,6 +139,15 @@ async def _create(task: RegionTask, platform: Platform, instance_id: str, defini
         await end_instance(platform, instance_id, "failed", reason)
         raise LedgerError(reason)
     return instance
+
+
+def _check_version(task: RegionTask, instance: Instance) -> None:
+    """:raises StructureChangedError: the run was made by another version than the one that was chosen for it."""
+    if (chosen := instance.definition_digest) and chosen != task.definition_digest:
+        raise StructureChangedError(
+            f"instance {instance.id} is to run version {chosen[:12]} of {task.workflow_id}, and Airflow's run was made"
+            f" with version {task.definition_digest[:12]}: see `cch doctor` for whether runs are pinned"
+        )
 
 
 def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:

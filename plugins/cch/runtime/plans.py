@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cch.definition.catalogue import Catalogue
 from cch.errors import DefinitionError, DefinitionNotFoundError
 from cch.graph.plan import Plan, plan_of
+from cch.graph.planners import FIRST_PLANNER, NEWEST_PLANNER, UnknownPlannerError
 from cch.ledger.records import Instance
 
 #: How many plans are kept: those that were used last.
@@ -27,12 +28,15 @@ class PlanKey:
     definition_digest: str
     #: Number of the rules by which the text is read.
     reading_rules: int
+    #: Number of the planner that lays out its tasks.
+    planner: int = FIRST_PLANNER
     #: Name of the dialect that the instance has recorded.
     dialect: str = ""
 
     @classmethod
     def of(cls, instance: Instance) -> PlanKey:
-        return cls(instance.workflow_id, instance.definition_digest, instance.reading_rules, instance.dialect)
+        text, rules = instance.definition_digest, instance.reading_rules
+        return cls(instance.workflow_id, text, rules, instance.planner, instance.dialect)
 
 
 class Plans:
@@ -49,6 +53,7 @@ class Plans:
 
         :raises DefinitionNotFoundError: nobody has that version any more.
         :raises DefinitionError: it cannot be read by this release.
+        :raises UnknownPlannerError: a later release laid out its tasks.
         :raises ServiceUnavailableError: the source of definitions does not answer, and the cache does not have it.
         """
         kept = self._kept(key)
@@ -59,7 +64,7 @@ class Plans:
 
         :raises ServiceUnavailableError: see :meth:`get`.
         """
-        return await self._known(PlanKey.of(instance)) if instance.definition_digest else None
+        return await self._known(PlanKey.of(instance)) if instance.structure_digest else None
 
     async def shown(self, instance: Instance) -> Plan | None:
         """The plan that the instance runs by; if it has not begun, the one by which it would begin now.
@@ -71,7 +76,7 @@ class Plans:
     async def _known(self, key: PlanKey) -> Plan | None:
         try:
             return await (self.get(key) if key.definition_digest else self.current(key.workflow_id))
-        except (DefinitionNotFoundError, DefinitionError):
+        except (DefinitionNotFoundError, DefinitionError, UnknownPlannerError):
             return None
 
     async def current(self, workflow_id: str) -> Plan:
@@ -80,12 +85,13 @@ class Plans:
 
     def _current(self, workflow_id: str) -> Plan:
         definition = self._catalogue.current(workflow_id)
-        key = PlanKey(definition.workflow_id, definition.digest, definition.reading_rules, definition.dialect)
+        rules, dialect = definition.reading_rules, definition.dialect
+        key = PlanKey(definition.workflow_id, definition.digest, rules, NEWEST_PLANNER, dialect)
         return self._kept(key) or self._keep(key, plan_of(definition))
 
     def _make(self, key: PlanKey) -> Plan:
         definition = self._catalogue.by_digest(key.definition_digest, key.workflow_id, key.reading_rules)
-        return self._keep(key, plan_of(definition.in_dialect(key.dialect)))
+        return self._keep(key, plan_of(definition.in_dialect(key.dialect), key.planner))
 
     def _kept(self, key: PlanKey) -> Plan | None:
         with self._lock:

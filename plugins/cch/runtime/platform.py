@@ -68,7 +68,7 @@ class Platform:
         references = References(self.read_object, self.settings.names)
         self.plans = Plans(self.catalogue)
         self.exchange = Exchange(self.ledger, self.clock, references)
-        admission = CatalogueAdmission(self.catalogue)
+        admission = CatalogueAdmission(self.catalogue, self.ledger.versions, self.clock)
         self.desk = Desk(self.ledger, self.exchange, admission, self.clock)
         self.router = Router(
             ledger=self.ledger,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from cch.definition.version import FIRST_PLANNER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRef:
@@ -21,11 +23,12 @@ class RegionRef:
     structure_digest: str
     #: Branch key of the one item that the task runs, if the region is a map whose items have tasks.
     item: str | None = None
+    #: Number of the planner that laid out the tasks.
+    planner: int = FIRST_PLANNER
 
-    def arguments(self) -> dict[str, str]:
-        """The fields as plain values, from which ``RegionRef(**arguments)`` makes an equal one."""
-        values = {field_.name: getattr(self, field_.name) for field_ in fields(RegionRef)}
-        return {name: value for name, value in values.items() if value is not None}
+    def arguments(self) -> dict[str, Any]:
+        """The fields as plain values, from which ``RegionRef(**arguments)`` makes an equal one; no defaults."""
+        return {each.name: value for each in fields(RegionRef) if (value := getattr(self, each.name)) != each.default}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,10 @@ from typing import Any
 #: Keys of a run's conf that are ours. Stored in Airflow's database: do not rename.
 CONF_INSTANCE = "_cch_instance"
 CONF_CORRELATION = "_correlation_id"
+#: Version that was served when the run was asked for, as :class:`cch.definition.version.Version` writes it.
 CONF_DIGEST = "_cch_definition"
+#: Version that the run is to have, or has: such a text, or a name (a number, ``@label``, the beginning of a digest).
+CONF_VERSION = "_cch_version"
 
 
 def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:

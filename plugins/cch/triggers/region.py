@@ -24,7 +24,7 @@ class RegionTrigger(BaseTrigger):
     one that was deferred by a worker brings them.
     """
 
-    def __init__(self, *, run_id: str = "", conf: Mapping[str, Any] | None = None, **ref: str) -> None:
+    def __init__(self, *, run_id: str = "", conf: Mapping[str, Any] | None = None, **ref: Any) -> None:
         super().__init__()
         self.ref = RegionRef(**ref)
         self.run_id = run_id

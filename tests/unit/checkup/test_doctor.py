@@ -16,6 +16,7 @@ from cch.checkup.airflow import judge_capacity
 from cch.checkup.findings import Findings
 from cch.checkup.resources import look_at_resources
 from cch.checkup.running import look_at_running
+from cch.ledger.versions import Pinning
 from cch.names import Names
 from cch.settings import Settings
 
@@ -173,6 +174,17 @@ async def test_commands_are_not_taken(shop: Workshop) -> None:
     await router(shop, commands=0)
 
     assert await look(shop) == {"router": ("error", "none takes commands")}
+
+
+async def test_an_airflow_that_does_not_keep_runs_on_their_versions(shop: Workshop) -> None:
+    """The reason is the one that the dispatcher has reported; where runs are kept there is nothing to say."""
+    await router(shop)
+    await shop.ledger.versions.report_pinning(Pinning(pins=False, seen=NOW, reason="Airflow 9 is another"))
+    bad = await look(shop)
+    await shop.ledger.versions.report_pinning(Pinning(pins=True, seen=NOW))
+
+    assert bad == {"versions": ("warning", "live instances may not keep their versions: Airflow 9 is another")}
+    assert await look(shop) == {}
 
 
 async def test_a_start_that_waits_for_long(shop: Workshop) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cch.definition.version import Version
 from cch.errors import LedgerError
 from cch.identity import ROOT, Box, ItemStep, Scope
 from cch.interpreter.outcome import Outcome
@@ -147,9 +148,9 @@ async def test_an_instance_is_bound_to_one_run_and_structure(ledger: Ledger) -> 
     """The first region binds it; the others read what it wrote; another run is refused."""
     _, new = await ledger.instances.create(instance())
 
-    first = (await ledger.instances.begin(new, "run", "d1", "s1")).instance
+    first = (await ledger.instances.begin(new, "run", Version("d1"), "s1")).instance
     await ledger.instances.put_exit("i", Exit(region="r", generation=1, task_instance="t", outcomes=()))
-    second = await ledger.instances.begin(new, "run", "d2", "s2")
+    second = await ledger.instances.begin(new, "run", Version("d2"), "s2")
 
     assert (first.status, first.run_id, first.definition_digest, first.structure_digest) == (
         "running",
@@ -160,7 +161,7 @@ async def test_an_instance_is_bound_to_one_run_and_structure(ledger: Ledger) -> 
     assert second.instance == first
     assert [exit_.region for exit_ in second.exits] == ["r"]
     with pytest.raises(LedgerError, match="belongs to run 'run'"):
-        await ledger.instances.begin(new, "another", "d1", "s1")
+        await ledger.instances.begin(new, "another", Version("d1"), "s1")
 
 
 @pytest.mark.parametrize("status", ["running", "cancelled"])
@@ -172,7 +173,7 @@ async def test_what_happens_while_an_instance_begins_is_not_undone(ledger: Ledge
     else:
         await ledger.instances.end("i", status, 5_000, "not wanted any more")
 
-    begun = (await ledger.instances.begin(new, "run", "d1", "s1")).instance
+    begun = (await ledger.instances.begin(new, "run", Version("d1"), "s1")).instance
 
     assert (begun.status, begun.structure_digest) == (status, "s1")
     assert await ledger.instances.find("i") == begun

@@ -229,8 +229,10 @@ class Post:
         assert {_whose(place, after) for place in changed} <= {record.instance}
 
     def content(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """All of the ledger but the messages and the pointers to them."""
-        return {place: item for place, item in self.shop.stored().items() if not place[1].startswith(("HELD#", "EID#"))}
+        """All that belongs to instances, but the messages and the pointers to them."""
+        pointers = ("HELD#", "EID#")
+        stored = {place: item for place, item in self.shop.stored().items() if not place[1].startswith(pointers)}
+        return {place: item for place, item in stored.items() if not place[0].startswith("VERSIONS#")}
 
     async def close(self) -> None:
         """What was held is taken by those who ask now, and the books balance."""

@@ -16,6 +16,8 @@ from processes import Process
 from scripted import ManualClock
 from tests.patience import finished
 
+from cch.definition.rules import NEWEST
+from cch.definition.version import Version
 from cch.envelope import event_command, start_command
 from cch.errors import RejectedMessageError, ServiceUnavailableError
 from cch.exchange import Closed, Unsent
@@ -35,12 +37,20 @@ NOW = 1_700_000_000_000
 class Doorman:
     """Admits the workflow ``w`` with a context that has ``a``."""
 
-    async def admit(self, workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
+    async def admit(
+        self,
+        workflow_id: str,
+        context: Mapping[str, Any],
+        definition_uri: str = "",
+        *,
+        version: str = "",
+        key: str = "",
+    ) -> Admitted:
         if workflow_id != "w":
             raise RejectedMessageError(f"there is no definition of {workflow_id!r}")
         if "a" not in context:
             raise RejectedMessageError("required key 'a' is missing")
-        return Admitted(workflow_id=workflow_id, context=context)
+        return Admitted(workflow_id=workflow_id, context=context, version=Version("0" * 64, NEWEST))
 
 
 @dataclass
@@ -309,7 +319,7 @@ async def test_a_refusal_always_fits_its_queue(office: Office, body: str) -> Non
 async def test_what_a_reason_quotes_is_made_legal(office: Office) -> None:
     """A name in a start may hold anything; SQS refuses a message whose attribute does."""
 
-    async def refuse(workflow_id: str, context: Mapping[str, Any], definition_uri: str = "") -> Admitted:
+    async def refuse(workflow_id: str, *_: Any, **__: Any) -> Admitted:
         raise RejectedMessageError(f"{workflow_id}\x00\ufffe" + "x" * 5000)
 
     office.router.intake._starter._admission.admit = refuse  # type: ignore[method-assign]

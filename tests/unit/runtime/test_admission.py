@@ -16,7 +16,9 @@ from cch.definition.starting import context_of_form, form_of_context
 from cch.envelope import workflow_id_of
 from cch.errors import RejectedMessageError
 from cch.graph.checks import check
+from cch.ledger.versions import Versions
 from cch.runtime.admission import CatalogueAdmission, context_problems, start_context
+from cch.testing.memory_store import MemoryStore
 
 TEXT = definition_text(
     "E: {type: end}",
@@ -53,11 +55,16 @@ def test_of_thousands_of_problems_some_are_said() -> None:
     assert max(map(len, problems)) < 300
 
 
+def admitting(folder: Path) -> CatalogueAdmission:
+    catalogue = Catalogue(FolderSource(folder), folder / "cache", check)
+    return CatalogueAdmission(catalogue, Versions(MemoryStore()), lambda: 0)
+
+
 @pytest.fixture
 def admission(tmp_path: Path) -> CatalogueAdmission:
     (tmp_path / "w.yaml").write_text(TEXT)
     (tmp_path / "bad.yaml").write_text("workflow_id: bad\nnodes: []\n")
-    return CatalogueAdmission(Catalogue(FolderSource(tmp_path), tmp_path / "cache", check))
+    return admitting(tmp_path)
 
 
 async def test_a_good_start_is_admitted(admission: CatalogueAdmission) -> None:
@@ -114,7 +121,7 @@ async def test_a_schema_that_cannot_be_used_rejects_the_start_with_a_reason(
 ) -> None:
     """It neither raises, which would hold up the starts behind it, nor is anything fetched from anywhere."""
     (tmp_path / "w.yaml").write_text(definition_text("E: {type: end}", initial_context={"a": schema}))
-    admission = CatalogueAdmission(Catalogue(FolderSource(tmp_path), tmp_path / "cache", check))
+    admission = admitting(tmp_path)
 
     with pytest.raises(RejectedMessageError, match="'a': its JSON Schema cannot be applied"):
         await admission.admit("w", {"a": "x"})
@@ -221,7 +228,7 @@ def bucket(tmp_path: Path) -> CatalogueAdmission:
     (tmp_path / "aliases").mkdir()
     (tmp_path / alias_key("import")).write_text(alias_text("w"))
     catalogue = Catalogue(Bucket(tmp_path), tmp_path / "cache", check, 0.0, buckets=["mapped"])
-    return CatalogueAdmission(catalogue)
+    return CatalogueAdmission(catalogue, Versions(MemoryStore()), lambda: 0)
 
 
 @pytest.mark.parametrize(

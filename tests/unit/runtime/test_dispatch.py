@@ -11,10 +11,12 @@ import pytest
 from workflows import definition_text
 from workshop import NOW, Workshop
 
+from cch.definition.version import Version
+from cch.graph.planners import version_of
 from cch.ledger.records import Instance
 from cch.pauses import Pauses
 from cch.runtime.dispatch import Dispatcher, RunRefused, RunState, StartRun
-from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, CONF_VERSION
 
 NODES = "A: {type: async_request, capability_id: 'a#b', on_response: E, error_reply: failure}\nE: {type: end}"
 
@@ -27,6 +29,13 @@ class FakeRuns:
     started: list[StartRun] = field(default_factory=list)
     states: dict[str, RunState] = field(default_factory=dict)
     looked_at: list[str] = field(default_factory=list)
+    pinned: bool = True
+
+    def pins(self, dag_id: str) -> bool:
+        return self.pinned
+
+    def reason_against_pinning(self) -> str:
+        return "this Airflow is from the moon"
 
     def start(self, run: StartRun) -> RunRefused | None:
         self.started.append(run)
@@ -74,10 +83,11 @@ async def test_everything_that_is_due_is_started(desk: Desk) -> None:
 
     started = await desk.dispatcher.drain()
 
+    version = str(version_of(desk.workshop.definition))
     assert started == 2
     assert desk.runs.started[0] == StartRun(
         dag_id="w", run_id="i1",
-        conf={"a": 1, CONF_INSTANCE: "i1", CONF_CORRELATION: "BL", CONF_DIGEST: desk.workshop.definition.digest},
+        conf={"a": 1, CONF_INSTANCE: "i1", CONF_CORRELATION: "BL", CONF_VERSION: version},
     )  # fmt: skip
     assert [(await desk.find(name)).status for name in ("i1", "i2")] == ["running", "running"]
     assert await desk.notes() == {}
@@ -205,6 +215,76 @@ async def test_a_death_after_the_run_was_made_starts_it_no_second_time(desk: Des
     assert await desk.notes() == {}
 
 
+# --- versions ------------------------------------------------------------------------------------------------
+
+
+def text_of(way: str) -> str:
+    return definition_text(NODES.replace("a#b", way), initial_context=["a"])
+
+
+async def test_a_start_begins_with_the_version_that_was_chosen_for_it(desk: Desk) -> None:
+    """Another one was published between the command and the run: the run is told which version it is to have."""
+    chosen = desk.workshop.definition
+    desk.workshop.catalogue.keep(chosen)
+    await desk.pending(definition_digest=chosen.digest, reading_rules=chosen.reading_rules)
+    (desk.workshop.folder / "definitions" / "w.yaml").write_text(text_of("c#d"))
+
+    await desk.dispatcher.drain()
+
+    assert desk.runs.started[0].conf[CONF_VERSION] == str(version_of(chosen))
+    assert (await desk.find()).definition_digest == chosen.digest
+
+
+async def test_without_pinning_a_start_begins_with_what_is_published(desk: Desk) -> None:
+    """Airflow begins every run with what it serves; the ledger says the same, and the digest lets Airflow refuse."""
+    chosen = desk.workshop.definition
+    await desk.pending(definition_digest=chosen.digest, reading_rules=chosen.reading_rules)
+    (desk.workshop.folder / "definitions" / "w.yaml").write_text(text_of("c#d"))
+    desk.runs.pinned = False
+
+    await desk.dispatcher.drain()
+
+    published = desk.workshop.catalogue.current("w").digest
+    assert desk.runs.started[0].conf[CONF_DIGEST] == published
+    assert CONF_VERSION not in desk.runs.started[0].conf
+    assert (await desk.find()).definition_digest == published
+
+
+async def test_without_pinning_a_version_that_was_asked_for_is_not_replaced(desk: Desk) -> None:
+    """The start waits, and says why."""
+    chosen = desk.workshop.definition
+    await desk.pending(definition_digest=chosen.digest, reading_rules=chosen.reading_rules, version_asked="1")
+    (desk.workshop.folder / "definitions" / "w.yaml").write_text(text_of("c#d"))
+    desk.runs.pinned = False
+
+    await desk.dispatcher.drain()
+
+    assert desk.runs.started == []
+    assert "version 1 was asked for" in (await desk.notes())["i1"].reason
+
+
+async def test_a_start_of_an_earlier_release_gets_its_version_when_it_is_dispatched(desk: Desk) -> None:
+    """It was stored without one; from then on it keeps it."""
+    await desk.pending()
+
+    await desk.dispatcher.drain()
+
+    assert (await desk.find()).version == version_of(desk.workshop.definition)
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+async def test_whether_runs_are_pinned_is_reported(desk: Desk, pinned: bool) -> None:
+    """Who publishes reads it, with the reason."""
+    desk.runs.pinned = pinned
+
+    await desk.dispatcher.reconcile()
+
+    reported = await desk.workshop.ledger.versions.pinning()
+    assert reported is not None
+    assert (reported.pins, reported.reason) == (pinned, "" if pinned else "this Airflow is from the moon")
+    assert reported.seen == desk.workshop.clock()
+
+
 # --- reconciliation ------------------------------------------------------------------------------------------
 
 
@@ -213,7 +293,7 @@ async def running(desk: Desk, *, minutes: int = 5) -> None:
     await desk.workshop.create()
     instance = (await desk.workshop.view()).instance
     await desk.workshop.ledger.instances.begin(
-        instance, instance.id, desk.workshop.definition.digest, desk.workshop.plan.structure_digest
+        instance, instance.id, version_of(desk.workshop.definition), desk.workshop.plan.structure_digest
     )
     desk.workshop.catalogue.keep(desk.workshop.definition)
     desk.workshop.clock.advance(60 * minutes)
@@ -250,10 +330,11 @@ def republish(desk: Desk, node: str) -> None:
     (desk.workshop.folder / "definitions" / "w.yaml").write_text(text)
 
 
-@pytest.mark.parametrize(("node", "said"), [("A", False), ("B", True)])
-async def test_another_structure_is_the_reason_that_is_named(desk: Desk, node: str, said: bool) -> None:
-    """Airflow's run has no task that would go on, and succeeds."""
+@pytest.mark.parametrize(("node", "pinned", "said"), [("A", False, False), ("B", False, True), ("B", True, False)])
+async def test_another_structure_is_the_reason_that_is_named(desk: Desk, node: str, pinned: bool, said: bool) -> None:
+    """Airflow's run has no task that would go on, and succeeds; a pinned run keeps its tasks, so that is no reason."""
     await running(desk)
+    desk.runs.pinned = pinned
     republish(desk, node)
     desk.runs.states = {(await desk.workshop.view()).instance.id: "success"}
 
@@ -279,7 +360,7 @@ async def test_an_instance_whose_definition_is_gone_holds_up_no_other(desk: Desk
     """It cannot be seen whether it was complete: its run is gone, so it has failed; the next one is compared too."""
     for name in ("i1", "i2"):
         await desk.pending(name)
-        await desk.workshop.ledger.instances.begin(await desk.find(name), name, "lost", "lost")
+        await desk.workshop.ledger.instances.begin(await desk.find(name), name, Version("lost"), "lost")
     desk.workshop.clock.advance(300)
     desk.runs.states = {"i1": "missing", "i2": "missing"}
 

@@ -141,6 +141,12 @@ class Refusing:
     def state(self, dag_id: str, run_id: str) -> RunState:
         return "missing"
 
+    def pins(self, dag_id: str) -> bool:
+        return True
+
+    def reason_against_pinning(self) -> str:
+        return ""
+
 
 async def test_a_start_that_the_dispatcher_fails_tells_its_end(tmp_path: Path) -> None:
     """Nothing of it has ever run."""

@@ -103,3 +103,9 @@ class NoRuns(Runs):
 
     def state(self, dag_id: str, run_id: str) -> Any:
         return "running"
+
+    def pins(self, dag_id: str) -> bool:
+        return True
+
+    def reason_against_pinning(self) -> str:
+        return ""

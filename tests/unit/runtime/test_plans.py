@@ -53,7 +53,7 @@ def library(tmp_path: Path) -> Library:
 def instance(digest: str = "", workflow_id: str = "w") -> Instance:
     return Instance(
         id="i", workflow_id=workflow_id, correlation_id="i", status="running", started=0, context={},
-        definition_digest=digest, reading_rules=NEWEST,
+        definition_digest=digest, structure_digest="s" if digest else "", reading_rules=NEWEST,
     )  # fmt: skip
 
 

@@ -121,8 +121,9 @@ class Desk:
         names = Names()
         self.ledger = Ledger(JostlingStore(seed), MemoryBlobs())
         self.queues = MemoryQueues(names.reply_queue, names.command_queue)
+        admission = CatalogueAdmission(None, self.ledger.versions, lambda: NOW)  # type: ignore[arg-type]
         self.router = Process(
-            ledger=self.ledger, queues=self.queues, names=names, admission=CatalogueAdmission(None),  # type: ignore[arg-type]
+            ledger=self.ledger, queues=self.queues, names=names, admission=admission,
             clock=lambda: NOW,
         )  # fmt: skip
         self.names = names

@@ -54,6 +54,7 @@ export interface InstanceFilter {
   exact: boolean;
   states: string[];
   workflow: string;
+  version: string;
   waitingFor: string;
   after: string;
   cursor: string;
@@ -70,6 +71,7 @@ export function instancesPath(filter: InstanceFilter): string {
       [exact ? "correlation_id" : "correlation_prefix"]: filter.key,
       state: filter.states,
       workflow_id: filter.workflow,
+      version: filter.workflow && filter.version,
       waiting_for: filter.waitingFor,
       started_after: filter.after,
       cursor: filter.cursor,
@@ -103,6 +105,13 @@ export const useItem = (instance: string, node: string, visit: number, index: nu
 
 export const useWorkflows = () => useLive<Schemas["WorkflowPage"]>("/workflows", CALM);
 export const useWorkflow = (id: string) => useLive<Schemas["WorkflowDetail"]>(`/workflows/${at(id)}`, CALM);
+
+export const useVersions = (id: string) => useLive<Schemas["VersionList"]>(`/workflows/${at(id)}/versions`, CALM);
+export const useDifference = (id: string, from: string | null, to: string) =>
+  useLive<Schemas["VersionDifference"]>(
+    from && `/workflows/${at(id)}/versions/${at(from)}/difference` + query({ to }),
+    () => false,
+  );
 
 export const useTasks = (cursor: string, every = LIVE) =>
   useLive<Schemas["TaskPage"]>("/tasks" + query({ cursor, limit: 50 }), every);

@@ -17,6 +17,7 @@ import type { Schemas } from "../api/client";
 import { Loading } from "../parts/notices";
 import { layOut, type Layout, NODE } from "./layout";
 import { BodyBox, NodeBox, type BodyNode, type StepNode } from "./NodeBox";
+import { COLOURS, type Changes } from "./changes";
 import type { Progress } from "./progress";
 import { Route, type RouteEdge } from "./Route";
 import { edgeId } from "./types";
@@ -31,12 +32,13 @@ const READABLE = 0.6;
 interface GraphProps {
   graph: GraphView;
   progress?: Progress;
+  changes?: Changes;
   selected: string | null;
   select: (node: string | null) => void;
   focus?: string | null;
 }
 
-function nodesOf({ graph, progress, selected }: GraphProps, layout: Layout): Node[] {
+function nodesOf({ graph, progress, changes, selected }: GraphProps, layout: Layout): Node[] {
   const bodies = [...layout.bodies].map(([map, box]): BodyNode => {
     const title = graph.nodes.find((node) => node.name === map)?.title ?? map;
     return {
@@ -60,7 +62,7 @@ function nodesOf({ graph, progress, selected }: GraphProps, layout: Layout): Nod
         type: "step",
         position: { x: box.x, y: box.y },
         ...NODE,
-        data: { node, progress: progress?.nodes.get(node.name) ?? null },
+        data: { node, progress: progress?.nodes.get(node.name) ?? null, change: changes?.get(node.name) },
         selected: node.name === selected,
         ariaLabel: node.title,
       },
@@ -69,19 +71,20 @@ function nodesOf({ graph, progress, selected }: GraphProps, layout: Layout): Nod
   return [...bodies, ...steps];
 }
 
-function edgesOf({ graph, progress }: GraphProps, layout: Layout): Edge[] {
+function edgesOf({ graph, progress, changes }: GraphProps, layout: Layout): Edge[] {
   return graph.edges.flatMap((edge): RouteEdge[] => {
     const route = layout.edges.get(edgeId(edge));
     if (!route) return [];
     const times = progress?.taken.get(edgeId(edge)) ?? 0;
-    const color = times ? "var(--taken)" : "var(--edge)";
+    const change = changes?.get(edgeId(edge));
+    const color = change ? COLOURS[change] : times ? "var(--taken)" : "var(--edge)";
     return [
       {
         id: edgeId(edge),
         source: edge.source,
         target: edge.target,
         type: "route",
-        data: { ...route, edge, times, dim: progress !== undefined && times === 0 },
+        data: { ...route, edge, times, change, dim: progress !== undefined && times === 0 },
         markerEnd: { type: MarkerType.ArrowClosed, color, width: 16, height: 16 },
         zIndex: times ? 1 : 0,
       },

@@ -3,13 +3,14 @@ import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
 import type { Schemas } from "../api/client";
 import { SIGNS, stateName, type AnyState } from "../parts/state";
 import { Span } from "../parts/time";
+import type { Change } from "./changes";
 import type { NodeProgress } from "./progress";
 import { typeName } from "./types";
 import { words } from "../parts/words";
 
 type GraphNode = Schemas["GraphNode"];
 
-export type StepNode = Node<{ node: GraphNode; progress: NodeProgress | null }, "step">;
+export type StepNode = Node<{ node: GraphNode; progress: NodeProgress | null; change?: Change | undefined }, "step">;
 export type BodyNode = Node<{ title: string }, "body">;
 
 const isLive = (state: AnyState) => state === "WAITING" || state === "RUNNING";
@@ -27,13 +28,20 @@ function Items({ items }: { items: Record<string, number> }) {
   );
 }
 
-export function NodeBox({ data: { node, progress } }: NodeProps<StepNode>) {
+export function NodeBox({ data: { node, progress, change } }: NodeProps<StepNode>) {
   const detail = node.capability || node.event_key;
   return (
-    <div className="node" data-state={progress?.state} data-type={node.type} title={node.description || node.name}>
+    <div
+      className="node"
+      data-state={progress?.state}
+      data-change={change}
+      data-type={node.type}
+      title={node.description || node.name}
+    >
       <Handle type="target" position={Position.Top} />
       <div className="node-title">
         <span>{words(node.title)}</span>
+        {change && <b>{change}</b>}
         {progress && progress.visits > 1 && <b aria-label={`${progress.visits} visits`}>×{progress.visits}</b>}
       </div>
       <div className="node-detail">

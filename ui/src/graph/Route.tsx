@@ -1,6 +1,7 @@
 import { BaseEdge, type Edge, EdgeLabelRenderer, type EdgeProps } from "@xyflow/react";
 
 import type { Schemas } from "../api/client";
+import { COLOURS, type Change } from "./changes";
 import type { Box } from "./layout";
 
 interface Point {
@@ -9,7 +10,14 @@ interface Point {
 }
 
 export type RouteEdge = Edge<
-  { points: Point[]; label: Box | null; edge: Schemas["GraphEdge"]; times: number; dim: boolean },
+  {
+    points: Point[];
+    label: Box | null;
+    edge: Schemas["GraphEdge"];
+    times: number;
+    change: Change | undefined;
+    dim: boolean;
+  },
   "route"
 >;
 
@@ -38,14 +46,17 @@ export function path(points: Point[]): string {
 /** An edge along the way that the layout found for it. */
 export function Route({ data, markerEnd }: EdgeProps<RouteEdge>) {
   if (!data) return null;
-  const { points, label, edge, times, dim } = data;
+  const { points, label, edge, times, change, dim } = data;
   return (
     <>
       <BaseEdge
         path={path(points)}
         markerEnd={markerEnd}
         className={times ? "edge taken" : "edge"}
-        style={{ strokeDasharray: edge.closing ? "6 4" : edge.implied ? "2 4" : undefined }}
+        style={{
+          stroke: change && COLOURS[change],
+          strokeDasharray: edge.closing || change === "removed" ? "6 4" : edge.implied ? "2 4" : undefined,
+        }}
       />
       {label && (
         <EdgeLabelRenderer>

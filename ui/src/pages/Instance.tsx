@@ -76,6 +76,11 @@ function Header({ detail }: { detail: Detail }) {
               waits for <Span since={detail.waiting_since} />
             </span>
           )}
+          {detail.definition_digest && (
+            <Link to={`/workflows/${detail.workflow_id}?tab=versions`} title={detail.definition_digest}>
+              version {detail.version ?? detail.definition_digest.slice(0, 8)}
+            </Link>
+          )}
           <AirflowLink to={detail.links.airflow_run}>Airflow run</AirflowLink>
           <code title="instance id">{detail.id}</code>
         </p>

@@ -87,6 +87,7 @@ function Table({ rows }: { rows: Row[] }) {
           <th scope="col">Waits for, or why</th>
           <th scope="col">For</th>
           <th scope="col">Workflow</th>
+          <th scope="col">Version</th>
           <th scope="col">Started</th>
         </tr>
       </thead>
@@ -115,6 +116,9 @@ function Table({ rows }: { rows: Row[] }) {
             <td className="muted name" title={row.workflow_name}>
               {row.workflow_name}
             </td>
+            <td data-label="version" title={row.definition_digest}>
+              {row.version ?? row.definition_digest.slice(0, 8)}
+            </td>
             <td data-label="started">
               <Time at={row.started} />
             </td>
@@ -135,6 +139,7 @@ export function Instances() {
     exact: params.get("exact") === "1",
     states,
     workflow: params.get("workflow") ?? "",
+    version: params.get("version") ?? "",
     waitingFor: params.get("for") ?? "",
     after: after(params.get("time") ?? ""),
     cursor: pages.cursor,
@@ -179,6 +184,16 @@ export function Instances() {
             ))}
           </select>
         </label>
+        {filter.workflow && (
+          <label>
+            Version
+            <input
+              value={filter.version}
+              placeholder="number or @label"
+              onChange={(event) => set("version", [event.target.value.trim()])}
+            />
+          </label>
+        )}
         <label>
           Waits for
           <input

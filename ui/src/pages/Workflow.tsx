@@ -8,6 +8,7 @@ import { Dialog } from "../parts/dialog";
 import { Answer, Degraded, Empty, Loading } from "../parts/notices";
 import { Tabs } from "../parts/tabs";
 import { Yaml } from "../parts/yaml";
+import { Versions } from "./workflow/Versions";
 
 const Graph = lazy(() => import("../graph/Graph"));
 const JsonForm = lazy(() => import("../parts/json-form"));
@@ -122,6 +123,7 @@ function Page({ workflow }: { workflow: Detail }) {
               <GraphTab workflow={workflow} openLine={(line) => go({ tab: "yaml", line: String(line) })} />
             ),
           },
+          { id: "versions", title: "Versions", content: () => <Versions workflow={workflow.workflow_id} /> },
           {
             id: "yaml",
             title: errors ? `YAML (${errors} ${errors === 1 ? "problem" : "problems"})` : "YAML",

@@ -28,6 +28,8 @@ const row = (over: Partial<Schemas["InstanceSummary"]> = {}): Schemas["InstanceS
     },
   ],
   waiting_since: "2026-01-05T08:00:01Z",
+  version: 3,
+  definition_digest: "ab".repeat(32),
   ...over,
 });
 

@@ -1,0 +1,45 @@
+"""Which version a run means by what it says, and Airflow's copy of it. Blocking: called beside the scheduler's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cch.definition.version import Version, parse_version
+from cch.errors import DefinitionNotFoundError, WrongUseError
+from cch.graph.planners import NEWEST_PLANNER
+from cch.scheduling.absent import Finding, Wish, store_version
+
+if TYPE_CHECKING:
+    from cch.settings import Settings
+
+
+async def _named(wish: Wish) -> Version:
+    from cch.runtime.platform import open_platform  # noqa: PLC0415 - loads what talks to AWS
+
+    async with open_platform() as platform:
+        shelf = await platform.ledger.versions.shelf(wish.dag_id)
+    return Version(shelf.named(wish.name).digest)
+
+
+def finding(settings: Settings) -> Finding:
+    """Finds versions among the definitions of this environment."""
+
+    def find(wish: Wish) -> Version:
+        # Here: the scheduler needs what reads and compiles definitions only if a run asks for a version that is absent.
+        from cch.compiler.dag import compile_workflow  # noqa: PLC0415
+        from cch.runtime.definitions import open_catalogue  # noqa: PLC0415
+
+        named = parse_version(wish.name) or asyncio.run(_named(wish))
+        try:
+            definition = open_catalogue(settings).by_digest(named.digest, wish.dag_id, named.reading_rules or None)
+        except DefinitionNotFoundError:
+            raise WrongUseError(f"nobody has version {named.digest[:12]} of {wish.dag_id} any more") from None
+        if definition.workflow_id != wish.dag_id:
+            raise WrongUseError(f"version {named.digest[:12]} is one of {definition.workflow_id}, not of {wish.dag_id}")
+        planner = named.planner if named.reading_rules else NEWEST_PLANNER
+        version = Version(named.digest, definition.reading_rules, planner)
+        store_version(wish.dag_id, version, compile_workflow(definition, pinned=True, planner=planner))
+        return version
+
+    return find
