@@ -164,19 +164,29 @@ def simulate(
     simulations.run_one(definition, scenario, as_json=as_json)
 
 
-def run_scenarios(
+def run_scenarios(  # noqa: PLR0917 - its options
     path: Annotated[Path, typer.Argument(help="A scenario file or a folder of them.")] = Path("scenarios"),
     definitions: Annotated[Path, typer.Option(help="Where the definitions are.")] = FOLDER,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.", show_default=False)] = None,
+    fail_under: Annotated[
+        float, typer.Option(help="Least share of nodes and ways that the scenarios have to take, in percent.")
+    ] = 0.0,
+    mutate: Annotated[
+        bool,
+        typer.Option(
+            "--mutate", help="Change one label, target, key or value at a time; show what no scenario notices."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run all scenarios of a folder in virtual time, with the coverage of nodes and ways.
 
-    A scenario is about its 'workflow', else about the definition that its folder is named after.
+    A scenario is about its 'workflow', else about the definition that its folder is named after. One that expects
+    nothing fails.
     """
-    from cch.cli import simulations  # noqa: PLC0415 - loads the graph library
+    from cch.cli import scenarios  # noqa: PLC0415 - loads the graph library
 
-    simulations.run_all(path, definitions=definitions, junit=junit, as_json=as_json)
+    scenarios.run_all(path, definitions=definitions, junit=junit, as_json=as_json, fail_under=fail_under, mutate=mutate)
 
 
 def evaluate(
