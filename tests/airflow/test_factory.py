@@ -122,6 +122,25 @@ def test_an_outage_is_served_from_the_cache(definitions: Path, monkeypatch: pyte
     assert dags == {"flow"}
 
 
+def test_what_cannot_be_kept_is_served_all_the_same(definitions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are not tried either, which would take each its time; the next parse tries again."""
+    tried: list[str] = []
+
+    def refuse(self: FolderSource, name: str, text: str) -> None:
+        tried.append(name)
+        raise OSError("read-only file system")
+
+    monkeypatch.setattr(FolderSource, "write", refuse)
+    for name in ("one", "two"):
+        (definitions / f"{name}.yaml").write_text(GOOD.format(name=name))
+
+    with pytest.warns(DefinitionWarning, match="could not be kept: read-only"):
+        dags = {dag.dag_id for dag in workflow_dags()}
+
+    assert dags == {"one", "two"}
+    assert len(tried) == 1
+
+
 def test_without_cache_an_outage_is_a_visible_dag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With nothing to serve there is one DAG that says why."""
     monkeypatch.setenv("CCH_DEFINITIONS_FOLDER", str(tmp_path / "nowhere"))

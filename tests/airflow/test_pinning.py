@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import delete, select, update
 
+from cch import plugin
 from cch.compiler import pinned
 from cch.compiler.factory import DefinitionWarning, workflow_dags
 from cch.definition.rules import NEWEST
@@ -206,6 +209,17 @@ def test_an_airflow_that_works_otherwise_is_left_alone(
         assert not marking.install(load_settings())
     finally:
         pinning.reason_against.cache_clear()
+
+
+def test_each_process_gets_the_changes_that_it_needs() -> None:
+    """Placing comes last in a scheduler: its own look at all live runs must not leave out those that are idle."""
+    changes = plugin._CHANGES
+
+    assert changes["dag-processor"] == changes["dags"] == ("marking",)
+    assert changes["scheduler"][-1] == "placing"
+    for modules in changes.values():
+        for module in modules:
+            assert callable(importlib.import_module(f"cch.scheduling.{module}").install)
 
 
 # --- runs keep their version -------------------------------------------------------------------------------------
@@ -515,6 +529,48 @@ def test_tasks_of_a_planner_that_this_release_does_not_know_wait(desk: Desk, mon
     dag = executing(monkeypatch, "A", str(Version(digest, NEWEST, 99)))
 
     assert "planner 99" in dag.get_task("A").reason
+
+
+@pytest.mark.parametrize("name", ["number", "digest"])
+def test_dags_test_runs_the_version_that_its_conf_names(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The file then serves that one and nothing else; without a name it serves what is published."""
+    old = digest_of_mark(desk.publish("A", "B"))
+    desk.publish("A", "C")
+    monkeypatch.setattr("cch.scheduling.wishes._named", resolved(old))
+    conf = json.dumps({CONF_VERSION: "1" if name == "number" else old})
+    monkeypatch.setattr("sys.argv", ["airflow", "dags", "test", "pinned", "--conf", conf])
+
+    (named,) = workflow_dags()
+    monkeypatch.setattr("sys.argv", ["airflow", "dags", "test", "pinned", "-c", "{}"])
+    (published,) = workflow_dags()
+
+    assert set(named.task_ids) == {"A", "B", "E"}
+    assert set(published.task_ids) == {"A", "C", "E"}
+
+
+def resolved(digest: str) -> Callable[[Any], Any]:
+    """The ledger's answer to a name, without a ledger."""
+
+    async def named(_: Any) -> Version:
+        return Version(digest)
+
+    return named
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["airflow", "dags", "test", "w", "--conf", "{"],
+        ["airflow", "dags", "test", "w", "--conf", "[1]"],
+        ["airflow", "dags", "test", "w"],
+        ["airflow", "dags", "reserialize"],
+        ["airflow", "dag-processor"],
+        ["airflow", "dags", "test", "--conf"],
+    ],
+)
+def test_other_command_lines_name_no_version(arguments: list[str]) -> None:
+    """What Airflow refuses or does otherwise is not our business."""
+    assert pinned.tested_version(arguments) is None
 
 
 def test_who_only_parses_is_told_no_version() -> None:

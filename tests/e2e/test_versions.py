@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cch.ledger.records import instance_id_of_run
 from tests.e2e.conftest import Stack, start_message
 
 HEAD = "workflow_id: {workflow}\nworkflow_name: Versions\ninitial_context: [lines]\n"
@@ -158,9 +159,14 @@ def test_a_start_names_its_version(stack: Stack, workflow: Workflow) -> None:
     stack.cch("run", f"{workflow.id}@2", "--context", json.dumps(CONTEXT), "--instance-id", f"{after}-2")
     workflow.waiting(f"{after}-2", "Signal")
 
+    _, run = stack.api("POST", f"/dags/{workflow.id}/dagRuns",
+                       {"conf": {**CONTEXT, "_cch_version": "2"}, "logical_date": None})  # fmt: skip
+    in_airflow = run["dag_run_id"]
+    workflow.waiting(instance_id_of_run(workflow.id, in_airflow), "Signal")
+
     digests = {number: each["digest"] for number, each in workflow.versions().items()}
-    marks = [workflow.mark(each)[:64] for each in (by_label, newest, after, f"{after}-2")]
-    assert marks == [digests[1], digests[2], digests[1], digests[2]]
+    marks = [workflow.mark(each)[:64] for each in (by_label, newest, after, f"{after}-2", in_airflow)]
+    assert marks == [digests[1], digests[2], digests[1], digests[2], digests[2]]
     wrong = stack.cch("run", f"{workflow.id}@77", "--context", json.dumps(CONTEXT), check=False)
     assert wrong.returncode != 0
     assert "has no version '77'" in wrong.stderr

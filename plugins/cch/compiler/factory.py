@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import time
 import warnings
 from collections.abc import Iterator
 
 from airflow.sdk import DAG, get_parsing_context
 
 from cch.compiler.dag import compile_workflow
-from cch.compiler.pinned import version_of_task
+from cch.compiler.pinned import tested_version, version_of_task
 from cch.compiler.placeholders import awaiting_version, placeholder
 from cch.definition.catalogue import Catalogue
 from cch.definition.entries import Entry
@@ -16,11 +18,15 @@ from cch.definition.model import Definition
 from cch.definition.version import Version
 from cch.errors import CchError, Problem
 from cch.runtime.definitions import open_catalogue
+from cch.scheduling.absent import Wish
 from cch.scheduling.pinning import reason_against
+from cch.scheduling.wishes import compiled
 from cch.settings import load_settings
 
 #: DAG that appears when definitions cannot be read at all.
 SOURCE_ERROR_DAG = "cch_definitions_unavailable"
+#: How long one parse keeps versions (s); the next one goes on. Airflow gives up a file after 30 s.
+_KEEPING = 5.0
 
 
 class DefinitionWarning(UserWarning):
@@ -36,6 +42,10 @@ def workflow_dags() -> Iterator[DAG]:
     version = version_of_task() if context.dag_id and context.task_id else None
     if version is not None:
         yield _version(str(context.dag_id), str(context.task_id), version)
+        return
+    if (tested := tested_version(sys.argv)) is not None:
+        # Nothing else: the command stores what it parses, and an older version must replace no DAG that is served.
+        yield compiled(Wish(*tested), load_settings())[1]
         return
     try:
         catalogue = open_catalogue(load_settings())
@@ -73,19 +83,22 @@ def _all(catalogue: Catalogue) -> Iterator[DAG]:
                 SOURCE_ERROR_DAG, "No definitions can be read", (Problem(code="CCH-X002", message=snapshot.outage),)
             )
     pinned = not reason_against()
+    keeps, until = not snapshot.outage, time.monotonic() + _KEEPING
     for entry in snapshot.entries:
-        if entry.definition is not None:
-            _keep(catalogue, entry.definition)
+        if entry.definition is not None and keeps:
+            keeps = _keep(catalogue, entry.definition) and time.monotonic() < until
         yield _dag(entry, pinned=pinned)
 
 
-def _keep(catalogue: Catalogue, definition: Definition) -> None:
+def _keep(catalogue: Catalogue, definition: Definition) -> bool:
     """Keep what is served: it may be overwritten by an upload before any instance of it begins."""
     try:
         catalogue.keep(definition)
-    except (CchError, OSError) as error:  # tried again with the next parse
+    except (CchError, OSError) as error:
         message = f"{definition.workflow_id} is served, and this version of it could not be kept: {error}"
         warnings.warn(message, DefinitionWarning, stacklevel=2)
+        return False
+    return True
 
 
 def _dag(entry: Entry, *, pinned: bool) -> DAG:

@@ -34,6 +34,8 @@ _GIVE_UP = 86_400_000
 _IN_HAND = 15_000
 #: Live instances that one task compares with their runs; the least recently compared come first.
 _COMPARED = 100
+#: Workflows of which Airflow is asked whether it pins their runs.
+_ASKED = 5
 #: An instance younger than this (ms) is not compared: its run may be about to be created or to end.
 _TOO_YOUNG = 60_000
 
@@ -107,6 +109,7 @@ class Dispatcher:
         self._platform = platform
         self._runs = runs
         self._patience = patience
+        self._pinned: set[str] = set()
         self._pauses = pauses or Pauses(longest=_LONGEST_PAUSE / 1000)
 
     async def drain(self) -> int:
@@ -175,7 +178,7 @@ class Dispatcher:
         :raises CchError: the definition cannot be had, or Airflow cannot begin the version that was asked for.
         """
         catalogue, chosen = self._platform.catalogue, instance.version
-        pinned = await asyncio.to_thread(self._runs.pins, instance.workflow_id)
+        pinned = await self._pins(instance.workflow_id)
         if pinned and chosen is not None:
             rules = chosen.reading_rules or None
             definition = await asyncio.to_thread(catalogue.by_digest, chosen.digest, instance.workflow_id, rules)
@@ -226,16 +229,23 @@ class Dispatcher:
                 await self._platform.ledger.instances.checked(instance.id, now)
         return mended
 
+    async def _pins(self, workflow_id: str) -> bool:
+        """Whether runs of the workflow are pinned; asked of Airflow until they are."""
+        if workflow_id not in self._pinned and await asyncio.to_thread(self._runs.pins, workflow_id):
+            self._pinned.add(workflow_id)
+        return workflow_id in self._pinned
+
     async def _report_pinning(self) -> None:
         """Tell who publishes whether live instances keep their versions; Airflow says it of any DAG of ours."""
         snapshot = await asyncio.to_thread(self._platform.catalogue.snapshot)
-        for entry in snapshot.entries:
-            if entry.definition is not None:
-                pins = await asyncio.to_thread(self._runs.pins, entry.workflow_id)
-                reason = "" if pins else await asyncio.to_thread(self._runs.reason_against_pinning)
-                report = Pinning(pins=pins, seen=self._platform.clock(), reason=reason)
-                await self._platform.ledger.versions.report_pinning(report)
-                return
+        asked = [entry.workflow_id for entry in snapshot.entries if entry.definition is not None][:_ASKED]
+        if not asked:
+            return
+        # A workflow may not have been parsed yet.
+        pins = any([await self._pins(workflow_id) for workflow_id in asked])
+        reason = "" if pins else await asyncio.to_thread(self._runs.reason_against_pinning)
+        report = Pinning(pins=pins, seen=self._platform.clock(), reason=reason)
+        await self._platform.ledger.versions.report_pinning(report)
 
     async def _is_restructured(self, instance: Instance) -> bool:
         if not instance.structure_digest:  # it has not begun
@@ -254,7 +264,7 @@ class Dispatcher:
             await finish_if_complete(instance.id, plan, self._platform)
         what = "is gone" if state == "missing" else f"ended as {state}"
         reason = f"Airflow's run {instance.run_id} {what} before every node was done"
-        if await self._is_restructured(instance) and not await asyncio.to_thread(self._runs.pins, instance.workflow_id):
+        if await self._is_restructured(instance) and not await self._pins(instance.workflow_id):
             reason += (
                 f"; {instance.workflow_id} was republished with another structure meanwhile: publish the old definition"
                 " again, then clear the first task that was not done, and what is behind it"

@@ -11,6 +11,8 @@ from cch.graph.planners import NEWEST_PLANNER
 from cch.scheduling.absent import Finding, Wish, store_version
 
 if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
     from cch.settings import Settings
 
 
@@ -22,24 +24,34 @@ async def _named(wish: Wish) -> Version:
     return Version(shelf.named(wish.name).digest)
 
 
+def compiled(wish: Wish, settings: Settings) -> tuple[Version, DAG]:
+    """The version that is wished for, and its DAG.
+
+    :raises WrongUseError: there is no such version.
+    :raises CchError: it cannot be had now.
+    """
+    # Here: a scheduler needs what reads and compiles definitions only if a run asks for a version that is absent.
+    from cch.compiler.dag import compile_workflow  # noqa: PLC0415
+    from cch.runtime.definitions import open_catalogue  # noqa: PLC0415
+
+    named = parse_version(wish.name) or asyncio.run(_named(wish))
+    try:
+        definition = open_catalogue(settings).by_digest(named.digest, wish.dag_id, named.reading_rules or None)
+    except DefinitionNotFoundError:
+        raise WrongUseError(f"nobody has version {named.digest[:12]} of {wish.dag_id} any more") from None
+    if definition.workflow_id != wish.dag_id:
+        raise WrongUseError(f"version {named.digest[:12]} is one of {definition.workflow_id}, not of {wish.dag_id}")
+    planner = named.planner if named.reading_rules else NEWEST_PLANNER
+    version = Version(named.digest, definition.reading_rules, planner)
+    return version, compile_workflow(definition, pinned=True, planner=planner)
+
+
 def finding(settings: Settings) -> Finding:
     """Finds versions among the definitions of this environment."""
 
     def find(wish: Wish) -> Version:
-        # Here: the scheduler needs what reads and compiles definitions only if a run asks for a version that is absent.
-        from cch.compiler.dag import compile_workflow  # noqa: PLC0415
-        from cch.runtime.definitions import open_catalogue  # noqa: PLC0415
-
-        named = parse_version(wish.name) or asyncio.run(_named(wish))
-        try:
-            definition = open_catalogue(settings).by_digest(named.digest, wish.dag_id, named.reading_rules or None)
-        except DefinitionNotFoundError:
-            raise WrongUseError(f"nobody has version {named.digest[:12]} of {wish.dag_id} any more") from None
-        if definition.workflow_id != wish.dag_id:
-            raise WrongUseError(f"version {named.digest[:12]} is one of {definition.workflow_id}, not of {wish.dag_id}")
-        planner = named.planner if named.reading_rules else NEWEST_PLANNER
-        version = Version(named.digest, definition.reading_rules, planner)
-        store_version(wish.dag_id, version, compile_workflow(definition, pinned=True, planner=planner))
+        version, dag = compiled(wish, settings)
+        store_version(wish.dag_id, version, dag)
         return version
 
     return find

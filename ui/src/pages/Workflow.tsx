@@ -18,6 +18,7 @@ type Detail = Schemas["WorkflowDetail"];
 function Start({ workflow }: { workflow: Detail }) {
   const [id, setId] = useState("");
   const [key, setKey] = useState("");
+  const [version, setVersion] = useState("");
   const start = useStart();
   const navigate = useNavigate();
   // The id is made when the form opens: to press the button twice starts one instance.
@@ -39,6 +40,15 @@ function Start({ workflow }: { workflow: Detail }) {
                 onChange={(event) => setKey(event.target.value)}
               />
             </label>
+            <label>
+              Version
+              <input
+                value={version}
+                maxLength={200}
+                placeholder="empty: what is published"
+                onChange={(event) => setVersion(event.target.value)}
+              />
+            </label>
             <Suspense fallback={<Loading />}>
               <JsonForm
                 schema={workflow.start_schema}
@@ -48,7 +58,13 @@ function Start({ workflow }: { workflow: Detail }) {
                 error={start.error}
                 send={(context) =>
                   start.mutate(
-                    { workflow_id: workflow.workflow_id, context, correlation_id: key.trim(), instance_id: id },
+                    {
+                      workflow_id: workflow.workflow_id,
+                      context,
+                      correlation_id: key.trim(),
+                      version: version.trim(),
+                      instance_id: id,
+                    },
                     { onSuccess: (made) => void navigate(`/instances/${made.id}`) },
                   )
                 }
