@@ -49,7 +49,8 @@ def _required(definition: Definition) -> Iterator[tuple[str, ContextPath, Any]]:
 def start_context(definition: Definition, given: Mapping[str, Any]) -> dict[str, Any]:
     """The context of an instance that is started with ``given``: keys that are absent have their schema's default.
 
-    A required path may also be given as a key with its dots, as forms do.
+    A key with null is there if its schema takes null, and absent if it does not. A required path may also be given as
+    a key with its dots, as forms do.
     """
     context = dict(given)
     for key, path, schema in _required(definition):
@@ -59,7 +60,8 @@ def start_context(definition: Definition, given: Mapping[str, Any]) -> dict[str,
                 context = merge(context, path.patch(context, value))
             except PathError:
                 context[key] = value
-        absent = path.find(context) in (MISSING, None) and not (path.find(context) is None and _is_nullable(schema))
+        value = path.find(context)
+        absent = value is MISSING or (value is None and not _allows_null(schema))
         if absent and isinstance(schema, Mapping) and "default" in schema:
             try:
                 context = merge(context, path.patch(context, schema["default"]))
@@ -69,10 +71,13 @@ def start_context(definition: Definition, given: Mapping[str, Any]) -> dict[str,
 
 
 def context_of_form(definition: Definition, form: Mapping[str, Any]) -> dict[str, Any]:
-    """The context that a form brings whose fields are the required keys as they are written; None: not filled in."""
-    nullable = {key for key, _, schema in _required(definition) if _is_nullable(schema)}
-    filled = {key: value for key, value in form.items() if value is not None or key in nullable}
-    return start_context(definition, filled)
+    """The context that a form brings whose fields are the required keys as they are written.
+
+    It has null for every field that nobody filled in. So a field with null is absent, unless its schema says outright
+    that null is a value. A key that is no field was written by somebody, and is there with null, too.
+    """
+    unfilled = {key for key, _, schema in _required(definition) if form.get(key) is None and not _is_nullable(schema)}
+    return start_context(definition, {key: value for key, value in form.items() if key not in unfilled})
 
 
 def form_of_context(definition: Definition, context: Mapping[str, Any]) -> dict[str, Any]:

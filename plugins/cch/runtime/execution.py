@@ -10,7 +10,7 @@ from typing import TypeVar
 from cch.definition.model import Definition
 from cch.definition.reader import served_document
 from cch.definition.rules import NEWEST
-from cch.definition.starting import context_of_form, context_problems, storable_context
+from cch.definition.starting import context_of_form, context_problems, start_context, storable_context
 from cch.definition.version import Version
 from cch.dialects import UnknownDialectError, chosen_dialect, recorded_dialect
 from cch.errors import (
@@ -35,7 +35,7 @@ from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_it
 from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
 from cch.runtime.region_task import RegionEnd, RegionTask
-from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE
+from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE, initial_context, is_form
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +116,8 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
 
 async def _create(task: RegionTask, platform: Platform, instance_id: str, definition: Definition) -> Instance:
     """The instance of a run that Airflow started by itself."""
-    given = {key: value for key, value in task.conf.items() if not key.startswith("_")}
-    context = context_of_form(definition, given)
+    given = initial_context(task.conf)
+    context = context_of_form(definition, given) if is_form(task.conf) else start_context(definition, given)
     problems = context_problems(definition, context)
     _, instance = await platform.ledger.instances.create(
         Instance(

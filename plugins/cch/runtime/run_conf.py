@@ -16,4 +16,13 @@ CONF_VERSION = "_cch_version"
 
 def initial_context(conf: Mapping[str, Any]) -> dict[str, Any]:
     """The business data of a run's conf: everything that is not the platform's own."""
-    return {key: value for key, value in conf.items() if not key.startswith("_") and value is not None}
+    return {key: value for key, value in conf.items() if not key.startswith("_")}
+
+
+def is_form(conf: Mapping[str, Any]) -> bool:
+    """Whether the conf is what Airflow's form gave, with null for every field that nobody filled in.
+
+    The form sends all of its fields, and one of them is a constant that nobody else gives (``setParamsDict`` of the UI
+    of Airflow 3.3). REST and ``airflow dags test`` keep the conf as somebody wrote it.
+    """
+    return CONF_DIGEST in conf and CONF_INSTANCE not in conf

@@ -172,8 +172,8 @@ def test_what_is_absent_has_its_default(given: dict[str, Any], context: dict[str
 def test_a_form_has_the_keys_as_they_are_written() -> None:
     """Airflow's form has a field for each; what it does not fill in it gives as null."""
     definition = read_definition(DEFAULTS)
-    form = {"n": 7, "who.name": "me", "note": None, "list": None, "more": 1}
-    context = {"n": 7, "who": {"name": "me"}, "note": None, "list": [], "more": 1}
+    form = {"n": 7, "who.name": "me", "note": None, "list": None, "more": 1, "no_field": None}
+    context = {"n": 7, "who": {"name": "me"}, "note": None, "list": [], "more": 1, "no_field": None}
 
     assert context_of_form(definition, form) == context
     assert form_of_context(definition, context) == {"n": 7, "who.name": "me", "note": None, "list": []}
@@ -192,6 +192,18 @@ def test_a_key_with_null_is_there_unless_its_schema_forbids_it(schema: Any, prob
     if not problems:
         told = form_of_context(definition, {"k": None})["k"]
         assert told is None if "null" in str(schema) else told in ("null", False)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [({"default": "x"}, None), ({"minLength": 2, "default": "xx"}, None), ({"type": "string", "default": "x"}, "x")],
+)
+def test_a_default_is_for_what_is_absent_or_may_not_be_null(schema: Any, value: Any) -> None:
+    """Who sends null where null may stand means it; the form cannot, and has the default."""
+    definition = read_definition(definition_text("E: {type: end}", initial_context={"k": schema}))
+
+    assert start_context(definition, {"k": None}) == {"k": value}
+    assert context_of_form(definition, {"k": None}) == {"k": schema["default"]}
 
 
 @pytest.mark.parametrize("uri", ["copy", "copy.yaml", "{folder}/copy.yaml", "w", "s3://anywhere/w.yaml"])

@@ -143,24 +143,44 @@ async def test_a_reply_without_the_declared_key_goes_on_failure(make: Maker) -> 
 
 
 async def test_a_run_that_airflow_started_makes_its_instance(make: Maker) -> None:
-    """Its id follows from the run's; its context is the conf without the platform's keys."""
+    """Its id follows from the run's; its context is the conf without the platform's keys, and null is a value."""
     workshop: Workshop = await make(create=False, answers=ENRICHED)
-    conf = {**CONTEXT, "_correlation_id": "BL-9", "_private": 1, "empty": None}
+    context = {**CONTEXT, "empty": None}
+    conf = {**context, "_correlation_id": "BL-9", "_private": 1}
 
     end = await workshop.run("Prepare_Import_Enrichment", run_id="manual__1", conf=conf)
 
     found = await workshop.ledger.instances.find(instance_id_of_run("import_vn_memphis_v1", "manual__1"))
     assert end.state == "success"
     assert found is not None
-    assert (found.run_id, found.correlation_id, found.context) == ("manual__1", "BL-9", CONTEXT)
-    assert initial_context(conf) == CONTEXT
+    assert (found.run_id, found.correlation_id, found.context) == ("manual__1", "BL-9", context)
+    assert initial_context(conf) == context
+
+
+@pytest.mark.parametrize(
+    ("form", "state"), [({}, "success"), ({"_cch_definition": "0", "_cch_version": None}, "failed")]
+)
+async def test_null_is_there_unless_the_form_may_have_put_it_there(
+    make: Maker, form: dict[str, Any], state: str
+) -> None:
+    """REST and ``airflow dags test`` give what somebody wrote; the form gives null for each empty field."""
+    workshop: Workshop = await make(create=False, answers=ENRICHED)
+    conf = {**CONTEXT, "originCountry": None, "note": None, "_correlation_id": None, **form}
+
+    end = await workshop.run("Prepare_Import_Enrichment", run_id="m", conf=conf)
+
+    found = await workshop.ledger.instances.find(instance_id_of_run("import_vn_memphis_v1", "m"))
+    assert end.state == state
+    assert found is not None
+    assert found.context["note"] is None
+    assert ("originCountry" in found.context, "'originCountry' is missing" in found.reason) == (not form, bool(form))
 
 
 async def test_a_start_without_a_required_key_fails_with_the_reason(make: Maker) -> None:
     """Airflow's form refuses it before; ``airflow dags test`` does not."""
     workshop: Workshop = await make(create=False)
 
-    end = await workshop.run("Prepare_Import_Enrichment", run_id="m", conf={"shipmentId": "S1", "originCountry": None})
+    end = await workshop.run("Prepare_Import_Enrichment", run_id="m", conf={"shipmentId": "S1"})
 
     found = await workshop.ledger.instances.find(instance_id_of_run("import_vn_memphis_v1", "m"))
     assert end.state == "failed"
