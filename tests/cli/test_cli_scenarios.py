@@ -154,3 +154,39 @@ def test_changes_that_no_scenario_notices_are_shown(office, cch):
     lost = {each["change"] for each in before if each not in after}
     assert "static_outputs has another marked" in lost
     assert all(each["line"] > 1 for each in before)
+
+
+SPOKEN = """workflow_id: spoken
+workflow_name: Spoken
+entry_point: Ask
+initial_context: {{answer: true}}
+{dialect}nodes:
+  Ask: {{type: condition, condition_on_key: answer, branches: {{"None": Silent, _default: Else}}}}
+  Silent: {{type: end}}
+  Else: {{type: end, status: failed}}
+"""
+SILENT = "workflow: spoken\ncontext: {answer: null}\nexpect: {status: completed, visited: [Ask, Silent]}\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "setting", "fits"),
+    [
+        ("", "", False),
+        ("", "lambda_orchestrator", True),
+        ("dialect: cch\n", "lambda_orchestrator", False),
+        ("dialect: lambda_orchestrator\n", "", True),
+    ],
+)
+@pytest.mark.parametrize("command", ["test", "mutants", "simulate"])
+def test_a_scenario_speaks_the_dialect_of_a_real_start(office, cch, monkeypatch, command, key, setting, fits):
+    """The definition's own, else what ``CCH_DIALECT`` says; null in the context is null."""
+    definition = office.home / "workflow-definitions" / "spoken.yaml"
+    definition.parent.mkdir(exist_ok=True)
+    definition.write_text(SPOKEN.format(dialect=key))
+    path = scenario(office, "silent.yaml", SILENT)
+    monkeypatch.setenv("CCH_DIALECT", setting)
+
+    arguments = {"test": ["test"], "mutants": ["test", "--mutate"], "simulate": ["simulate", definition, "--scenario", path]}
+    result = cch(*arguments[command])
+
+    assert result.exit_code == (0 if fits else 1), result.stderr
