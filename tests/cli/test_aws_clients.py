@@ -31,6 +31,40 @@ def test_definitions_are_given_up_long_before_airflow_gives_up_the_dag_file() ->
     assert longest <= 15
 
 
+class OneBucket:
+    """An S3 client that lists its keys as S3 does, and counts the objects that it listed."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+        self.listed = 0
+
+    def get_paginator(self, _: str) -> OneBucket:
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str = "", Delimiter: str = "") -> list[dict[str, object]]:  # noqa: N803
+        assert Bucket
+        below = [key for key in self.keys if key.startswith(Prefix)]
+        found = [key for key in below if not Delimiter or Delimiter not in key]
+        self.listed += len(found)
+        prefixes = sorted({key.split("/")[0] + "/" for key in below if key not in found})
+        return [
+            {"Contents": [{"Key": key, "ETag": "e"} for key in found]},
+            {"CommonPrefixes": [{"Prefix": p} for p in prefixes]},
+        ]
+
+
+def test_definitions_lie_under_prefixes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept for running instances is not even listed: there are thousands of it."""
+    kept = [f"by-digest/{number}.yaml" for number in range(50)]
+    bucket = OneBucket(
+        "a.yaml", "eu/b.yml", "eu/deep/c.yaml", "eu/by-digest/d.yaml", "note.txt", "aliases/x.json", *kept
+    )
+    monkeypatch.setattr("cch.aws.objects.client", lambda *_, **__: bucket)
+
+    assert S3Definitions(Settings()).stamps() == {"a.yaml": "e", "eu/b.yml": "e", "eu/deep/c.yaml": "e"}
+    assert bucket.listed < 10
+
+
 def test_a_slow_lambda_function_is_called_once() -> None:
     """A function may run for 15 minutes; a client that gives up earlier and repeats would run it again."""
     config = client("lambda", Settings()).meta.config

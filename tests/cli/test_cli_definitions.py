@@ -99,6 +99,8 @@ def test_two_files_may_not_share_an_id(office, cch):
 
     assert result.exit_code == 1
     assert "CCH-G007" in result.stderr
+    assert "--tracks" in result.stderr
+    assert cch("validate", "--tracks").exit_code == 0
 
 
 @pytest.mark.parametrize("path", ["nowhere", "nowhere.yaml"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from cli_office import ENRICH
 
 from cch.definition.reader import digest_of
@@ -221,6 +222,59 @@ def test_two_files_with_one_id_are_refused_though_one_of_them_is_served(office, 
     assert result.exit_code == 1
     assert "CCH-G007" in result.output
     assert (office.published / "enrich_v1.yaml").read_text() == ENRICH
+
+
+def published(result):
+    found = json.loads(result.stdout)["definitions"]
+    return [(one["published_as"], one["track"], one["alias"], one["action"], one["version"]) for one in found]
+
+
+def test_files_with_one_id_are_published_as_tracks_if_that_is_wanted(office, cch):
+    """Each under its own name; from then on its name says which track is meant. A share stays."""
+    office.publish("enrich_v1.yaml", ENRICH)
+    east = office.write("east.yaml", ENRICH.replace("Enrich a shipment", "East"))
+    west = office.write("west.yaml", ENRICH.replace("Enrich a shipment", "West"))
+
+    assert published(cch("publish", "--tracks", "--json")) == [
+        ("east.yaml", "east.yaml", "", "created", 1), ("west.yaml", "west.yaml", "", "created", 2),
+    ]  # fmt: skip
+    west.write_text(ENRICH.replace("Enrich a shipment", "West again"))
+    assert published(cch("publish", "--json", west)) == [("west.yaml", "west.yaml", "", "updated", 3)]
+    assert (office.published / "enrich_v1.yaml").read_text() == ENRICH
+    assert (office.published / "east.yaml").read_text() == east.read_text()
+    assert not (office.published / "aliases").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [("other_v1.yaml", (), "id of another workflow"), ("cch_x.yaml", (), "reserved"),
+     ("east.yaml", ("--as", "x"), "--as and --share"), ("east.yaml", ("--share", "10%"), "--as and --share")],
+)  # fmt: skip
+def test_a_track_takes_no_name_of_others_and_has_no_share(office, cch, name, options, reason):
+    """The starts of others stay theirs."""
+    office.publish("enrich_v1.yaml", ENRICH)
+    office.publish("other_v1.yaml", ENRICH.replace("enrich_v1", "other_v1"))
+    path = office.write(name, ENRICH.replace("Enrich a shipment", "East"))
+
+    result = cch("publish", "--tracks", *options, path)
+
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.split())
+
+
+def test_a_rollback_stays_on_its_track(office, cch):
+    """The version before is one that a start by the id got."""
+    path = office.write("enrich_v1.yaml")
+    cch("publish", path)
+    east = office.write("east.yaml", ENRICH.replace("Enrich a shipment", "East"))
+    assert cch("publish", "--tracks", east).exit_code == 0
+    path.write_text(ENRICH.replace("Enrich a shipment", "Newer"))
+    cch("publish", path)
+
+    result = cch("rollback", "enrich_v1")
+
+    assert result.exit_code == 0, result.stderr
+    assert "version 1 of enrich_v1 is published instead of version 3" in result.stdout
 
 
 def test_the_name_of_the_file_becomes_an_alias(office, cch):

@@ -9,7 +9,8 @@ from typing import Any
 import botocore.exceptions
 
 from cch.aws.session import client, error_code, explained
-from cch.definition.source import NotModified, SourceObject
+from cch.definition.addresses import ALIASES, is_key
+from cch.definition.source import BY_DIGEST, NotModified, SourceObject
 from cch.errors import CapabilityError, DefinitionNotFoundError
 from cch.settings import Settings
 
@@ -50,7 +51,7 @@ class S3Blobs:
 
 
 class S3Definitions:
-    """:class:`~cch.definition.source.DefinitionSource`: the bucket's top level; ``by-digest/`` keeps every version."""
+    """:class:`~cch.definition.source.DefinitionSource`: the whole bucket; ``by-digest/`` keeps every version."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -61,13 +62,17 @@ class S3Definitions:
 
     def stamps(self) -> dict[str, str]:
         found: dict[str, str] = {}
+        prefixes: list[str] = []
         with explained(self._bucket):
-            pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Delimiter="/")
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    if entry["Key"].endswith((".yaml", ".yml")):
-                        found[entry["Key"]] = entry["ETag"]
-        return found
+            pages = self._client().get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Delimiter="/"):
+                prefixes.extend(each["Prefix"] for each in page.get("CommonPrefixes", ()))
+                found |= {entry["Key"]: entry["ETag"] for entry in page.get("Contents", ())}
+            for prefix in prefixes:
+                if prefix not in (BY_DIGEST, ALIASES):  # these hold thousands of objects
+                    for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                        found |= {entry["Key"]: entry["ETag"] for entry in page.get("Contents", ())}
+        return {key: stamp for key, stamp in found.items() if is_key(key)}
 
     def read(self, name: str, known_stamp: str = "") -> SourceObject | NotModified:
         condition = {"IfNoneMatch": known_stamp} if known_stamp else {}

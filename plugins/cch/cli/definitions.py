@@ -33,10 +33,13 @@ Paths: TypeAlias = Annotated[
     list[Path] | None,
     typer.Argument(help=f"Definition files or folders of them.  [default: ./{FOLDER}]", show_default=False),
 ]
+Tracks: TypeAlias = Annotated[
+    bool, typer.Option("--tracks", help="Files with one workflow_id are tracks of it, each under its own file name.")
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 
 
-def validate(
+def validate(  # noqa: PLR0917 - its options
     paths: Paths = None,
     as_json: AsJson = False,
     strict: Annotated[bool, typer.Option("--strict", help="The same as --fail-on warning.")] = False,
@@ -46,6 +49,7 @@ def validate(
     form: Annotated[
         Report, typer.Option("--format", help="Text for people, JSON, SARIF, or annotations of GitHub Actions.")
     ] = Report.TEXT,
+    tracks: Tracks = False,
 ) -> None:
     """Check definitions: everything that is wrong, with its place and what to do. - is stdin.
 
@@ -54,7 +58,7 @@ def validate(
     from cch.cli import validation  # noqa: PLC0415 - loads the graph library
 
     level = Level.WARNING if strict and fail_on is Level.ERROR else fail_on
-    validation.validate(paths or [FOLDER], form=Report.JSON if as_json else form, fail_on=level)
+    validation.validate(paths or [FOLDER], form=Report.JSON if as_json else form, fail_on=level, tracks=tracks)
 
 
 def graph(
@@ -88,6 +92,7 @@ def publish(
         str,
         typer.Option("--as", metavar="NAME", help="Another name for messages to start it by.  [default: the file's]"),
     ] = "",
+    tracks: Tracks = False,
     as_json: AsJson = False,
 ) -> None:
     """Check definitions and put them where Airflow reads them; all, or none if one has errors.
@@ -98,7 +103,9 @@ def publish(
     """
     from cch.cli import publication  # noqa: PLC0415 - loads the graph library
 
-    wish = publication.Wish(force=force, share=percent_of(share) if share else None, note=text, alias=alias)
+    wish = publication.Wish(
+        force=force, share=percent_of(share) if share else None, note=text, alias=alias, tracks=tracks
+    )
     publication.publish(paths or [FOLDER], wish, as_json=as_json)
 
 

@@ -14,8 +14,9 @@ from cch.cli.output import complain, note, print_json, problem_data, show_proble
 from cch.cli.published import Action, Published, published_data, show_alive, show_change, show_published
 from cch.cli.validation import check_paths
 from cch.counting import counted
-from cch.definition.addresses import alias_key, alias_text, plain_name
+from cch.definition.addresses import alias_key, alias_text, is_key, plain_name
 from cch.definition.catalogue import is_name
+from cch.definition.entries import is_called
 from cch.definition.names import is_reserved
 from cch.definition.reader import digest_of
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
@@ -58,12 +59,19 @@ class Wish:
     note: str = ""
     #: Another name under which messages may start the only one; "": its file's.
     alias: str = ""
+    #: Whether each file is a track of its own, under its own name.
+    tracks: bool = False
 
 
 def published_text(source: DefinitionSource, workflow_id: str) -> str | None:
     """The text that is published now, past every cache; None if there is none."""
+    return file_text(source, f"{workflow_id}.yaml")
+
+
+def file_text(source: DefinitionSource, name: str) -> str | None:
+    """The text of one file that is published, past every cache; None if there is none."""
     try:
-        answer = source.read(f"{workflow_id}.yaml")
+        answer = source.read(name)
     except DefinitionNotFoundError:
         return None
     assert not isinstance(answer, NotModified)
@@ -117,6 +125,21 @@ def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     return name, None
 
 
+def _track(settings: Settings, file: str, definition: Definition, *, wanted: bool) -> str:
+    """The name of the track that the file is, or with ``wanted`` becomes; "" if it is none.
+
+    :raises WrongUseError: it cannot be called so.
+    """
+    name, workflow_id = Path(file).name, definition.workflow_id
+    there = _catalogue(settings).file(name) if is_key(name) else None
+    is_there = there is not None and there.definition is not None and there.workflow_id == workflow_id
+    if not wanted or is_there or is_called(name, workflow_id):
+        return name if is_there and name != _place(settings, workflow_id)[0] else ""
+    if fault := _alias_fault(settings, plain_name(name), workflow_id):
+        raise WrongUseError(f"{file} cannot be a track of {workflow_id}: {fault}")
+    return name
+
+
 def published_place(settings: Settings, workflow_id: str) -> tuple[str, str | None, str]:
     """Where a workflow is published: the file's name, its text (None: nowhere yet), and the text's digest."""
     name, text = _place(settings, workflow_id)
@@ -162,9 +185,14 @@ async def _publish_one(platform: Platform, file: str, definition: Definition, wi
     """Publish one definition: keep it, number it, and only then let it be served, so that any step may be the last."""
     settings, ledger = platform.settings, platform.ledger
     _refuse_alias_as_id(settings, definition.workflow_id)
-    alias = _alias(settings, file, definition, wish.alias)
+    track = _track(settings, file, definition, wanted=wish.tracks)
+    if track and (wish.alias or wish.share is not None):
+        raise WrongUseError(
+            f"{file} is a track of {definition.workflow_id}: --as and --share are for what its id names"
+        )
+    alias = "" if track else _alias(settings, file, definition, wish.alias)
     source = definition_source(settings)
-    name, old = _place(settings, definition.workflow_id)
+    name, old = (track, file_text(source, track)) if track else _place(settings, definition.workflow_id)
     before = check(old)[0] if old is not None else None
     structure = structure_of(definition)
     action: Action = "created" if old is None else "unchanged" if old == definition.text else "updated"
@@ -188,18 +216,18 @@ async def _publish_one(platform: Platform, file: str, definition: Definition, wi
         _keep(source, definition)
         if before is not None:
             _keep(source, before)  # it may have been put there by other means
-        number = await _number(platform, definition, before if action != "created" else None, wish)
+        number = await _number(platform, definition, before if action != "created" else None, wish, track)
     if action in ("created", "updated"):
         source.write(name, definition.text)
     if action == "shared" and wish.share is not None:
         await ledger.versions.set_share(definition.workflow_id, Share(digest=definition.digest, percent=wish.share))
-    elif action != "refused" and number is not None:
+    elif action != "refused" and number is not None and not track:
         await ledger.versions.set_share(definition.workflow_id, None)
     if alias and action != "refused" and _catalogue(settings).alias(alias) != definition.workflow_id:
         source.write(alias_key(alias), alias_text(definition.workflow_id))
     return Published(
         file=file, definition=definition, structure=structure, action=action, alive=alive, name=name, alias=alias,
-        unpinned=unpinned, number=number, difference=difference(before, definition) if before else None,
+        track=track, unpinned=unpinned, number=number, difference=difference(before, definition) if before else None,
         stays=await _stays(platform, definition.workflow_id) if action in ("updated", "shared") else None,
     )  # fmt: skip
 
@@ -211,15 +239,19 @@ async def _stays(platform: Platform, workflow_id: str) -> Standings | None:
         return None
 
 
-async def _number(platform: Platform, definition: Definition, before: Definition | None, wish: Wish) -> int | None:
+async def _number(
+    platform: Platform, definition: Definition, before: Definition | None, wish: Wish, track: str
+) -> int | None:
     """The number of the version; what was published before, perhaps by other means, has one too."""
     versions, now = platform.ledger.versions, platform.clock()
     try:
         shelf = await versions.shelf(definition.workflow_id)
         if before is not None and shelf.known(before.digest) is None:
-            await versions.add(shelf, before.digest, now, alone=True)
+            await versions.add(shelf, before.digest, now, track=track, alone=True)
             shelf = await versions.shelf(definition.workflow_id)
-        added = await versions.add(shelf, definition.digest, now, publisher=_publisher(), note=wish.note, alone=True)
+        added = await versions.add(
+            shelf, definition.digest, now, publisher=_publisher(), note=wish.note, track=track, alone=True
+        )
     except ServiceUnavailableError as error:
         note(f"the version of {definition.workflow_id} gets its number with its first start: {error}")
         return None
@@ -281,7 +313,7 @@ async def _publish_all(checked: Checked, wish: Wish) -> list[Published]:
 
 def publish(paths: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
     """Check all, publish all; leave with 1 if anything was refused."""
-    checked = check_paths(paths)
+    checked = check_paths(paths, tracks=wish.tracks)
     if wish.alias and len(checked.files) != 1:
         raise WrongUseError(f"--as names one definition, and there are {len(checked.files)}")
     settings = load_settings()
@@ -300,7 +332,9 @@ def publish(paths: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
         show_problems(checked.problems, checked.texts)
         show_published(done, source.describe())
         for one in done:
-            if one.action == "updated" and one.name != f"{one.definition.workflow_id}.yaml":
+            if one.track and one.action != "refused":
+                note(f"{one.name} is a track of {one.definition.workflow_id}: a start by that name gets it")
+            elif one.action == "updated" and one.name != f"{one.definition.workflow_id}.yaml":
                 note(f"{one.definition.workflow_id} was published as {one.name}, which has been replaced")
             show_change(one)
             if one.alias and one.action != "refused":

@@ -38,6 +38,8 @@ class Published:
     alive: tuple[Instance, ...] = ()
     #: Another name under which messages may start it; "" if it has none.
     alias: str = ""
+    #: The track that it is of; "" if a start by the id gets it.
+    track: str = ""
     unpinned: str = ""
     number: int | None = None
     difference: Difference | None = None
@@ -58,6 +60,7 @@ def published_data(one: Published) -> dict[str, Any]:
         "file": one.file,
         "published_as": one.name,
         "alias": one.alias,
+        "track": one.track,
         "workflow_id": one.definition.workflow_id,
         "digest": one.definition.digest,
         "structure_digest": one.structure,

@@ -16,11 +16,13 @@ import typer
 from cch.cli.drawing import load_file
 from cch.cli.instance_views import result_data, show_end
 from cch.cli.output import complain, note, print_json, say, show_problems
-from cch.cli.publication import published_text
+from cch.cli.publication import file_text
 from cch.cli.reading import is_definition_path
 from cch.cli.scripted import Staging, seen_outside
 from cch.cli.watched import Started, Watched
 from cch.cli.watching import Limits, admission, display_for, watch
+from cch.definition.addresses import is_key
+from cch.definition.naming import by_id
 from cch.definition.paths import PathError, path_fault
 from cch.definition.rules import NEWEST
 from cch.envelope import parse_command, split_version, start_command
@@ -116,7 +118,7 @@ def _published(platform: Platform, name: str) -> tuple[str, Definition | None]:
     source = definition_source(platform.settings)
     local = load_file(Path(name)) if is_definition_path(name) or Path(name).is_file() else None
     workflow_id = local.workflow_id if local else name
-    text = published_text(source, workflow_id)
+    text = file_text(source, _track(platform, name, workflow_id) or f"{workflow_id}.yaml")
     if local is not None:
         if text is None:
             raise WrongUseError(f"{workflow_id} is not published: run `cch publish {name}` first")
@@ -125,10 +127,17 @@ def _published(platform: Platform, name: str) -> tuple[str, Definition | None]:
         return workflow_id, local
     if text is None:
         try:  # published by other means, under another file name
-            return workflow_id, platform.catalogue.current(workflow_id)
+            return workflow_id, by_id(platform.catalogue, workflow_id)
         except DefinitionNotFoundError as error:
             raise WrongUseError(f"{error}: run `cch publish` first, or check the id") from None
     return workflow_id, _usable(platform, workflow_id, text)
+
+
+def _track(platform: Platform, name: str, workflow_id: str) -> str:
+    """The file of the workflow that is published under the name of the file ``name``; "" if none is."""
+    file = Path(name).name
+    entry = platform.catalogue.file(file) if Path(name).is_file() and is_key(file) else None
+    return file if entry is not None and entry.definition and entry.workflow_id == workflow_id else ""
 
 
 def _usable(platform: Platform, workflow_id: str, text: str) -> Definition | None:
@@ -158,7 +167,7 @@ def _last_good(platform: Platform, workflow_id: str) -> Definition | None:
 
 
 def _start_message(
-    platform: Platform, wish: Wish, workflow_id: str, definition: Definition | None
+    platform: Platform, wish: Wish, workflow_id: str, definition: Definition | None, uri: str
 ) -> tuple[Started, str]:
     """What is started, and the message that starts it.
 
@@ -178,7 +187,7 @@ def _start_message(
     body = start_command(
         instance=instance_id,
         command_id=started.command_id,
-        definition_uri=platform.catalogue.uri(workflow_id),
+        definition_uri=uri,
         context=wish.context,
         correlation_id=wish.correlation_id or instance_id,
         now=started.at,
@@ -206,7 +215,9 @@ async def _send(platform: Platform, wish: Wish) -> tuple[Started, bool]:
         wish = replace(wish, version=version)
     else:
         workflow_id, definition = await asyncio.to_thread(_published, platform, wish.workflow)
-    started, body = _start_message(platform, wish, workflow_id, definition)
+    track = "" if version else await asyncio.to_thread(_track, platform, wish.workflow, workflow_id)
+    uri = f"{platform.catalogue.place}/{track}" if track else platform.catalogue.uri(workflow_id)
+    started, body = _start_message(platform, wish, workflow_id, definition, uri)
     if wish.instance_id and (known := await platform.ledger.instances.find(wish.instance_id)):
         if known.workflow_id != workflow_id:
             raise WrongUseError(f"instance {known.id} exists already, of {known.workflow_id}: choose another id")

@@ -35,13 +35,13 @@ class Checked:
         return sum(p.severity == severity and file in (None, p.file) for p in self.problems)
 
 
-def check_paths(paths: Sequence[Path]) -> Checked:
-    """Check every definition in ``paths``.
+def check_paths(paths: Sequence[Path], *, tracks: bool = False) -> Checked:
+    """Check every definition in ``paths``. ``tracks``: files with one ``workflow_id`` are tracks of it.
 
     :raises WrongUseError: see :func:`~cch.cli.reading.read_files`.
     """
     texts, unreadable = read_files(paths)
-    definitions, problems = check_all(texts, chosen_dialect(load_settings().dialect))
+    definitions, problems = check_all(texts, chosen_dialect(load_settings().dialect), tracks=tracks)
     files = sorted({*texts, *(problem.file for problem in unreadable)})
     return Checked(files=tuple(files), texts=texts, definitions=definitions, problems=(*unreadable, *problems))
 
@@ -63,9 +63,9 @@ def _summary(checked: Checked) -> None:
 _LEVELS = ("error", "warning", "advice")
 
 
-def validate(paths: Sequence[Path], *, form: str, fail_on: str) -> None:
+def validate(paths: Sequence[Path], *, form: str, fail_on: str, tracks: bool = False) -> None:
     """Check, show everything, and leave with 1 if something is as bad as ``fail_on``, or worse."""
-    checked = check_paths(paths)
+    checked = check_paths(paths, tracks=tracks)
     counts = {level: checked.count(level) for level in _LEVELS}
     ok = not any(counts[level] for level in _LEVELS[: _LEVELS.index(fail_on) + 1])
     match form:

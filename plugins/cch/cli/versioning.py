@@ -72,7 +72,8 @@ def label(workflow_id: str, label: str, version: str, *, remove: bool) -> None:
 def _before(shelf: Shelf, digest: str) -> KnownVersion:
     """The version before the one with this digest."""
     current = shelf.known(digest)
-    earlier = [each for each in shelf.versions if current is None or each.number < current.number]
+    track = current.track if current else ""
+    earlier = [v for v in shelf.versions if v.track == track and (current is None or v.number < current.number)]
     if not earlier:
         raise WrongUseError(f"there is no version of {shelf.workflow_id} before the one that is published")
     return earlier[-1]

@@ -18,6 +18,7 @@ __all__ = [
     "merging",
     "model",
     "names",
+    "naming",
     "nodes",
     "paths",
     "reader",

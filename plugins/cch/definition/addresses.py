@@ -10,6 +10,11 @@ from cch.definition.source import BY_DIGEST
 
 #: Where the source keeps aliases: one object for each, which names the workflow.
 ALIASES = "aliases/"
+#: Prefixes of the source under which there are no definitions to serve, wherever they stand in a key.
+_KEPT = frozenset({BY_DIGEST.rstrip("/"), ALIASES.rstrip("/")})
+#: Longest key of a definition, in characters: S3 takes 1,024 bytes.
+_LONGEST = 250
+_PART = re.compile(r"[^\x00-\x1f/\\]+")
 _ENDING = re.compile(r"\.(ya?ml|json)$")
 
 
@@ -42,6 +47,14 @@ class DefinitionAddress:
     def is_version(self) -> bool:
         """Whether it names a version that is kept for running instances: nobody starts those."""
         return bool(self.place) and self.key.startswith((BY_DIGEST, ALIASES))
+
+
+def is_key(key: str) -> bool:
+    """Whether a file of definitions may have this key. Under a prefix, names that begin with a dot are hidden."""
+    *prefixes, name = key.split("/")
+    if len(key) > _LONGEST or not name.endswith((".yaml", ".yml")) or not all(map(_PART.fullmatch, (*prefixes, name))):
+        return False
+    return not prefixes or not any(part in _KEPT or part.startswith(".") for part in (*prefixes, name))
 
 
 def plain_name(file: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cch import __version__
-from cch.definition.addresses import DefinitionAddress, alias_key, aliased
+from cch.definition.addresses import alias_key, aliased
 from cch.definition.entries import Entry, safe_name, served_entries, stem_of
 from cch.definition.model import Definition
 from cch.definition.names import OWN_DAGS
@@ -102,6 +102,8 @@ class Catalogue:
         self._refresh = refresh_seconds
         self._clock = clock
         self._buckets = frozenset(buckets)
+        #: The files of a listing, and their tracks by workflow.
+        self._tracks: tuple[tuple[tuple[str, str], ...], Mapping[str, tuple[str, ...]]] = ((), {})
 
     # --- one definition --------------------------------------------------------------------------------------
 
@@ -134,55 +136,37 @@ class Catalogue:
             raise DefinitionError(entry.problems)
         raise DefinitionNotFoundError(f"there is no definition of {workflow_id!r} in {self._source.describe()}")
 
-    def at(self, uri: str) -> Definition | None:
-        """The definition in the file that a URI names, if the file is one of the source and good.
+    def file(self, key: str) -> Entry | None:
+        """What is in one file of the source, good or not; None: there is no such file.
 
         :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
         """
-        place, _, file = uri.rpartition("/")
-        if place not in ("", self._source.describe()) or not _NAME.fullmatch(file):
-            return None
-        names = [file] if file.endswith(_ENDINGS) else [f"{file}{ending}" for ending in _ENDINGS]
-        for name in names:
-            try:
-                entry = self._entry(name, self._text(name))
-            except DefinitionNotFoundError:
-                continue
-            if entry.definition is not None:
-                return self.current(entry.workflow_id)  # another file may have the id
-        return None
-
-    def named(self, text: str) -> Definition:
-        """The definition that a message names: by its id, its file's name, an alias, or its file's URI.
-
-        A URI with prefixes names the file by the last part. An id wins over a file's name, and that over an alias.
-
-        :raises DefinitionNotFoundError: there is none, or it is in another bucket than ours; says what to do.
-        :raises DefinitionError: the only version there is cannot be used.
-        :raises ServiceUnavailableError: the source does not answer and the cache has nothing.
-        """
-        address = DefinitionAddress.of(text)
-        own = self._source.describe()
-        ours = address.place in ("", own.removeprefix("s3://"), *self._buckets)
-        if not ours and own.startswith("s3://"):
-            raise DefinitionNotFoundError(
-                f"{text[:200]} is not in {own}, where the definitions of this environment are: publish it here, or let"
-                f" CCH_DEFINITION_BUCKETS name {address.place} if its file names mean the same here"
-            )
-        if address.is_version:
-            raise DefinitionNotFoundError(f"{text[:200]} is a version that was published once: name its workflow")
         try:
-            return self.current(address.stem)
+            return self._entry(key, self._text(key))
         except DefinitionNotFoundError:
-            # A folder takes ids from whatever bucket, but no names of files.
-            found = (self.at(address.file if address.place else text) or self._aliased(address.stem)) if ours else None
-            if found is None:
-                raise
-            return found
+            return None
 
-    def _aliased(self, alias: str) -> Definition | None:
-        workflow_id = self.alias(alias)
-        return self.current(workflow_id) if workflow_id else None
+    def files(self) -> tuple[str, ...]:
+        """The names of all files, good or not, from the cache where the source does not answer."""
+        return tuple(sorted(self._listed()))
+
+    def tracks(self, workflow_id: str) -> tuple[str, ...]:
+        """The good files that have this ``workflow_id``, the served one first."""
+        stamps = tuple(sorted(self._listed().items()))
+        if stamps != self._tracks[0]:
+            served = self.snapshot().entries
+            self._tracks = stamps, {entry.workflow_id: entry.tracks for entry in served if entry.definition is not None}
+        return self._tracks[1].get(workflow_id, ())
+
+    @property
+    def place(self) -> str:
+        """How people call the source: ``s3://bucket``, or a folder."""
+        return self._source.describe()
+
+    @property
+    def buckets(self) -> frozenset[str]:
+        """Other buckets whose file names mean the same here."""
+        return self._buckets
 
     def alias(self, name: str) -> str:
         """The workflow that an alias names; "" if there is no such alias.
@@ -273,6 +257,12 @@ class Catalogue:
         stamps = self._source.stamps()
         _write(path, json.dumps({"at": self._clock(), "stamps": stamps}, sort_keys=True))
         return stamps
+
+    def _listed(self) -> dict[str, str]:
+        try:
+            return self._stamps()
+        except ServiceUnavailableError:
+            return self._cached_stamps()
 
     def _cached_stamps(self) -> dict[str, str]:
         listing = _read_json(self._cache / "listing.json", "stamps")

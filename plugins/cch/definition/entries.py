@@ -11,6 +11,7 @@ from cch.definition.model import Definition
 from cch.definition.names import OWN_DAGS
 from cch.errors import Problem
 
+ENDINGS = (".yaml", ".yml")
 #: Longest DAG id of a file that cannot be used, in characters.
 _LONGEST = 200
 
@@ -27,6 +28,8 @@ class Entry:
     workflow_id: str
     definition: Definition | None
     problems: tuple[Problem, ...] = ()
+    #: The good files with this ``workflow_id``, this one first. Those after it have no DAG, and no entry, of their own.
+    tracks: tuple[str, ...] = ()
 
 
 def stem_of(file: str) -> str:
@@ -37,13 +40,26 @@ def stem_of(file: str) -> str:
 def safe_name(name: str) -> str:
     """A file name for any name."""
     plain = "".join(c if c.isalnum() or c in "_.-" else "_" for c in name)
-    return name if name == plain else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    if len(plain.encode()) > _LONGEST:  # the key of a file with prefixes may be longer than a file's name
+        return f"{plain[:30]}-{digest}"
+    return name if name == plain else f"{plain}-{digest[:8]}"
+
+
+def is_called(file: str, workflow_id: str) -> bool:
+    """Whether a file is the one that a start by the id names: it lies under no prefix, and has the id as its name."""
+    return file in [f"{workflow_id}{ending}" for ending in ENDINGS]
 
 
 def _owner(workflow_id: str, files: Sequence[str], indexed: str) -> str:
-    """Which of several files keeps the id: the one that served it, else the one that is called so, else the first."""
-    named = [file for file in files if stem_of(file) == workflow_id]
-    return next(iter([file for file in files if file == indexed] + named + sorted(files)))
+    """Which of several files serves the DAG: the one that is called so, else the one that served it, else the first.
+
+    A file under a prefix comes after those that are under none.
+    """
+    served = [file for file in files if file == indexed]
+    named = [f"{workflow_id}{ending}" for ending in ENDINGS if f"{workflow_id}{ending}" in files]
+    others = sorted(files, key=lambda file: ("/" in file, stem_of(file) != workflow_id, file))
+    return next(iter(named + served + others))
 
 
 def _unusable(entry: Entry, code: str, message: str, hint: str) -> Entry:
@@ -54,15 +70,15 @@ def _unusable(entry: Entry, code: str, message: str, hint: str) -> Entry:
 def served_entries(entries: Sequence[Entry], indexed: Mapping[str, str]) -> tuple[Entry, ...]:
     """The entries, each with a DAG id of its own. Nothing takes the id of a good definition, nor one of ours.
 
-    Of several files with one ``workflow_id`` one keeps it, and the others become problems. ``indexed``: workflow →
-    the file that served it before ("" if nobody knows).
+    Several files with one ``workflow_id`` are tracks of it. One of them serves the DAG, and its entry names the others
+    and has their problems. ``indexed``: workflow → the file that served it before ("" if nobody knows).
     """
     files: dict[str, list[str]] = {}
     for entry in entries:
         if entry.definition is not None:
             files.setdefault(entry.workflow_id, []).append(entry.file)
     owners = {workflow: _owner(workflow, named, indexed.get(workflow, "")) for workflow, named in files.items()}
-    judged = [_judged(entry, owners) for entry in entries]
+    judged = [_judged(entry, entries) for entry in entries if entry.definition is None or _serves(entry, owners)]
     taken = {*OWN_DAGS, *(entry.workflow_id for entry in judged if entry.definition is not None)}
     served = []
     for entry in judged:
@@ -73,17 +89,20 @@ def served_entries(entries: Sequence[Entry], indexed: Mapping[str, str]) -> tupl
     return tuple(served)
 
 
-def _judged(entry: Entry, owners: Mapping[str, str]) -> Entry:
+def _serves(entry: Entry, owners: Mapping[str, str]) -> bool:
+    return owners[entry.workflow_id] == entry.file or entry.workflow_id in OWN_DAGS
+
+
+def _judged(entry: Entry, entries: Sequence[Entry]) -> Entry:
     if entry.definition is None:
         return entry
     if entry.workflow_id in OWN_DAGS:
         message = f"workflow_id {entry.workflow_id!r} is reserved for the platform's own DAGs"
         return _unusable(entry, "CCH-D028", message, "choose one that does not begin with cch_")
-    owner = owners[entry.workflow_id]
-    if owner == entry.file:
-        return entry
-    message = f"workflow_id {entry.workflow_id!r} is already used by {owner}"
-    return _unusable(entry, "CCH-G007", message, "give one of them another id")
+    others = [each for each in entries if each.workflow_id == entry.workflow_id and each.definition is not None]
+    others = sorted((each for each in others if each.file != entry.file), key=lambda each: each.file)
+    problems = [problem for each in others for problem in each.problems]
+    return replace(entry, problems=(*entry.problems, *problems), tracks=(entry.file, *(each.file for each in others)))
 
 
 def _free_id(entry: Entry, taken: set[str]) -> str:

@@ -118,8 +118,8 @@ ERRORS = (
     Explanation(
         code="CCH-G007",
         title="Two definitions have one workflow_id",
-        why="The `workflow_id` is the DAG's id, and a start names nothing else. The first file by name keeps it; the "
-        "other one is not served.",
+        why="The `workflow_id` is the DAG's id. Two files with one id are mostly a copy whose id was forgotten. If "
+        "they are meant as tracks of one workflow, each started by its file's name, use `--tracks`.",
         beside=around("""
             Start: {type: end}
         """),

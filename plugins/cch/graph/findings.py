@@ -167,10 +167,13 @@ def _workflow_id(text: str, file: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def check_all(files: Mapping[str, str], dialect: Dialect = OWN) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
-    """Examine several definitions (file name → text) together: two may not share one ``workflow_id``.
+def check_all(
+    files: Mapping[str, str], dialect: Dialect = OWN, *, tracks: bool = False
+) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
+    """Examine several definitions (file name → text) together.
 
-    Returns the good ones by file name. ``dialect``: of those that name none.
+    Two may share one ``workflow_id`` only if such files are ``tracks`` of it. Returns the good ones by file name.
+    ``dialect``: of those that name none.
     """
     good: dict[str, Definition] = {}
     problems: list[Problem] = []
@@ -180,9 +183,9 @@ def check_all(files: Mapping[str, str], dialect: Dialect = OWN) -> tuple[dict[st
         problems.extend(found)
         workflow_id = definition.workflow_id if definition else _workflow_id(text, file)
         first = owner.setdefault(workflow_id, file) if workflow_id else file
-        if first != file:
+        if first != file and not tracks:
             message = f"workflow_id {workflow_id!r} is already used by {first}"
-            hint = "give one of them another id"
+            hint = "give one of them another id, or use --tracks if they are tracks of one workflow"
             problems.append(read_document(text, file).problem(("workflow_id",), "CCH-G007", message, hint))
         elif definition is not None:
             good[file] = definition

@@ -28,6 +28,8 @@ class KnownVersion:
     since: int
     publisher: str = ""
     note: str = ""
+    #: File of the track that had it first; "" for the one that a start by the id gets.
+    track: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +130,17 @@ class Versions:
         )
 
     async def add(
-        self, shelf: Shelf, digest: str, now: int, *, publisher: str = "", note: str = "", alone: bool = False
+        self,
+        shelf: Shelf,
+        digest: str,
+        now: int,
+        *,
+        publisher: str = "",
+        note: str = "",
+        track: str = "",
+        alone: bool = False,
     ) -> KnownVersion:
-        """Give a version the next number, unless it has one.
+        """Give a version the next number, unless it has one. The numbers of all tracks of a workflow are one row.
 
         ``alone``: nobody else may have added one since the ``shelf`` was read.
 
@@ -140,10 +150,11 @@ class Versions:
             if (there := shelf.known(digest)) is not None:
                 return there
             number = shelf.versions[-1].number + 1 if shelf.versions else 1
-            new = KnownVersion(number=number, digest=digest, since=now, publisher=publisher, note=note)
+            new = KnownVersion(number=number, digest=digest, since=now, publisher=publisher, note=note, track=track)
             item: Item = {
                 "PK": _partition(shelf.workflow_id), "SK": f"{_NUMBER}{number:08d}", "digest": digest, "since": now,
                 "publisher": publisher[:200], "note": note[:1000],
+                **({"track": track} if track else {}),
             }  # fmt: skip
             try:
                 await self._store.put(item, NEW)
@@ -206,4 +217,5 @@ def _known(item: Item) -> KnownVersion:
         since=item["since"],
         publisher=item.get("publisher", ""),
         note=item.get("note", ""),
+        track=item.get("track", ""),
     )

@@ -21,6 +21,8 @@ class Admitted:
     context: Mapping[str, Any]
     #: The version that it will run, whatever is published before it begins.
     version: Version
+    #: Track that the start names, if it is not the one that Airflow serves: it needs an Airflow that pins runs.
+    track: str = ""
 
 
 class Admission(Protocol):
@@ -76,7 +78,7 @@ class Starter:
                     definition_digest=admitted.version.digest,
                     reading_rules=admitted.version.reading_rules,
                     planner=admitted.version.planner,
-                    version_asked=command.version,
+                    version_asked=command.version or admitted.track,
                 )
             )
         if not mine:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cch.definition.catalogue import Catalogue
+from cch.definition.naming import AmbiguousNameError
 from cch.definition.starting import context_problems, start_context
 from cch.errors import (
     DefinitionError,
@@ -56,7 +57,9 @@ class CatalogueAdmission:
             raise RejectedMessageError(reason[:1000]) from None
         if problems:
             raise RejectedMessageError(f"cannot start {definition.workflow_id}: {'; '.join(problems)}")
-        return Admitted(workflow_id=definition.workflow_id, context=full, version=version_of(definition))
+        return Admitted(
+            workflow_id=definition.workflow_id, context=full, version=version_of(definition), track=choice.track
+        )
 
     async def _choice(self, workflow_id: str, definition_uri: str, version: str, key: str) -> Choice:
         try:
@@ -65,6 +68,9 @@ class CatalogueAdmission:
             raise RejectedMessageError(f"cannot start {workflow_id}: {error}") from None
         except DefinitionNotFoundError as error:
             raise RejectedMessageError(str(error)) from None
+        except AmbiguousNameError as error:
+            first = error.problems[0]
+            raise RejectedMessageError(f"cannot start {workflow_id}: {first.message}: {first.hint}") from None
         except DefinitionError as error:
             raise RejectedMessageError(
                 f"the definition of {workflow_id!r} is not usable: {error.problems[0]}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cch.definition.catalogue import Catalogue
 from cch.definition.model import Definition
+from cch.definition.naming import AmbiguousNameError, Named, by_id, named, track
 from cch.definition.version import parse_version
 from cch.errors import DefinitionNotFoundError, WrongUseError
 from cch.ledger.versions import Shelf, Versions
@@ -25,10 +26,14 @@ def in_share(workflow_id: str, digest: str, key: str, percent: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The definition that a start is to run, and what was known of the workflow's versions."""
+    """The definition that a start is to run, and what was known of the workflow's versions.
+
+    ``track``: the file of the track that was named; "" for the one that a start by the id gets.
+    """
 
     definition: Definition
     shelf: Shelf
+    track: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +53,28 @@ class Chooser:
         :raises WrongUseError: no version is called so.
         :raises CchError: what :meth:`Catalogue.current` and :meth:`Catalogue.by_digest` raise.
         """
-        published: Definition | None = await asyncio.to_thread(self.catalogue.named, uri) if uri else None
-        workflow_id = published.workflow_id if published else workflow_id
+        found: Named | None = await asyncio.to_thread(self._named, uri, workflow_id, name) if uri else None
+        workflow_id = found.definition.workflow_id if found else workflow_id
         shelf = await self.versions.shelf(workflow_id)
         if name:
-            definition = await self.named(shelf, name)
-        elif (share := shelf.share) is not None and in_share(workflow_id, share.digest, key, share.percent):
+            return Choice(await self.named(shelf, name), shelf)
+        if found is not None and found.track:
+            return Choice(found.definition, shelf, found.track)
+        if (share := shelf.share) is not None and in_share(workflow_id, share.digest, key, share.percent):
             definition = await asyncio.to_thread(self.catalogue.by_digest, share.digest, workflow_id)
-        elif published is not None:
-            definition = published
+        elif found is not None:
+            definition = found.definition
         else:
-            definition = await asyncio.to_thread(self.catalogue.current, workflow_id)
+            definition = await asyncio.to_thread(by_id, self.catalogue, workflow_id)
         return Choice(definition, shelf)
+
+    def _named(self, uri: str, workflow_id: str, name: str) -> Named:
+        try:
+            return named(self.catalogue, uri)
+        except AmbiguousNameError:
+            if not name:
+                raise
+            return Named(self.catalogue.current(workflow_id))  # the version says which
 
     async def settle(self, choice: Choice) -> None:
         """Keep the version for the instance that will run it, and give it a number.
@@ -68,15 +83,22 @@ class Chooser:
         """
         await asyncio.to_thread(self.catalogue.keep, choice.definition)
         if choice.shelf.known(choice.definition.digest) is None:
-            await self.versions.add(choice.shelf, choice.definition.digest, self.clock())
+            await self.versions.add(choice.shelf, choice.definition.digest, self.clock(), track=choice.track)
 
     async def named(self, shelf: Shelf, name: str) -> Definition:
-        """The definition of the version that people call ``name``.
+        """The definition of the version that people call ``name``, which may be the newest one of a track.
 
         :raises WrongUseError: no version is called so.
+        :raises AmbiguousNameError: several tracks are.
         """
         whole = parse_version(name)
-        digest = whole.digest if whole is not None else shelf.named(name).digest
+        try:
+            digest = whole.digest if whole is not None else shelf.named(name).digest
+        except WrongUseError:
+            newest = await asyncio.to_thread(track, self.catalogue, shelf.workflow_id, name.removeprefix("@"))
+            if newest is None:
+                raise
+            return newest
         try:
             found = await asyncio.to_thread(self.catalogue.by_digest, digest, shelf.workflow_id)
         except DefinitionNotFoundError:

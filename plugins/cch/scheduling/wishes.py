@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 async def _named(wish: Wish) -> Version:
+    from cch.runtime.choosing import Chooser  # noqa: PLC0415
     from cch.runtime.platform import open_platform  # noqa: PLC0415 - loads what talks to AWS
 
     async with open_platform() as platform:
-        shelf = await platform.ledger.versions.shelf(wish.dag_id)
-    return Version(shelf.named(wish.name).digest)
+        chooser = Chooser(platform.catalogue, platform.ledger.versions, platform.clock)
+        definition = await chooser.named(await platform.ledger.versions.shelf(wish.dag_id), wish.name)
+        await asyncio.to_thread(platform.catalogue.keep, definition)  # a track that nobody has started yet
+    return Version(definition.digest)
 
 
 def compiled(wish: Wish, settings: Settings) -> tuple[Version, DAG]:

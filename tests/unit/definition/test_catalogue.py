@@ -212,18 +212,41 @@ def test_the_last_good_version_is_served_with_the_problems_of_the_bad_one(desk: 
     assert (mended.definition.workflow_name, mended.problems) == ("mended", ())
 
 
-def test_of_twins_the_first_file_keeps_the_id(desk: Desk) -> None:
-    """The other one is a problem that names the first; nobody loses a definition over it."""
+def test_two_files_with_one_id_are_tracks_of_it(desk: Desk) -> None:
+    """One of them serves the DAG and knows the other; nobody loses a definition over it."""
     desk.source.files["c.yaml"] = text("a", "twin")
 
     entries = desk.catalogue.snapshot().entries
 
-    assert [(e.file, e.workflow_id, e.definition is not None) for e in entries] == [
-        ("a.yaml", "a", True), ("b.yaml", "b", True), ("c.yaml", "c", False),
+    assert [(e.file, e.workflow_id, e.tracks, e.problems) for e in entries] == [
+        ("a.yaml", "a", ("a.yaml", "c.yaml"), ()), ("b.yaml", "b", ("b.yaml",), ()),
     ]  # fmt: skip
-    assert entries[2].problems[0].code == "CCH-G007"
-    assert "a.yaml" in entries[2].problems[0].message
     assert desk.catalogue.current("a").workflow_name == "W"
+    assert desk.catalogue.tracks("a") == ("a.yaml", "c.yaml")
+
+
+def test_what_is_wrong_with_a_track_is_said_where_its_workflow_is(desk: Desk) -> None:
+    """Its last good version goes on."""
+    desk.source.files["c.yaml"] = text("a", "twin")
+    desk.catalogue.snapshot()
+    desk.source.files["c.yaml"] = "nodes: {"
+    desk.clock.advance(6)
+
+    entry = desk.catalogue.snapshot().entries[0]
+
+    assert ({p.file for p in entry.problems}, entry.tracks) == ({"c.yaml"}, ("a.yaml", "c.yaml"))
+
+
+def test_tracks_that_come_and_go_are_noticed(desk: Desk) -> None:
+    """As soon as the listing is looked at again; until then nothing is read."""
+    assert desk.catalogue.tracks("a") == ("a.yaml",)
+    desk.source.files["c.yaml"] = text("a", "twin")
+    desk.clock.advance(6)
+
+    assert desk.catalogue.tracks("a") == ("a.yaml", "c.yaml")
+    asked = desk.source.calls.copy()
+    assert desk.catalogue.tracks("a") == ("a.yaml", "c.yaml")
+    assert desk.source.calls == asked
 
 
 @pytest.mark.parametrize("copy", ["0.yaml", "a (copy).yaml", "a.yml", "z.yaml"])
@@ -233,20 +256,23 @@ def test_a_copy_never_takes_the_place_of_the_file_it_was_copied_from(desk: Desk,
 
     assert {e.workflow_id: e.file for e in desk.catalogue.snapshot().entries if e.definition}["a"] == "a.yaml"
     assert desk.reopened().current("a").workflow_name == "W"
-    ids = [entry.workflow_id for entry in desk.catalogue.snapshot().entries]
-    assert len(ids) == len(set(ids)) == 3
+    assert [entry.workflow_id for entry in desk.catalogue.snapshot().entries] == ["a", "b"]
 
 
-def test_of_two_files_that_are_called_otherwise_the_one_that_was_served_keeps_the_id(desk: Desk) -> None:
-    """The cache knows it."""
+def test_of_two_files_that_are_called_otherwise_the_one_that_was_served_keeps_the_dag(desk: Desk) -> None:
+    """The cache knows it. A file that is called as the id is the one that the id names, also when it comes late."""
     desk.source.files["m.yaml"] = text("shared", "good")
     desk.catalogue.snapshot()
     desk.source.files["c.yaml"] = text("shared", "copy")
+    desk.clock.advance(6)
+    assert desk.names()["shared"] == "good"
+    assert desk.catalogue.current("shared").workflow_name == "good"
+
     desk.source.files["shared.yaml"] = text("shared", "late")
     desk.clock.advance(6)
 
-    assert desk.names()["shared"] == "good"
-    assert desk.catalogue.current("shared").workflow_name == "good"
+    assert desk.names()["shared"] == "late"
+    assert desk.catalogue.current("shared").workflow_name == "late"
 
 
 @pytest.mark.parametrize("name", ["x.yaml", "x.yml", "x y.yaml"])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from workflows import definition_text
 
-from cch.definition.addresses import alias_key, alias_text
+from cch.definition.addresses import alias_key, alias_text, is_key
 from cch.definition.catalogue import Catalogue
-from cch.definition.reader import read_definition
+from cch.definition.reader import digest_of, read_definition
 from cch.definition.source import FolderSource
 from cch.definition.starting import context_of_form, form_of_context
 from cch.envelope import workflow_id_of
@@ -228,10 +228,14 @@ async def test_a_file_elsewhere_is_not_ours(tmp_path: Path, admission: Catalogue
 
 
 class Bucket(FolderSource):
-    """A folder that is called like a bucket."""
+    """A folder that is called like a bucket, and has prefixes like one."""
 
     def describe(self) -> str:
         return "s3://ours"
+
+    def stamps(self) -> dict[str, str]:
+        files = {str(path.relative_to(self._folder)): path for path in self._folder.rglob("*") if path.is_file()}
+        return {key: digest_of(path.read_text()) for key, path in files.items() if is_key(key)}
 
 
 @pytest.fixture
@@ -239,7 +243,7 @@ def bucket(tmp_path: Path) -> CatalogueAdmission:
     (tmp_path / "w.yaml").write_text(TEXT)
     (tmp_path / "aliases").mkdir()
     (tmp_path / alias_key("import")).write_text(alias_text("w"))
-    catalogue = Catalogue(Bucket(tmp_path), tmp_path / "cache", check, 0.0, buckets=["mapped"])
+    catalogue = Catalogue(Bucket(tmp_path), tmp_path / ".cache", check, 0.0, buckets=["mapped"])
     return CatalogueAdmission(catalogue, Versions(MemoryStore()), lambda: 0)
 
 
@@ -283,10 +287,90 @@ async def test_an_id_wins_over_an_alias(tmp_path: Path, bucket: CatalogueAdmissi
     assert (await bucket.admit("import", {"a": "xx", "b": 1, "c": 2}, "s3://ours/import.yaml")).workflow_id == "import"
 
 
-async def test_a_second_file_with_an_id_harms_nobody(tmp_path: Path, bucket: CatalogueAdmission) -> None:
-    """It is a problem of its own: the workflow starts as ever, and a start by the second file says why it does not."""
-    (tmp_path / "track.yaml").write_text(TEXT.replace("workflow_name: W", "workflow_name: Another"))
+GIVEN = {"a": "xx", "b": 1, "c": 2}
 
-    assert (await bucket.admit("w", {"a": "xx", "b": 1, "c": 2}, "s3://ours/w.yaml")).workflow_id == "w"
-    with pytest.raises(RejectedMessageError, match="'w' is already used by w.yaml"):
-        await bucket.admit("track", {"a": "xx", "b": 1, "c": 2}, "s3://ours/track.yaml")
+
+def put(folder: Path, key: str, name: str, workflow_id: str = "w") -> str:
+    """Put a file among the definitions; its digest."""
+    text = TEXT.replace("workflow_name: W", f"workflow_name: {name}").replace(
+        "workflow_id: w", f"workflow_id: {workflow_id}"
+    )
+    (folder / key).parent.mkdir(parents=True, exist_ok=True)
+    (folder / key).write_text(text)
+    return digest_of(text)
+
+
+async def digest(admission: CatalogueAdmission, uri: str, version: str = "") -> str:
+    return (await admission.admit(workflow_id_of(uri), GIVEN, uri, version=version)).version.digest
+
+
+async def test_a_start_by_a_file_gets_its_track_and_one_by_the_id_the_track_that_is_called_so(
+    tmp_path: Path, bucket: CatalogueAdmission
+) -> None:
+    """The tracks of one workflow run side by side; their versions have numbers in one row."""
+    east = put(tmp_path, "east.yaml", "East")
+    usual = digest_of(TEXT)
+
+    assert [await digest(bucket, uri) for uri in ("w", "s3://ours/w.yaml", "s3://ours/any/w.yaml")] == [usual] * 3
+    assert [await digest(bucket, uri) for uri in ("east", "east.yaml", "s3://ours/p/east.yaml")] == [east] * 3
+    assert [await digest(bucket, "w", version) for version in ("east", "@east", "east.yaml", "1", "2")] == [
+        east, east, east, usual, east,
+    ]  # fmt: skip
+    again = put(tmp_path, "east.yaml", "East again")
+    assert (await digest(bucket, "s3://ours/east.yaml"), await digest(bucket, "w")) == (again, usual)
+    admitted = await bucket.admit("east", GIVEN, "s3://ours/east.yaml")
+    assert (admitted.workflow_id, admitted.track) == ("w", "east.yaml")
+    assert (await bucket.admit("w", GIVEN, "s3://ours/w.yaml")).track == ""
+
+
+async def test_an_id_that_several_files_have_and_none_is_called_is_refused(
+    tmp_path: Path, bucket: CatalogueAdmission
+) -> None:
+    """Nobody can know which one is meant; each file and each version still starts."""
+    (tmp_path / "w.yaml").unlink()
+    east, west = put(tmp_path, "east.yaml", "East"), put(tmp_path, "west.yaml", "West")
+
+    for uri in ("w", "s3://ours/w.yaml", "s3://ours/import.yaml"):
+        with pytest.raises(RejectedMessageError, match=r"workflow_id of several files.*east\.yaml, west\.yaml"):
+            await digest(bucket, uri)
+    assert [await digest(bucket, uri) for uri in ("s3://ours/east.yaml", "west")] == [east, west]
+    assert await digest(bucket, "w", "west") == west
+
+
+async def test_the_only_file_with_an_id_is_no_track(tmp_path: Path, bucket: CatalogueAdmission) -> None:
+    """Whatever it is called: a start by the id gets it, and so it takes part in shares."""
+    (tmp_path / "w.yaml").unlink()
+    east = put(tmp_path, "east.yaml", "East")
+
+    assert await digest(bucket, "w") == east
+    assert (await bucket.admit("east", GIVEN, "s3://ours/east.yaml")).track == ""
+
+
+async def test_a_uri_finds_a_file_under_a_prefix_by_its_whole_key(tmp_path: Path, bucket: CatalogueAdmission) -> None:
+    """Also where an id or another file is called like its last part."""
+    eu, us = put(tmp_path, "eu/customs.yaml", "EU", "eu"), put(tmp_path, "us/customs.yaml", "US", "us")
+    other = put(tmp_path, "x/w.yaml", "Other", "other")
+    only = put(tmp_path, "deep/down/only.yml", "Only", "only_v1")
+
+    assert await digest(bucket, "s3://ours/eu/customs.yaml") == eu
+    assert await digest(bucket, "s3://mapped/us/customs") == us
+    assert (await digest(bucket, "s3://ours/x/w.yaml"), await digest(bucket, "s3://ours/y/w.yaml")) == (
+        other, digest_of(TEXT),
+    )  # fmt: skip
+    for uri in ("s3://ours/deep/down/only.yml", "s3://ours/elsewhere/only.yaml", "only.yml", "only", "only_v1"):
+        assert await digest(bucket, uri) == only
+    with pytest.raises(RejectedMessageError, match=r"several files: eu/customs\.yaml, us/customs\.yaml.*whole key"):
+        await digest(bucket, "s3://ours/customs.yaml")
+
+
+@pytest.mark.parametrize(
+    "key", ["by-digest/z.yaml", "team/by-digest/z.yaml", "aliases/z.yaml", ".git/z.yaml", "a/../z.yaml"]
+)
+async def test_what_is_kept_or_hidden_is_no_definition(tmp_path: Path, bucket: CatalogueAdmission, key: str) -> None:
+    """A copy of the whole bucket under a prefix brings back no old version."""
+    put(tmp_path, key, "Z", "zz")
+    (tmp_path / "z.yaml").unlink(missing_ok=True)
+
+    for uri in (f"s3://ours/{key}", "zz", "s3://ours/z.yaml"):
+        with pytest.raises(RejectedMessageError):
+            await digest(bucket, uri)
