@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from cli_office import ENRICH
 
 from cch.cli import starting, watching
+from cch.definition.reader import digest_of
 
 
 def test_a_watched_run_shows_every_change_and_the_final_context(office, cch):
@@ -291,3 +293,20 @@ def test_a_broken_publication_is_started_where_only_airflow_knows_the_last_good_
     assert refused.exit_code == 1
     assert json.loads(refused.stdout)["status"] == "rejected"
     assert "required key 'shipmentId' is missing" in refused.stdout
+
+
+def test_the_file_of_a_track_starts_that_track(office, cch):
+    """Its newest version, as it is published; the instance says that the track was asked for."""
+    east = office.write("east.yaml", ENRICH.replace("Enrich a shipment", "East"))
+    assert cch("publish", "--tracks", east).exit_code == 0
+    start = ("--set", "shipmentId=S-1", "--watch", "--instance-id")
+
+    for number, name in enumerate((east, "enrich_v1@east", "enrich_v1")):
+        assert cch("run", name, *start, f"run-{number}").exit_code == 0
+
+    found = [asyncio.run(office.ledger.instances.find(f"run-{number}")) for number in range(3)]
+    own, usual = digest_of(east.read_text()), digest_of(ENRICH)
+    assert [each.definition_digest for each in found] == [own, own, usual]
+    assert [each.version_asked for each in found] == ["east.yaml", "east", ""]
+    east.write_text(ENRICH)
+    assert "differs from what is published" in cch("run", east, *start, "run-9").stderr
