@@ -46,7 +46,8 @@ def named(catalogue: Catalogue, text: str) -> Named:
         )
     if address.is_version:
         raise DefinitionNotFoundError(f"{text[:200]} is a version that was published once: name its workflow")
-    if ours and address.place and "/" in address.key and (found := _in_file(catalogue, address.key)):
+    is_whole_key = own.startswith("s3://") and bool(address.place) and "/" in address.key  # folders have no prefixes
+    if ours and is_whole_key and (found := _in_file(catalogue, address.key)):
         return found
     try:
         return Named(by_id(catalogue, address.stem))
@@ -123,6 +124,8 @@ def _of_entry(catalogue: Catalogue, entry: Entry, definition: Definition) -> Nam
         usual = by_id(catalogue, definition.workflow_id)
     except AmbiguousNameError:
         return Named(definition, entry.file)
+    except DefinitionNotFoundError:
+        return Named(definition)  # it has come after the listing
     return Named(definition, "" if usual.file == entry.file else entry.file)
 
 

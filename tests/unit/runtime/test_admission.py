@@ -374,3 +374,26 @@ async def test_what_is_kept_or_hidden_is_no_definition(tmp_path: Path, bucket: C
     for uri in (f"s3://ours/{key}", "zz", "s3://ours/z.yaml"):
         with pytest.raises(RejectedMessageError):
             await digest(bucket, uri)
+
+
+async def test_a_file_that_has_just_come_is_found_by_its_uri(tmp_path: Path) -> None:
+    """The listing is trusted for some seconds, and does not have it yet."""
+    put(tmp_path, "w.yaml", "W")
+    catalogue = Catalogue(Bucket(tmp_path), tmp_path / ".cache", check, 60.0)
+    admission = CatalogueAdmission(catalogue, Versions(MemoryStore()), lambda: 0)
+    catalogue.snapshot()
+    new, track = put(tmp_path, "eu/new.yaml", "New", "new_v1"), put(tmp_path, "eu/track.yaml", "Track")
+
+    assert await digest(admission, "s3://ours/eu/new.yaml") == new
+    assert await digest(admission, "s3://ours/eu/track.yaml") == track
+
+
+async def test_a_folder_has_no_prefixes(tmp_path: Path) -> None:
+    """Its sub-folders are not served, so nothing may start from them."""
+    put(tmp_path, "sub/z.yaml", "Z", "zz")
+    catalogue = Catalogue(FolderSource(tmp_path), tmp_path / ".cache", check, 0.0, buckets=["mapped"])
+    admission = CatalogueAdmission(catalogue, Versions(MemoryStore()), lambda: 0)
+
+    for uri in ("s3://mapped/sub/z.yaml", "sub/z.yaml", f"{tmp_path}/sub/z.yaml"):
+        with pytest.raises(RejectedMessageError, match="no definition of 'z'"):
+            await digest(admission, uri)
