@@ -18,6 +18,7 @@ from bench.api import measure_api
 from bench.expressions import measure_expressions
 from bench.figures import Figures
 from bench.language import measure_language
+from bench.pages import measure_pages
 from bench.parsing import measure_parsing
 from bench.regions import measure_regions
 from bench.replies import measure_replies
@@ -34,6 +35,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "parsing": measure_parsing,
     "regions": measure_regions,
     "api": measure_api,
+    "pages": measure_pages,
     "workflow": measure_workflow,
     "replies": measure_replies,
     "triggerer": measure_triggerer,

@@ -62,32 +62,36 @@ def _free_port() -> int:
         return port
 
 
+def environment_of(home: Path) -> tuple[dict[str, str], int]:
+    """The environment of an Airflow on the stand-in for AWS, and the stand-in's port."""
+    port = _free_port()
+    definitions = home / "definitions"
+    definitions.mkdir()
+    (definitions / "bench_api.yaml").write_text(DEFINITION)
+    return {
+        **os.environ,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[1] / "plugins"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{home}/passwords.json",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "AIRFLOW__API_AUTH__JWT_SECRET": uuid.uuid4().hex * 2,
+        "CCH_CACHE_FOLDER": f"{home}/cache",
+        "CCH_DEFINITIONS_FOLDER": str(definitions),
+    }, port
+
+
 def measure_api() -> Figures:
     """Latency of lists, searches and details, and of asking again with an ETag."""
-    port = _free_port()
     with tempfile.TemporaryDirectory(prefix="cch-bench-") as folder:
-        home = Path(folder)
-        definitions = home / "definitions"
-        definitions.mkdir()
-        (definitions / "bench_api.yaml").write_text(DEFINITION)
-        environment = {
-            **os.environ,
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AIRFLOW_HOME": folder,
-            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[1] / "plugins"),
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:admin",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{folder}/passwords.json",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-            "AIRFLOW__API_AUTH__JWT_SECRET": uuid.uuid4().hex * 2,
-            "CCH_CACHE_FOLDER": f"{folder}/cache",
-            "CCH_DEFINITIONS_FOLDER": str(definitions),
-        }
+        environment, port = environment_of(Path(folder))
         program = [sys.executable, "-m", "bench.api"]
         aws = subprocess.Popen([*program, str(port)], env=environment, stdout=subprocess.PIPE, text=True)
         try:
@@ -184,11 +188,13 @@ async def _one(ledger: Any, known: dict[str, str], identifier: str, number: int,
 
 
 async def _map_items(ledger: Any, identifier: str, now: int) -> None:
+    from cch.identity import NEWEST_SCHEME, ROOT, ItemStep
     from cch.interpreter.outcome import Outcome
     from cch.ledger.records import JournalEntry, RegionKey
 
     for index in range(ITEMS):
-        key = RegionKey(instance=identifier, region="Fan", scope=f"/Fan#1@0[{index}]")
+        scope = ROOT.item(ItemStep("Fan", 1, 0, str(index)), NEWEST_SCHEME)
+        key = RegionKey(instance=identifier, region="Fan", scope=scope)
         await ledger.instances.put_scope(key, "Fan", index, str(index))
         await ledger.journal.append(key, 0, JournalEntry(kind="try", task_instance="t", generation=0, mode="first"))
         done = Outcome(

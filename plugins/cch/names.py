@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from cch.counting import counted
+
 _PART = re.compile(r"[a-z0-9][a-z0-9_-]{0,19}")
 #: The resources that may be named one by one.
 RESOURCES = (
@@ -50,7 +52,8 @@ class Names:
                 raise ValueError(message)
         too_long = len(self.definitions_bucket) - _LONGEST_BUCKET
         if too_long > 0 and "definitions_bucket" not in dict(self.given):
-            message = f"CCH_ENV={self.env!r} and CCH_OWNER={self.owner!r}: shorten them by {too_long} letters together"
+            fewer = counted(too_long, "letter")
+            message = f"CCH_ENV={self.env!r} and CCH_OWNER={self.owner!r}: shorten them by {fewer} together"
             raise ValueError(f"{message}; S3 allows {_LONGEST_BUCKET} in {self.definitions_bucket}")
 
     @property

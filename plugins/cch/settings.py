@@ -95,6 +95,18 @@ class Settings:
         least=1024,
     )
     mailbox_seconds: float = _setting(1.0, "how soon (s) a triggerer sees what another one received for it")
+    push_connections: int = _setting(
+        50,
+        "pages of the dashboard that one API server process tells of changes at once; the others ask every 3 s, and"
+        " with 0 all do",
+        least=0,
+    )
+    open_api_user: str = _setting(
+        "", "Airflow user as whom everybody acts, without a login, under `/cch/open` (docs/first-implementation.md)"
+    )
+    open_api_origins: tuple[str, ...] = _setting(
+        (), "origins, separated by commas, whose pages may ask there (`https://dashboard.example.org`)"
+    )
     skip_idle_runs: bool = _setting(
         True,  # noqa: FBT003 - a default
         "schedulers leave our runs that only wait out of their rounds (Airflow 3.3.1 on PostgreSQL or SQLite; others"
@@ -243,6 +255,7 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
     chosen_types(values["lifecycle_events"])
     given = (name.strip() for name in values["capability_modules"].split(","))
     values["capability_modules"] = tuple(dict.fromkeys((*Settings().capability_modules, *filter(None, given))))
-    buckets = (name.strip() for name in values["definition_buckets"].split(","))
-    values["definition_buckets"] = tuple(dict.fromkeys(filter(None, buckets)))
+    for several in ("definition_buckets", "open_api_origins"):
+        each = (name.strip() for name in values[several].split(","))
+        values[several] = tuple(dict.fromkeys(filter(None, each)))
     return Settings(names=names, **values)

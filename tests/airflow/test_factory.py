@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import ParamValidationError
 
 UNIT = Path(__file__).resolve().parents[1] / "unit"
 if str(UNIT) not in sys.path:
@@ -18,6 +19,7 @@ from workflows import BLOCKS, large_definition  # noqa: E402
 
 from cch.compiler.factory import SOURCE_ERROR_DAG, DefinitionWarning, workflow_dags  # noqa: E402
 from cch.definition.source import FolderSource  # noqa: E402
+from cch.runtime.run_conf import CONF_DIGEST  # noqa: E402
 
 GOOD = """
 workflow_id: {name}
@@ -81,6 +83,17 @@ def test_a_placeholder_does_not_leave_the_mended_workflow_paused(definitions: Pa
     placeholder = served()["bad"]
 
     assert placeholder.is_paused_upon_creation is False
+
+
+def test_a_placeholder_refuses_the_dispatcher_s_starts(definitions: Path) -> None:
+    """The run would sit there without a reason; a person's run, which names no version, fails with the message."""
+    (definitions / "bad.yaml").write_text("workflow_id: bad")
+    params = served()["bad"].params
+    own = params.get_param(CONF_DIGEST)
+
+    with pytest.raises(ParamValidationError):
+        own.resolve("some version")
+    params.validate()
 
 
 def test_last_good_version_is_served_with_the_problems(definitions: Path) -> None:

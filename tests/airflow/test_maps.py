@@ -115,7 +115,7 @@ def test_an_item_that_fails_is_a_failed_task_and_the_join_decides(definitions: P
     assert ran.tasks[ITEM] == {"success": 2, "failed": 1}
     assert (ran.state, ran.instance.status) == ("success", "completed")
     assert ran.context["partly"] is True
-    assert "1 items failed: i-1: ended at 'Bad' as failed" in ran.context["_internalError"]
+    assert "1 item failed: i-1: ended at 'Bad' as failed" in ran.context["_internalError"]
 
 
 def test_without_a_way_for_it_the_failure_of_an_item_fails_the_instance(definitions: Path, ledger: Ledger) -> None:

@@ -193,3 +193,50 @@ def test_a_graph_of_a_broken_definition_says_what_is_broken(office, cch):
     assert result.exit_code == 1
     assert "CCH-G001" in result.stderr
     assert "        ^" in result.stderr
+
+
+ADVICE = "  Start: {type: set_state, on_success: Done, on_failure: Done}\n  Done: {type: end}\n"
+HEAD = "workflow_id: w_v1\nworkflow_name: W\nentry_point: Start\nnodes:\n"
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 0), (("--fail-on", "advice"), 1)])
+def test_the_level_that_fails_can_be_chosen(office, cch, options, code):
+    """Advice is shown, and fails nothing unless it is asked for."""
+    (office.home / "w.yaml").write_text(HEAD + ADVICE)
+
+    result = cch("validate", "w.yaml", *options)
+
+    assert result.exit_code == code
+    assert "advice CCH-G120" in result.stdout + result.stderr
+
+
+def test_problems_as_sarif(office, cch):
+    """With rule, level and place of each."""
+    (office.home / "w.yaml").write_text(HEAD + ADVICE.replace("on_success: Done", "on_success: Doen"))
+
+    found = json.loads(cch("validate", "w.yaml", "--format", "sarif").stdout)
+
+    (run,) = found["runs"]
+    results = {each["ruleId"]: each for each in run["results"]}
+    assert results["CCH-G001"]["level"] == "error"
+    assert results["CCH-G001"]["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "w.yaml"}, "region": {"startLine": 5, "startColumn": 28},
+    }  # fmt: skip
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == set(results)
+
+
+def test_problems_as_annotations(office, cch):
+    """As GitHub Actions shows them in the lines of a change."""
+    (office.home / "w.yaml").write_text(HEAD + ADVICE)
+
+    lines = cch("validate", "w.yaml", "--format", "github").stdout.splitlines()
+
+    message = "nothing takes the on_failure of 'Start' (the node cannot fail: leave it out)"
+    assert lines == [f"::notice file=w.yaml,line=5,col=46,title=CCH-G120::{message}"]
+
+
+def test_a_definition_comes_from_stdin(cch):
+    """The way of editors."""
+    result = cch("validate", "-", "--json", stdin=HEAD + ADVICE.replace("on_success: Done", "on_success: Doen"))
+
+    assert {problem["file"] for problem in json.loads(result.stdout)["problems"]} == {"-"}

@@ -94,7 +94,7 @@ def test_a_bad_setting_is_wrong_use(tmp_path):
 def test_names_that_no_bucket_can_have():
     """S3 takes 63 characters: one letter more than fits, and the error says how to mend it."""
     assert len(Names(env="e" * 20, owner="o" * 10).definitions_bucket) == 63
-    with pytest.raises(ValueError, match="shorten them by 1 letters together"):
+    with pytest.raises(ValueError, match="shorten them by 1 letter together"):
         Names(env="e" * 20, owner="o" * 11)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from cch.envelope import start_command
+
 
 def test_an_instance_in_detail(office, cch):
     """By its id: nodes with states, requests with times, and the context."""
@@ -122,3 +124,32 @@ def test_a_start_that_was_rejected_says_why(office, cch):
     assert result.exit_code == 2
     assert "the start of instance 'run-1' was rejected: " in result.stderr
     assert "unknown_v1" in result.stderr
+
+
+def test_a_start_that_waits_says_why(office, cch):
+    """What the dispatcher was told by Airflow, or that no dispatcher has come by."""
+    office.works = False
+
+    async def work(platform):
+        queue = await platform.queues.find(platform.settings.names.command_queue)
+        await queue.send(
+            start_command(
+                instance="run-1",
+                command_id="c",
+                definition_uri="enrich_v1",
+                context={"shipmentId": "S"},
+                correlation_id="BL",
+                now=1,
+            )
+        )
+        await platform.router.intake.handle(await queue.receive(0))
+
+    office.do(work)
+    assert "its start waits: no dispatcher has tried it yet" in cch("status", "run-1").stdout
+
+    async def refuse(platform):
+        (start,) = await platform.ledger.mailboxes.starts()
+        await platform.ledger.mailboxes.postpone(start, 2, "Airflow has another version")
+
+    office.do(refuse)
+    assert json.loads(cch("status", "run-1", "--json").stdout)["start_waits"] == "Airflow has another version"

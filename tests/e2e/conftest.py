@@ -272,30 +272,39 @@ def figures() -> Figures:
     return Figures()
 
 
-@pytest.fixture(scope="session")
-def stack(figures: Figures) -> Iterator[Stack]:
-    """The stack that everybody gets, started once, with the sample definitions and data published."""
+@contextlib.contextmanager
+def started(settings: dict[str, str], prepare: Callable[[LocalStack], None] = lambda _local: None) -> Iterator[Stack]:
+    """A stack with these settings; what it started has ended afterwards. ``prepare`` sees it with AWS alone."""
     # Not in pytest's folder: PostgreSQL, which root starts as somebody else, may not pass that one.
     home = Path(tempfile.mkdtemp(prefix="cch-e2e-"))
-    settings = {
-        "CCH_HOME": str(home), "CCH_PROJECT": str(ROOT), "CCH_LIFECYCLE_TOPIC": TOPIC, **figures.settings(),
-        "CCH_MOCK_EFFECTS": str(home / "effects.jsonl"), "CCH_MOCK_VISIBILITY_SECONDS": "10",  # tests/chaos needs them
-    }  # fmt: skip
+    settings = {"CCH_HOME": str(home), "CCH_PROJECT": str(ROOT), **settings}
+    settings |= {"CCH_MOCK_EFFECTS": str(home / "effects.jsonl"), "CCH_MOCK_VISIBILITY_SECONDS": "10"}  # for chaos
+    before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     local = LocalStack.open()
     try:
+        local.start(lambda _line: None, ["aws"])
+        prepare(local)
         local.start(lambda _line: None)
-        running = Stack(local, environment(local.layout))
-        running.cch("publish")
-        running.eventually("the DAGs", lambda: running.api("GET", "/dags/orchestra_fan_out_v1")[0] == 200)
-        yield running
+        yield Stack(local, environment(local.layout))
     finally:
         local.stop()
         left = leaked(local)
         shutil.rmtree(home, ignore_errors=True)
-        for name in settings:
-            del os.environ[name]
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
     assert left == []
+
+
+@pytest.fixture(scope="session")
+def stack(figures: Figures) -> Iterator[Stack]:
+    """The stack that everybody gets, started once, with the sample definitions and data published."""
+    with started({"CCH_LIFECYCLE_TOPIC": TOPIC, **figures.settings()}) as running:
+        running.cch("publish")
+        running.eventually("the DAGs", lambda: running.api("GET", "/dags/orchestra_fan_out_v1")[0] == 200)
+        yield running
 
 
 @pytest.fixture

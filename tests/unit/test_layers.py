@@ -32,6 +32,7 @@ LAYERS = (
     {"envelope"},
     {"identity"},
     {
+        "counting",
         "dialects",
         "errors",
         "event_types",

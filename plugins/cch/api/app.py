@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,13 +13,18 @@ from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cch import __version__
-from cch.api import actions, health, instances, messages, problems, tasks, versions, workflows
+from cch.api import actions, health, instances, messages, problems, tasks, versions, watching, workflows
 from cch.api.access import PAGE_HEADER, refuse_other_sites
 from cch.api.backend import SeenAtOnce, close_backend
 from cch.api.dashboard import Dashboard
 from cch.api.models import Problem
+from cch.api.open_access import open_app
 from cch.api.problems import ApiError
 from cch.envelope import MAX_BODY
+from cch.errors import SettingsError
+from cch.settings import load_settings
+
+log = logging.getLogger(__name__)
 
 #: Where the routes are, below the plugin's prefix.
 PREFIX = "/api/v1"
@@ -35,7 +41,8 @@ _DESCRIPTION = f"""Instances of workflows: looking at them, and doing something 
 site can act with your cookie. All of them may be repeated.
 
 **Errors** are `application/problem+json` with a stable `code`. **Lists** are paged by `cursor`. **Polling**: send the
-`ETag` of the last answer as `If-None-Match`; 304 means that nothing has changed. While DynamoDB does not answer, lists
+`ETag` of the last answer as `If-None-Match`; 304 means that nothing has changed. **Being told**: `/watch` says which of
+several routes have another answer. While DynamoDB does not answer, lists
 and details are made from Airflow's database (`degraded`).
 """
 
@@ -112,7 +119,7 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SeenAtOnce)
-    for module in (workflows, versions, instances, actions, tasks, messages, health):
+    for module in (workflows, versions, instances, actions, tasks, messages, health, watching):
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 
     @app.get("/docs", include_in_schema=False)
@@ -121,6 +128,7 @@ def create_app() -> FastAPI:
         return get_swagger_ui_html(openapi_url="openapi.json", title="CCH API")
 
     app.mount("/ui", Dashboard(), name="dashboard")
+    _mount_open_access(app)
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -131,6 +139,16 @@ def create_app() -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def _mount_open_access(app: FastAPI) -> None:
+    try:
+        settings = load_settings()
+    except SettingsError as error:  # everything else says it, too
+        log.warning("open access is not served: %s", error)
+        return
+    if settings.open_api_user:
+        app.mount("/open", open_app(settings), name="open access")
 
 
 def _describe_errors(document: dict[str, Any]) -> None:

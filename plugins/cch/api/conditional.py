@@ -1,9 +1,7 @@
 """Answers that a poller need not fetch again: ETags over what is answered, and one computation for many askers.
 
-Browsers poll every few seconds. ``If-None-Match`` saves the transfer and the drawing; that many browsers ask at the
-same time is met by sharing an answer for a second. Server-sent events would save less than they cost here: each open
-page would hold a connection of an API server that has few, through proxies (MWAA's among them) that cut it, and the
-server would have to poll the ledger for each of them all the same.
+Browsers poll every few seconds, or are told when to (:mod:`cch.api.watching`). ``If-None-Match`` saves the transfer
+and the drawing; that many browsers ask at the same time is met by sharing an answer for a second.
 """
 
 from __future__ import annotations

@@ -154,6 +154,8 @@ class DetailReader:
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
         run = run_url(instance)
+        if instance.status == "pending" and (start := await self._platform.ledger.mailboxes.start_of(instance_id)):
+            row.reason = start.reason
         held = () if progress.ended else await self._held(instance)
         return InstanceDetail(
             **row.model_dump(),

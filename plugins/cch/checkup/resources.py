@@ -12,6 +12,7 @@ from cch.aws.provision import MAX_RECEIVE_COUNT, RETENTION, VISIBILITY
 from cch.aws.session import client, error_code, explained, typed
 from cch.aws.tables import EXPIRES, INDEXES
 from cch.checkup.findings import Findings
+from cch.counting import counted
 from cch.runtime.lifecycle_event import probe
 from cch.settings import Settings
 
@@ -71,7 +72,7 @@ def _consumed(settings: Settings, found: Findings, queue: str) -> None:
         if odd:
             found.warn(queue, "; ".join(odd), "set the queue's attributes as infra/ does")
         else:
-            found.ok(queue, f"{attributes['ApproximateNumberOfMessages']} messages wait")
+            found.ok(queue, counted(attributes["ApproximateNumberOfMessages"], "message waits", "messages wait"))
         _dead_letters(settings, found, queue, attributes)
 
 
@@ -102,7 +103,7 @@ def _dead_letters(settings: Settings, found: Findings, queue: str, attributes: d
         mend = (
             "look at them, mend the cause, and start a redrive to the queue (SQS console, or start-message-move-task)"
         )
-        found.error(dead, f"{stranded} messages that nobody could take", mend)
+        found.error(dead, counted(stranded, "message that nobody could take", "messages that nobody could take"), mend)
 
 
 def _sent_to(settings: Settings, found: Findings, queue: str, without: str) -> None:
@@ -153,7 +154,7 @@ def _buckets(settings: Settings, found: Findings) -> None:
     if not settings.definitions_folder:
         with found.looking(names.definitions_bucket, _ALLOW), explained(names.definitions_bucket):
             count = s3.list_objects_v2(Bucket=names.definitions_bucket, Delimiter="/").get("KeyCount", 0)
-            found.ok(names.definitions_bucket, f"{count} entries")
+            found.ok(names.definitions_bucket, counted(count, "entry", "entries"))
     with found.looking(names.eventdata_bucket, _ALLOW), explained(names.eventdata_bucket):
         s3.put_object(Bucket=names.eventdata_bucket, Key=_PROBE_OBJECT, Body=b"{}")
         s3.get_object(Bucket=names.eventdata_bucket, Key=_PROBE_OBJECT)["Body"].close()

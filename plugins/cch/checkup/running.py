@@ -6,6 +6,7 @@ import asyncio
 
 from cch.capabilities.registry import HttpBinding, LambdaBinding, binding
 from cch.checkup.findings import Findings
+from cch.counting import counted
 from cch.definition.kinds import Asked
 from cch.definition.model import Definition
 from cch.errors import CapabilityError, CchError
@@ -61,7 +62,9 @@ def _routers(seen: Pulse, found: Findings) -> int:
     elif seen.complaint:
         found.error("router", seen.complaint, "unpause the DAG cch_commands, and see whether it is parsed")
     for router in seen.alive:
-        found.ok("router", f"{router.id} waits for {router.waiters} requests and events")
+        found.ok(
+            "router", f"{router.id} waits for {counted(router.waiters, 'request or event', 'requests and events')}"
+        )
     return max((router.waiters for router in seen.alive), default=0)
 
 
@@ -72,7 +75,7 @@ def _starts(seen: Pulse, found: Findings) -> None:
         )
         found.error("dispatcher", what, "see the runs of the DAG cch_commands, and whether the workflow's DAG is there")
     if not seen.slow:
-        found.ok("dispatcher", f"{len(seen.starts)} starts wait for their run")
+        found.ok("dispatcher", counted(len(seen.starts), "start waits for its run", "starts wait for their run"))
 
 
 def _pinning(reported: Pinning | None, now: int, found: Findings) -> None:
@@ -115,7 +118,7 @@ async def _definitions(platform: Platform, found: Findings) -> None:
                 found.error(f"definition {entry.workflow_id}", f"{problem.code}: {problem.message}", mend)
         if entry.definition is not None:
             await _capabilities(platform, entry.definition, found)
-    found.ok("definitions", f"{len(snapshot.entries)} workflows")
+    found.ok("definitions", counted(len(snapshot.entries), "workflow"))
 
 
 async def _capabilities(platform: Platform, definition: Definition, found: Findings) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cch.cli.output import coloured, complain, print_json, say, show, table
+from cch.counting import counted
 from cch.ledger.audit import audit
 from cch.ledger.records import FINAL
 from cch.runtime.inspection import Inspector
@@ -43,10 +44,10 @@ def _show(result: Audit) -> None:
         show(table("", ("", "fate, state or status", "number", ""), rows))
     if result.findings:
         findings = [(finding.what, finding.where, finding.mend) for finding in result.findings]
-        show(table(f"{len(findings)} findings", ("what", "where", "how to mend"), findings))
+        show(table(counted(len(findings), "finding"), ("what", "where", "how to mend"), findings))
         complain(f"the ledger does not balance: {len(findings)} findings")
     else:
-        say(f"the ledger balances: {result.received} messages received, each with one fate")
+        say(f"the ledger balances: {counted(result.received, 'message')} received, each with one fate")
 
 
 def check(*, as_json: bool) -> None:

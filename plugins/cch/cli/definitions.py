@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -9,6 +10,24 @@ import typer
 
 from cch.cli.project import FOLDER, Form
 from cch.errors import WrongUseError
+
+
+class Level(StrEnum):
+    """How bad a problem is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    ADVICE = "advice"
+
+
+class Report(StrEnum):
+    """Forms in which problems are told."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
+
 
 Paths: TypeAlias = Annotated[
     list[Path] | None,
@@ -20,15 +39,22 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON 
 def validate(
     paths: Paths = None,
     as_json: AsJson = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="The same as --fail-on warning.")] = False,
+    fail_on: Annotated[
+        Level, typer.Option("--fail-on", help="The least level that makes the exit code 1.")
+    ] = Level.ERROR,
+    form: Annotated[
+        Report, typer.Option("--format", help="Text for people, JSON, SARIF, or annotations of GitHub Actions.")
+    ] = Report.TEXT,
 ) -> None:
-    """Check definitions: everything that is wrong, with its place and what to do.
+    """Check definitions: everything that is wrong, with its place and what to do. - is stdin.
 
     Exit code 1 if anything is wrong.
     """
     from cch.cli import validation  # noqa: PLC0415 - loads the graph library
 
-    validation.validate(paths or [FOLDER], as_json=as_json, strict=strict)
+    level = Level.WARNING if strict and fail_on is Level.ERROR else fail_on
+    validation.validate(paths or [FOLDER], form=Report.JSON if as_json else form, fail_on=level)
 
 
 def graph(
@@ -138,19 +164,29 @@ def simulate(
     simulations.run_one(definition, scenario, as_json=as_json)
 
 
-def run_scenarios(
+def run_scenarios(  # noqa: PLR0917 - its options
     path: Annotated[Path, typer.Argument(help="A scenario file or a folder of them.")] = Path("scenarios"),
     definitions: Annotated[Path, typer.Option(help="Where the definitions are.")] = FOLDER,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.", show_default=False)] = None,
+    fail_under: Annotated[
+        float, typer.Option(help="Least share of nodes and ways that the scenarios have to take, in percent.")
+    ] = 0.0,
+    mutate: Annotated[
+        bool,
+        typer.Option(
+            "--mutate", help="Change one label, target, key or value at a time; show what no scenario notices."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run all scenarios of a folder in virtual time, with the coverage of nodes and ways.
 
-    A scenario is about its 'workflow', else about the definition that its folder is named after.
+    A scenario is about its 'workflow', else about the definition that its folder is named after. One that expects
+    nothing fails.
     """
-    from cch.cli import simulations  # noqa: PLC0415 - loads the graph library
+    from cch.cli import scenarios  # noqa: PLC0415 - loads the graph library
 
-    simulations.run_all(path, definitions=definitions, junit=junit, as_json=as_json)
+    scenarios.run_all(path, definitions=definitions, junit=junit, as_json=as_json, fail_under=fail_under, mutate=mutate)
 
 
 def evaluate(

@@ -42,6 +42,7 @@ def doctor(
     from cch.checkup.airflow import look_at_configuration, look_at_versions  # noqa: PLC0415 - loads the platform
     from cch.checkup.findings import Findings  # noqa: PLC0415
     from cch.checkup.mwaa import look_at_mwaa  # noqa: PLC0415
+    from cch.checkup.open_access import look_at_open_access  # noqa: PLC0415
     from cch.checkup.resources import look_at_resources  # noqa: PLC0415
     from cch.settings import load_settings  # noqa: PLC0415
 
@@ -52,6 +53,7 @@ def doctor(
 
         look_at_local_stack(found)
     look_at_resources(settings, found)
+    look_at_open_access(settings, found)
     waiters = asyncio.run(_examine(found))
     if mwaa:
         look_at_mwaa(mwaa, settings, waiters, found)

@@ -13,6 +13,7 @@ import typer
 from cch.cli.output import complain, note, print_json, problem_data, show_problems
 from cch.cli.published import Action, Published, published_data, show_alive, show_change, show_published
 from cch.cli.validation import check_paths
+from cch.counting import counted
 from cch.definition.addresses import alias_key, alias_text, plain_name
 from cch.definition.catalogue import is_name
 from cch.definition.names import is_reserved
@@ -265,7 +266,9 @@ def _refuse_all(checked: Checked, *, as_json: bool) -> None:
         print_json({"ok": False, "definitions": [], "problems": problems})
     else:
         show_problems(checked.problems, checked.texts)
-        complain(f"nothing is published: {checked.count('error')} errors have to be mended first")
+        complain(
+            f"nothing is published: {counted(checked.count('error'), 'error has', 'errors have')} to be mended first"
+        )
     raise typer.Exit(1)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cch.cli.output import coloured, complain, note, say, show, table
 from cch.cli.version_views import standing_data, standings_table
+from cch.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,16 +87,17 @@ def show_published(done: Iterable[Published], place: str) -> None:
 def show_alive(one: Published) -> None:
     if not one.unpinned:
         return
+    alive = counted(len(one.alive), "instance is", "instances are")
     rows = [(i.id, i.correlation_id, coloured(i.status), _fate(i, pinned=False)) for i in one.alive]
     title = f"instances of {one.definition.workflow_id} that are alive"
     show(table(title, ("instance", "correlation id", "status", "with the new structure it"), rows))
     if one.action == "refused":
         complain(
-            f"{one.definition.workflow_id} is not published: its tasks differ from those that {len(one.alive)} live"
-            f" instances run, and {one.unpinned}; wait for them, publish it under another workflow_id, or use --force"
+            f"{one.definition.workflow_id} is not published: its tasks are others, and {alive} alive that began with"
+            f" the old ones, and {one.unpinned}; wait for that, publish it under another workflow_id, or use --force"
         )
     else:
-        note(f"{one.definition.workflow_id} was published although {len(one.alive)} instances are alive (--force)")
+        note(f"{one.definition.workflow_id} was published although {alive} alive (--force)")
 
 
 def show_change(one: Published) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from cch.definition.source import BY_DIGEST
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+#: The name of what comes from stdin.
+STDIN = "-"
 _ENDINGS = (".yaml", ".yml")
 
 
@@ -19,8 +22,12 @@ def is_definition_path(text: str) -> bool:
     return "/" in text or text.endswith(_ENDINGS)
 
 
+def _bytes(file: Path) -> bytes:
+    return sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
+
+
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
+    if path.is_file() or str(path) == STDIN:
         yield path
         return
     if not path.is_dir():
@@ -50,7 +57,7 @@ def read_files(paths: Sequence[Path]) -> tuple[dict[str, str], list[Problem]]:
     for file in (file for path in paths for file in _files(path)):
         try:
             # The digest names the text: line ends must not depend on the machine it was saved on.
-            texts[str(file)] = file.read_bytes().decode("utf-8").replace("\r\n", "\n")
+            texts[str(file)] = _bytes(file).decode("utf-8").replace("\r\n", "\n")
         except OSError as error:
             raise WrongUseError(f"{file} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:

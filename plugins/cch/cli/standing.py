@@ -48,15 +48,24 @@ async def _one(platform: Platform, instance_id: str, *, as_json: bool) -> bool:
     if progress is None:
         return False
     now = platform.clock()
+    waits = "" if progress.instance.status != "pending" else await _why_pending(platform, progress.instance.id)
     held = () if progress.ended else await of_instance(platform.ledger, progress.instance, now, _BRANCHES_OF_HELD)
     if as_json:
-        print_json(detail_data(progress, now) | {"held": [held_data(each) for each in held]})
+        print_json(detail_data(progress, now) | {"held": [held_data(each) for each in held], "start_waits": waits})
     else:
         show(detail(progress, now))
+        if waits:
+            say(f"its start waits: {waits}")
         if held:
             show(held_table(held, now))
         show_context(progress)
     return True
+
+
+async def _why_pending(platform: Platform, instance_id: str) -> str:
+    """Why Airflow has no run of it yet."""
+    start = await platform.ledger.mailboxes.start_of(instance_id)
+    return "" if start is None else start.reason or "no dispatcher has tried it yet (the DAG cch_commands)"
 
 
 async def _why_rejected(platform: Platform, instance_id: str) -> str:

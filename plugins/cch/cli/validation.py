@@ -9,6 +9,7 @@ import typer
 
 from cch.cli.output import print_json, problem_data, say, show, show_problems, table
 from cch.cli.reading import read_files
+from cch.cli.reports import github_lines, sarif
 from cch.dialects import chosen_dialect
 from cch.graph.findings import check_all
 from cch.settings import load_settings
@@ -58,18 +59,29 @@ def _summary(checked: Checked) -> None:
     show(table("", ("file", "workflow", "nodes", "errors", "warnings"), rows))
 
 
-def validate(paths: Sequence[Path], *, as_json: bool, strict: bool) -> None:
-    """Check, show everything, and leave with 1 if it is not good."""
+#: From bad to less bad.
+_LEVELS = ("error", "warning", "advice")
+
+
+def validate(paths: Sequence[Path], *, form: str, fail_on: str) -> None:
+    """Check, show everything, and leave with 1 if something is as bad as ``fail_on``, or worse."""
     checked = check_paths(paths)
-    errors, warnings = checked.count("error"), checked.count("warning")
-    ok = not errors and not (strict and warnings)
-    if as_json:
-        problems = [problem_data(problem) for problem in checked.problems]
-        print_json({"files": len(checked.files), "ok": ok, "problems": problems})
-    else:
-        show_problems(checked.problems, checked.texts)
-        _summary(checked)
-        verdict = "good" if ok else "not good"
-        say(f"{verdict}: files {len(checked.files)}, errors {errors}, warnings {warnings}")
+    counts = {level: checked.count(level) for level in _LEVELS}
+    ok = not any(counts[level] for level in _LEVELS[: _LEVELS.index(fail_on) + 1])
+    match form:
+        case "json":
+            problems = [problem_data(problem) for problem in checked.problems]
+            print_json({"files": len(checked.files), "ok": ok, "problems": problems})
+        case "sarif":
+            print_json(sarif(checked.problems))
+        case "github":
+            for line in github_lines(checked.problems):
+                typer.echo(line)
+        case _:
+            show_problems(checked.problems, checked.texts)
+            _summary(checked)
+            advice = f", advice {counts['advice']}" if counts["advice"] else ""
+            found = f"errors {counts['error']}, warnings {counts['warning']}{advice}"
+            say(f"{'good' if ok else 'not good'}: files {len(checked.files)}, {found}")
     if not ok:
         raise typer.Exit(1)

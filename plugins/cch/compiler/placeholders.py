@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator
+from airflow.sdk import DAG, BaseOperator, Param
 
 from cch.compiler.documentation import problem_list
 from cch.errors import Problem
+from cch.runtime.run_conf import CONF_DIGEST
 
 #: How long a task waits before it looks for its version again (s).
 _LOOK_AGAIN = 60
@@ -26,6 +27,8 @@ def placeholder(dag_id: str, title: str, problems: tuple[Problem, ...]) -> DAG:
         # A DAG stays as it was first seen: a paused placeholder would leave the fixed workflow paused.
         is_paused_upon_creation=False,
         default_args={"owner": "cch", "retries": 0},
+        # The dispatcher's starts are refused until the workflow is here; a person's run fails and says why.
+        params={CONF_DIGEST: Param("", type="string", const="")},
     )
     _DefinitionErrorOperator(task_id="definition_error", message="\n".join(map(str, problems)), dag=dag)
     return dag

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cch.counting import counted
 from cch.definition.rules import FIRST
 from cch.values import MISSING
 
@@ -78,7 +79,7 @@ def _patch(here: Any, steps: tuple[str, ...], value: Any, text: str) -> Any:
         index = _index(step, first=False)
         if index is None or index >= len(here):
             raise PathError(
-                f"nothing can be written at {text!r}: before {step!r} stands a list of {len(here)} items;"
+                f"nothing can be written at {text!r}: before {step!r} stands a list of {counted(len(here), 'item')};"
                 " name one of them by its index, from 0"
             )
         return {ITEMS: {step: _patch(here[index], tuple(rest), value, text)}}

@@ -36,6 +36,11 @@ def _is_nullable(schema: Any) -> bool:
     return says and takes_null(schema)
 
 
+def _allows_null(schema: Any) -> bool:
+    """Whether a key that is there with null is there: only a schema may forbid it."""
+    return takes_null(schema) if isinstance(schema, Mapping) else schema is True
+
+
 def _required(definition: Definition) -> Iterator[tuple[str, ContextPath, Any]]:
     for key, schema in definition.required.items():
         yield key, read_key(key, definition.reading_rules), schema
@@ -71,9 +76,19 @@ def context_of_form(definition: Definition, form: Mapping[str, Any]) -> dict[str
 
 
 def form_of_context(definition: Definition, context: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of that form, from a context."""
-    found = {key: path.find(context) for key, path, _ in _required(definition)}
-    return {key: value for key, value in found.items() if value is not MISSING}
+    """The fields of that form, from a context.
+
+    A null that a form would take for a field that is not filled in is told by a value that says so to people; the
+    context itself is in the ledger.
+    """
+    found = ((key, path.find(context), schema) for key, path, schema in _required(definition))
+    return {key: _of_form(value, schema) for key, value, schema in found if value is not MISSING}
+
+
+def _of_form(value: Any, schema: Any) -> Any:
+    if value is not None or _is_nullable(schema):
+        return value
+    return "null" if schema is True else False  # keywords of a schema without a type do not apply to booleans
 
 
 def _unstorable(context: Mapping[str, Any]) -> str:
@@ -95,7 +110,7 @@ def context_problems(definition: Definition, context: Mapping[str, Any]) -> list
     fitting: list[str] = []
     for key, path, schema in _required(definition):
         value = path.find(context)
-        if value is MISSING or (value is None and not _is_nullable(schema)):
+        if value is MISSING or (value is None and not _allows_null(schema)):
             problems.append(f"required key {key!r} is missing")
         elif schema is not True:
             fitting.extend(f"{key!r}: {message[:200]}" for _, message in misfits(schema, value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from cch.counting import counted
 from cch.envelope import Command
 from cch.identity import FIRST_SCHEME, Address, shown
 from cch.ledger.records import Fate, Instance
@@ -107,7 +108,7 @@ def only_possible(command: Command, capabilities: Collection[str], pointers: Seq
         )
     if len(still_open) == 1:
         return Means(still_open[0].command_id)
-    number = f"{len(still_open)} requests are open" if still_open else "no request is open"
+    number = counted(len(still_open), "request is open", "requests are open") if still_open else "no request is open"
     return Early(f"it names no request, and {number} that it can mean: let it echo the request's id as inReplyTo")
 
 

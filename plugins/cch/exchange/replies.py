@@ -88,9 +88,11 @@ class Replies:
         needs_items = command.address.path and not command.address.whole
         items = await self._ledger.instances.nested_items(box) if needs_items else ()
         found = meaning(command, pointers, items)
-        if isinstance(found, Early) and instance.speaks.unnamed_replies:
-            return only_possible(command, instance.capabilities, await self._all_pointers(instance))
-        return found
+        if isinstance(found, Means) or not instance.speaks.unnamed_replies:
+            return found
+        # Also where the instance itself has asked before what an item of a map, which the reply does not name, asks.
+        wider = only_possible(command, instance.capabilities, await self._all_pointers(instance))
+        return wider if isinstance(found, Early) or isinstance(wider, Means) else found
 
     async def _all_pointers(self, instance: Instance) -> list[Pointer]:
         """Those of every box of the instance: a strong query for the list of boxes, and one for each of them."""

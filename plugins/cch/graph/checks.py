@@ -78,8 +78,17 @@ def _problem(document: Document, name: str, code: str, message: str, hint: str, 
 
 
 def _unreachable(graph: Graph, document: Document) -> Iterator[Problem]:
-    for name in graph.nodes:
-        if name not in graph.reachable:
+    """The nodes with which a part begins that nobody comes to; what comes after them follows from it."""
+    lost = [name for name in graph.nodes if name not in graph.reachable]
+    listed = {branch for branches in graph.joins.values() for branch in branches}
+    behind: set[str] = set()
+    for name in lost:
+        if name not in behind:
+            behind |= nx.descendants(graph.digraph, name)
+            behind -= {name}
+    for name in lost:
+        started_by_nobody = name in listed and any(join in graph.reachable for join in graph.joins)
+        if name not in behind and not started_by_nobody:  # of the branches of a join it says so itself
             yield _problem(
                 document, name, "CCH-G101", f"no way leads from {graph.entry!r} to {name!r}",
                 "point a node to it, or remove it", warning=True,

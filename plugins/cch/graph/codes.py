@@ -87,7 +87,7 @@ def page() -> str:
     """The text of ``docs/errors.md``."""
     lines = [_INTRODUCTION, *_contents()]
     for title, about, explanations in _PARTS:
-        lines += [f"## {title}\n", f"{about}\n"]
+        lines += [f"## {title}\n", f"{fill(about, _WIDTH, break_long_words=False, break_on_hyphens=False)}\n"]
         lines += [line for each in explanations for line in _section(each)]
     lines += ["## Errors of commands and messages\n", "These are raised; no file produces them.\n"]
     lines += ["| code | meaning |", "|---|---|"]

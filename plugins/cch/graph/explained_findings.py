@@ -191,7 +191,7 @@ FINDINGS = (
             Decide: {type: condition, condition_on_key: duty, branches: {"0": Start, _default: Done}}
             Done: {type: end}
         """),
-        at="Decide: {type",
+        at='"0": Price',
     ),
     Explanation(
         code="CCH-G114",
@@ -362,5 +362,24 @@ FINDINGS = (
             Done: {type: end}
         """),
         at="on_failure",
+    ),
+    Explanation(
+        code="CCH-G121",
+        title="A key that nobody reads, spelt like one that is read",
+        severity="warning",
+        why="The value goes under a name that nobody looks for, and whoever needs it finds an older one, or none.",
+        wrong=around("""
+            Start: {type: sync_call, capability_id: a#b, output_keys: [dutyRate], on_success: File, on_failure: Unknown}
+            Unknown: {type: set_state, static_outputs: {duty_rate: 0}, on_success: File}
+            File: {type: sync_call, capability_id: entry#file, input_keys: [dutyRate], on_success: Done}
+            Done: {type: end}
+        """),
+        right=around("""
+            Start: {type: sync_call, capability_id: a#b, output_keys: [dutyRate], on_success: File, on_failure: Unknown}
+            Unknown: {type: set_state, static_outputs: {dutyRate: 0}, on_success: File}
+            File: {type: sync_call, capability_id: entry#file, input_keys: [dutyRate], on_success: Done}
+            Done: {type: end}
+        """),
+        at="duty_rate",
     ),
 )  # fmt: skip

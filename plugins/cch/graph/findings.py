@@ -19,7 +19,7 @@ from cch.graph.build import build_graph
 from cch.graph.checks import GRAPH_CHECKS, check_document, ordered
 from cch.graph.forms import unfit_forms
 from cch.graph.ignoring import node_at, without_ignored
-from cch.graph.inputs import unknown_keys
+from cch.graph.inputs import unknown_keys, unread_keys
 from cch.graph.labels import dead_labels
 from cch.graph.model import Graph
 from cch.graph.possible import impossible_labels
@@ -76,9 +76,12 @@ def _endless_waits(graph: Graph, document: Document) -> Iterator[Problem]:
 _OF_FILES = frozenset({"CCH-D001", "CCH-D002", "CCH-D003", "CCH-D004"})
 #: What a way that is lost by another mistake may be the reason of.
 _OF_WAYS = frozenset({"CCH-G002", "CCH-G003", "CCH-G004", "CCH-G013", "CCH-G101", "CCH-G102", "CCH-G104", "CCH-G109"})
+#: What a join that forgets a branch is the reason of.
+_OF_FORGOTTEN = frozenset({"CCH-G003", "CCH-G013", "CCH-G105"})
 _OF_DOCUMENTS: tuple[Callable[[Document], Iterator[Problem]], ...] = (_reserved, _bad_schemas)
 _OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
     unknown_keys,
+    unread_keys,
     dead_labels,
     impossible_labels,
     wrong_types,
@@ -116,8 +119,19 @@ def examine(text: str, file: str = "", dialect: Dialect = OWN) -> tuple[Definiti
     problems = [*checked, *document.findings, *(found for look in _OF_DOCUMENTS for found in look(document))]
     if definition is not None or not any(problem.code in _OF_FILES for problem in checked):
         problems += _of_graph(document, definition, dialect)
+    problems = list(_without_consequences(problems))
     failed = definition is None or any(problem.severity == "error" for problem in problems)
     return None if failed else definition, ordered(without_ignored(problems, document))
+
+
+def _without_consequences(problems: list[Problem]) -> Iterator[Problem]:
+    """Without what another problem is the reason of."""
+    codes = {problem.code for problem in problems}
+    schemas = {problem.line for problem in problems if problem.code == "CCH-D027"}
+    for problem in problems:
+        of_forgotten = "CCH-G110" in codes and problem.code in _OF_FORGOTTEN
+        if not of_forgotten and not (problem.code == "CCH-D026" and problem.line in schemas):
+            yield problem
 
 
 def _of_graph(document: Document, definition: Definition | None, dialect: Dialect) -> Iterator[Problem]:

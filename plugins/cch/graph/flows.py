@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
 
 from cch.definition.kinds import MAP_ITEM, Requesting
 from cch.definition.nodes import Node
@@ -64,22 +68,33 @@ def known_at(graph: Graph) -> Mapping[str, Known]:
     """What is there when each reachable node begins."""
     given = start_keys(graph)
     first = ALWAYS | (frozenset({ANYTHING}) if given is None else given)
-    known: dict[str, Known] = {graph.entry: Known(first, first)}
+    known: dict[str, Known] = {}
     on_way = {edge: brought_on(graph, graph.nodes[edge.source], edge.label) for edge in graph.edges}
-    todo = deque([graph.entry])
+    order = _order(graph)
+    todo = [order[graph.entry]]
+    names = {number: name for name, number in order.items()}
     while todo:
-        name = todo.popleft()
-        for target in dict.fromkeys(edge.target for edge in graph.outgoing(name)):
-            after = {
-                edge: Known(known[edge.source].may | on_way[edge].may, known[edge.source].must | on_way[edge].must)
-                for edge in graph.incoming(target)
-                if edge.source in known
-            }
-            seen = _entered(graph, target, after, first if target == graph.entry else None)
-            if seen != known.get(target):
-                known[target] = seen
-                todo.append(target)
+        name = names[heapq.heappop(todo)]
+        while todo and todo[0] == order[name]:
+            heapq.heappop(todo)
+        after = {
+            edge: Known(known[edge.source].may | on_way[edge].may, known[edge.source].must | on_way[edge].must)
+            for edge in graph.incoming(name)
+            if edge.source in known
+        }
+        seen = _entered(graph, name, after, first if name == graph.entry else None)
+        if seen != known.get(name):
+            known[name] = seen
+            for edge in graph.outgoing(name):
+                heapq.heappush(todo, order[edge.target])
     return known
+
+
+def _order(graph: Graph) -> Mapping[str, int]:
+    """Nodes in an order in which what comes before is looked at before, as far as there are no loops."""
+    parts: Any = nx.condensation(graph.digraph)
+    ordered = (name for part in nx.topological_sort(parts) for name in sorted(parts.nodes[part]["members"]))
+    return {name: number for number, name in enumerate(ordered)}
 
 
 def _entered(graph: Graph, target: str, after: Mapping[Edge, Known], first: frozenset[str] | None) -> Known:

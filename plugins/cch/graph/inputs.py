@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping
 from cch.definition.document import Document, Path
 from cch.definition.kinds import Read
 from cch.definition.nodes import Node
+from cch.definition.paths import path_fault
 from cch.errors import Problem
 from cch.graph.flows import ANYTHING, Known, brought_on, known_at, way_without
 from cch.graph.model import Graph
 
 #: How alike a key must be to one that is known, to be taken for a misspelling of it where others are possible.
 _ALIKE = 0.84
+#: Names of so many letters differ much by one.
+_SHORT = 4
 
 
 def _reads(graph: Graph) -> Iterator[tuple[str, Node, Read]]:
@@ -46,35 +49,67 @@ def _writers(graph: Graph) -> Mapping[str, set[str]]:
 
 
 def unknown_keys(graph: Graph, document: Document) -> Iterator[Problem]:
-    """Every key that a node reads and that is not brought to it, or not on every way."""
+    """Every key that a node reads and that is not brought to it, or not on every way; each key once."""
     known, writers = known_at(graph), _writers(graph)
     every = sorted({key for each in known.values() for key in each.may} | set(writers) - {ANYTHING})
+    missing: dict[str, list[tuple[str, Read]]] = {}
     for name, node, used in _reads(graph):
         here = known.get(name)
-        if here is None:
-            continue  # no way leads to it, which is said elsewhere
+        if here is None or path_fault(used.text):
+            continue  # no way leads to it, or it is no path, which is said elsewhere
         root = used.path(graph.definition.reading_rules).root
         own = brought_on(graph, node, node.at_once).may if node.at_once else frozenset()
         if root in here.may | own:
             yield from _partly(graph, document, name, node, used=used, root=root, known=known)
-            continue
-        place: Path = ("nodes", name, *used.place)
-        if writer := _parallel_writer(graph, name, writers.get(root, set())):
+        elif writer := _parallel_writer(graph, name, writers.get(root, set())):
             message = f"{name!r} does not see {used.text!r}: only {writer!r} writes it, in a parallel branch"
             hint = "read it behind the join, or write it before the fork"
-            yield document.problem(place, "CCH-G105", message, hint, warning=True)
-            continue
-        close = difflib.get_close_matches(root, every, n=1, cutoff=_ALIKE if ANYTHING in here.may else 0.6)
-        guess = f"did you mean {close[0]!r}?" if close else ""
-        if ANYTHING not in here.may:
-            hint = (
-                guess
-                or "add it to initial_context, to an earlier node's outputs, or to the brings of the node that does"
-            )
-            yield document.problem(place, "CCH-G104", f"nothing before {name!r} brings {used.text!r}", hint)
-        elif guess and _differs_in_letters(root, close[0]):
-            message = f"nothing before {name!r} is known to bring {used.text!r}"
-            yield document.problem(place, "CCH-G104", message, guess, warning=True)
+            yield document.problem(("nodes", name, *used.place), "CCH-G105", message, hint, warning=True)
+        elif not writers.get(root, set()) - set(known):  # else what writes it is not reached, which is said elsewhere
+            missing.setdefault(root, []).append((name, used))
+    for root, readers in missing.items():
+        yield from _missing(document, root, readers, every=every, known=known)
+
+
+def _missing(
+    document: Document, root: str, readers: list[tuple[str, Read]], *, every: list[str], known: Mapping[str, Known]
+) -> Iterator[Problem]:
+    name, used = readers[0]
+    may_be_there = ANYTHING in known[name].may
+    cutoff = _ALIKE if may_be_there and len(root) > _SHORT else 0.6
+    close = difflib.get_close_matches(root, every, n=1, cutoff=cutoff)
+    guess = f"did you mean {close[0]!r}?" if close else ""
+    others = ", ".join(sorted({repr(other) for other, _ in readers[1:] if other != name})[:3])
+    too = f"; {others} read it, too" if others else ""
+    place: Path = ("nodes", name, *used.place)
+    if not may_be_there:
+        hint = guess or "add it to initial_context, or to the outputs (or brings) of an earlier node"
+        yield document.problem(place, "CCH-G104", f"nothing before {name!r} brings {used.text!r}{too}", hint)
+    elif guess and _differs_in_letters(root, close[0]):
+        message = f"nothing before {name!r} is known to bring {used.text!r}{too}"
+        yield document.problem(place, "CCH-G104", message, guess, warning=True)
+
+
+def unread_keys(graph: Graph, document: Document) -> Iterator[Problem]:
+    """Keys that a node writes and none reads, where others read and write one that is spelt alike."""
+    rules, writers = graph.definition.reading_rules, _writers(graph)
+    read = {used.path(rules).root for _, _, used in _reads(graph)}
+    both = sorted(key for key in read if key in writers or key in graph.definition.required)
+    for name, node in graph.nodes.items():
+        for write in node.writes():
+            root = write.path(rules).root
+            if root in read or not write.brings or name not in graph.reachable:
+                continue
+            same = [key for key in both if _plain(key) == _plain(root)]
+            close = same or difflib.get_close_matches(root, both, n=1, cutoff=_ALIKE)
+            if close and _differs_in_letters(root, close[0]):
+                message = f"nobody reads {root!r}, which {name!r} writes"
+                hint = f"did you mean {close[0]!r}?"
+                yield document.problem(("nodes", name, *write.place), "CCH-G121", message, hint, warning=True)
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _differs_in_letters(one: str, other: str) -> bool:

@@ -15,11 +15,13 @@ from cch.definition.paths import read_path
 from cch.definition.schema import did_you_mean
 from cch.errors import Problem
 from cch.graph.flows import FAILING, start_keys
+from cch.graph.labels import label_fault
 from cch.graph.model import STATUS, Edge, Graph
 
 #: Texts that a value may have; None: any.
 Texts = frozenset[str] | None
 _REPLIES = frozenset({"SUCCESS", "ERROR"})
+_NOTHING = frozenset({"null"})
 #: How numbers begin, whatever they are: see :func:`may_be`.
 _NUMBER = "a number"
 
@@ -176,7 +178,9 @@ def impossible_labels(graph: Graph, document: Document) -> Iterator[Problem]:
             values[node.decides_by] = _Key(graph, node.decides_by).everywhere()
         texts = values[node.decides_by].get(name)
         for label in node.labels if texts is not None else ():
-            if label == OTHERWISE or texts is None or may_be(label, texts):
+            if label == OTHERWISE or texts is None or texts == _NOTHING or may_be(label, texts):
+                continue  # that nobody brings the key at all is said of the key
+            if label_fault(label, quoted=("nodes", name, "branches", label) in document.quoted):
                 continue
             is_business = node.decides_by == STATUS and not did_you_mean(label.upper(), _REPLIES)
             if not is_business:  # else it is said of the status that a reply overwrites

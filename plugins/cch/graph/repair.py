@@ -101,7 +101,9 @@ class _Mending:
             errors = list(schema_errors(self.data))
             if not errors:
                 return bool(self.data["nodes"] or self.unread)
-            for error in errors:
+            # A key that is missing may only be misspelt.
+            misspelt = [error for error in errors if error.validator == "additionalProperties"]
+            for error in misspelt or errors:
                 self._mend(error)
             if not self.data["nodes"]:
                 return False

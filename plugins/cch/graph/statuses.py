@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cch.definition.document import Document
 from cch.definition.kinds import Requesting
+from cch.definition.schema import did_you_mean
 from cch.errors import Problem
 from cch.graph.model import STATUS, Graph
 
@@ -25,6 +26,11 @@ def _written(graph: Graph) -> set[str] | None:
     return texts
 
 
+def _misspelt(label: str) -> bool:
+    """Whether the label is meant to be one of a reply's."""
+    return bool(did_you_mean(label.upper(), ("SUCCESS", "ERROR")))
+
+
 def overwritten_status(graph: Graph, document: Document) -> Iterator[Problem]:
     """Where a reply takes away what an author, or the reply itself, means by ``status``."""
     asking = [name for name, node in graph.nodes.items() if isinstance(node, Requesting)]
@@ -39,7 +45,7 @@ def overwritten_status(graph: Graph, document: Document) -> Iterator[Problem]:
     for name, node in graph.nodes.items():
         if not graph.decides_by_status(name) or written_texts is None:
             continue
-        others = [label for label in node.labels if label not in _OF_REPLIES | written_texts]
+        others = [label for label in node.labels if label not in _OF_REPLIES | written_texts and not _misspelt(label)]
         before = next((asker for asker in asking if name in graph.ahead[asker]), None)
         if others and before is not None:
             message = (

@@ -11,6 +11,7 @@ from cch.definition.document import Document, Path
 from cch.definition.kinds import MAP_ITEM
 from cch.definition.nodes import Node
 from cch.errors import Problem
+from cch.graph.flows import FAILING
 from cch.graph.model import Edge, Graph
 
 
@@ -91,41 +92,46 @@ def _pauses(node: Node) -> bool:
     return retry is not None and retry.max_attempts > 1 and retry.delay > 0
 
 
-def _body(graph: Graph, name: str) -> frozenset[str]:
-    entry = graph.maps[name].branch_entry_node
-    joins = {join for join, branches in graph.joins.items() if name in branches}
-    walk = nx.restricted_view(graph.digraph, [each for each in (*joins, name) if each != entry], [])
-    return frozenset({entry} | nx.descendants(walk, entry)) if entry in graph.nodes else frozenset()
+def _reach(graph: Graph, entry: str, without: set[str], *, failing: bool) -> frozenset[str]:
+    """Nodes that a way leads to from ``entry``, past none of ``without``; ``failing``: also ways of failures."""
+    if entry not in graph.nodes:
+        return frozenset()
+    seen, todo = {entry}, [entry]
+    while todo:
+        for edge in graph.outgoing(todo.pop()):
+            goes = edge.target not in seen and edge.target not in without
+            if goes and edge.label != MAP_ITEM and (failing or edge.label not in FAILING):
+                seen.add(edge.target)
+                todo.append(edge.target)
+    return frozenset(seen)
 
 
 def crossed_maps(graph: Graph, document: Document) -> Iterator[Problem]:
     """Ways into the body of a map, and out of it to what comes after the map."""
-    for name in graph.maps:
+    for name, node in graph.maps.items():
         joins = {join for join, branches in graph.joins.items() if name in branches}
-        behind = frozenset().union(*({join} | graph.ahead[join] for join in joins)) if joins else frozenset[str]()
-        body = _body(graph, name)
-        inside = body - behind
+        body = _reach(graph, node.branch_entry_node, joins | {name}, failing=True)
+        core = _reach(graph, node.branch_entry_node, joins | {name}, failing=False)
+        behind = frozenset().union(*(_reach(graph, join, {node.branch_entry_node}, failing=False) for join in joins))
         for edge in graph.edges:
-            if edge.implied:
+            if edge.implied or edge.label == MAP_ITEM:
                 continue
-            if edge.source in inside and edge.target in joins:
-                yield _crossing(
-                    document, edge, f"leads from an item of map {name!r} to its join {edge.target!r}",
-                    "end the body with an end_branch: the join waits for the map as a whole",
-                )  # fmt: skip
-            elif edge.source in inside and edge.target in behind and not _only_ends(graph, edge.target):
-                yield _crossing(
-                    document, edge, f"leads out of the body of map {name!r} to {edge.target!r}, which comes after it",
-                    "end the body with an end_branch; what comes after the map is led to by its join",
-                )  # fmt: skip
-            elif (
-                edge.target in inside
-                and edge.source not in body
-                and edge.source != name
-                and not _only_ends(graph, edge.target)
-            ):
+            outward = edge.source in body and edge.source not in behind
+            if outward and edge.target in joins:
+                message = f"leads from an item of map {name!r} to its join {edge.target!r}"
+                hint = "end the body with an end_branch: the join waits for the map as a whole"
+                yield _crossing(document, edge, message, hint)
+            elif edge.source in core - behind and edge.target in behind and _matters(graph, edge):
+                message = f"leads out of the body of map {name!r} to {edge.target!r}, which comes after it"
+                hint = "end the body with an end_branch; what comes after the map is led to by its join"
+                yield _crossing(document, edge, message, hint)
+            elif edge.target in core and edge.source not in body - behind and not graph.nodes[edge.target].is_end:
                 message = f"leads into the body of map {name!r}, past the map"
                 yield _crossing(document, edge, message, f"lead the way to {name} instead")
+
+
+def _matters(graph: Graph, edge: Edge) -> bool:
+    return edge.label not in FAILING or not _only_ends(graph, edge.target)
 
 
 def _only_ends(graph: Graph, name: str) -> bool:
@@ -134,41 +140,33 @@ def _only_ends(graph: Graph, name: str) -> bool:
     return all(graph.nodes[each].effect == "instant" for each in seen)
 
 
-def _crossing(document: Document, edge: Edge, message: str, hint: str) -> Problem:
+def _crossing(document: Document, edge: Edge, message: str, hint: str, code: str = "CCH-G112") -> Problem:
     place: Path = ("nodes", edge.source, edge.label)
     if place not in document.positions:
         place = ("nodes", edge.source, "branches", edge.label)
     if place not in document.positions:
         place = ("nodes", edge.source)
     text = f"the way {edge.label} of {edge.source!r} {message}"
-    return document.problem(place, "CCH-G112", text, hint, warning=True)
+    return document.problem(place, code, text, hint, warning=True)
 
 
 def reentered_branches(graph: Graph, document: Document) -> Iterator[Problem]:
     """Ways from behind a join back into one of its branches: the others never come to the join again."""
     for join in graph.joins:
-        behind = frozenset(nx.descendants(graph.digraph, join)) | {join}
-        for branch in graph.joins[join]:
-            if branch not in graph.nodes or branch == join:
-                continue
-            body = {branch} | (graph.ahead[branch] - graph.ahead[join] - {join})
-            for edge in graph.edges:
-                into = edge.target in body and edge.source not in body
-                if into and edge.source in behind and not _starts_all(graph, edge.source, join):
-                    place: Path = ("nodes", edge.source, edge.label)
-                    if place not in document.positions:
-                        place = ("nodes", edge.source)
-                    yield document.problem(
-                        place, "CCH-G113",
-                        f"the way from {edge.source!r} leads back over join {join!r} into its branch {branch!r}:"
-                        " the other branches do not come to the join again",
-                        "lead back to the fork, or to what comes before it", warning=True,
-                    )  # fmt: skip
-                    return
-
-
-def _starts_all(graph: Graph, source: str, join: str) -> bool:
-    return len(graph.joins[join]) < 2 or bool(graph.nodes[source].parallel)
+        for fork in graph.nodes.values():
+            waited = [branch for branch in fork.parallel if _is_waited_for(graph, join, branch)]
+            behind = _reach(graph, join, {fork.name}, failing=True) if len(waited) > 1 else frozenset[str]()
+            for branch in waited:
+                body = _reach(graph, branch, {join}, failing=True)
+                inside = body - _reach(graph, join, {fork.name, branch}, failing=True)
+                for edge in graph.edges:
+                    if edge.target not in inside or edge.source in inside or edge.source == fork.name:
+                        continue
+                    if edge.source in behind and not edge.implied:
+                        message = (
+                            f"leads back over join {join!r} into branch {branch!r}: the others do not come there again"
+                        )
+                        yield _crossing(document, edge, message, "lead back to the fork, or before it", "CCH-G113")
 
 
 def rival_waits(graph: Graph, document: Document) -> Iterator[Problem]:

@@ -13,6 +13,8 @@ from cch.errors import Problem
 from cch.graph.flows import ALWAYS
 from cch.graph.model import Graph
 
+#: The types of JSON Schema.
+_KINDS = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 #: Last part of the place of a path → the types of JSON Schema that its value may have, and how messages call them.
 _WANTED: Mapping[str, tuple[frozenset[str], str]] = {
     "input_list_key": (frozenset({"array"}), "a list"),
@@ -23,9 +25,8 @@ _WANTED: Mapping[str, tuple[frozenset[str], str]] = {
 
 def _types(schema: Any) -> frozenset[str] | None:
     kinds = schema.get("type") if isinstance(schema, Mapping) else None
-    if isinstance(kinds, str):
-        return frozenset({kinds})
-    return frozenset(map(str, kinds)) - {"null"} if isinstance(kinds, list) else None
+    found = frozenset([kinds] if isinstance(kinds, str) else map(str, kinds) if isinstance(kinds, list) else ())
+    return found - {"null"} if found and found <= _KINDS else None
 
 
 def _type_of(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from cch.counting import counted
 from cch.definition.dates import iso
 from cch.definition.kinds import BRANCH_END, NodeRecord
 from cch.definition.nodes import OTHERWISE, Condition, End, EndBranch, Entry, Fork, Join, LogError, SetState
@@ -68,7 +69,7 @@ def _log_error(node: LogError, visit: Visit) -> Result:
 def _join(node: Join, visit: Visit) -> Result:
     if visit.failed_items:
         named = "; ".join(f"{key}: {reason}" for key, reason in list(visit.failed_items.items())[:5])
-        return failure(visit.graph, node, f"{len(visit.failed_items)} items failed: {named}")
+        return failure(visit.graph, node, f"{counted(len(visit.failed_items), 'item')} failed: {named}")
     if node.destination is None:
         return Result(label="on_success")
     maps = visit.graph.maps

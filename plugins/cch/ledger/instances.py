@@ -13,6 +13,8 @@ from cch.dialects import OWN, Dialect
 from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
 from cch.interpreter.outcome import Outcome
+from cch.ledger.endings import UNTOLD
+from cch.ledger.map_keys import map_item, visit_key
 from cch.ledger.payloads import Payloads, dump, sha256
 from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey
 from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
@@ -29,8 +31,6 @@ _FIELDS = (
     "capabilities",
 )  # fmt: skip
 
-#: In the place of "yes" in the index of live instances: the instance has ended, and nobody was told.
-_UNTOLD = "untold"
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
 KEY_HEAD = 2
 
@@ -187,7 +187,7 @@ class Instances:
     ) -> bool:
         """Record how the instance ended; False if that was recorded before.
 
-        ``untold``: somebody has to be told of it (see :meth:`untold`).
+        ``untold``: somebody has to be told of it (see :mod:`cch.ledger.endings`).
         """
         meta = await self._store.get((_partition(instance_id), "META"))
         if meta is None or meta["status"] in ENDED:
@@ -200,7 +200,7 @@ class Instances:
         try:
             await self._store.update(
                 (_partition(instance_id), "META"),
-                Change(set={**change, "live": _UNTOLD}) if untold else Change(set=change, remove=("live",)),
+                Change(set={**change, "live": UNTOLD}) if untold else Change(set=change, remove=("live",)),
                 When.all(Equals("status", meta["status"])),
             )
         except ConditionFailedError:
@@ -216,19 +216,6 @@ class Instances:
                 "%s: %s", FAILED, reason, extra={"cch_instance": instance_id, "cch_workflow": meta["workflow_id"]}
             )
         return True
-
-    async def untold(self, limit: int) -> list[Instance]:
-        """Ended instances whose end has to be told (eventually consistent)."""
-        items = await self._store.listed("by_live", _UNTOLD, limit=limit, newest=False)
-        return [_instance(item, {}) for item in items]
-
-    async def told(self, instance_id: str, ended: int) -> None:
-        """The end at that time (ms) has been told."""
-        this = When.all(Equals("live", _UNTOLD), Equals("ended", ended))
-        try:
-            await self._store.update((_partition(instance_id), "META"), Change(remove=("live",)), this)
-        except ConditionFailedError:
-            pass  # a part of it runs again, or somebody was faster
 
     async def reopen(self, instance_id: str) -> None:
         """Somebody runs a part of an ended instance again."""
@@ -282,7 +269,7 @@ class Instances:
         await self._store.put(
             {
                 "PK": f"MAP#{key.instance}",
-                "SK": f"{_map_key(key.scope, node, branch)}#{index:07d}#{key.scope.digest}",
+                "SK": f"{visit_key(key.scope, node, branch)}#{index:07d}#{key.scope.digest}",
                 "path": key.scope.text,
                 "node": node,
                 "index": index,
@@ -312,7 +299,7 @@ class Instances:
         prefix = f"{map_key(ROOT, node, instance.scheme)}{visit:06d}#"
         bounds = (f"{prefix}{after + 1:07d}", f"{prefix}{LAST}")
         items = await self._store.query(f"MAP#{instance.id}", between=bounds, limit=limit)
-        return [_map_item(instance.id, item) for item in items]
+        return [map_item(instance.id, item) for item in items]
 
     async def scopes(self, instance_id: str) -> list[RegionKey]:
         """The journals of all items of an instance's maps, nested ones included."""
@@ -331,7 +318,7 @@ class Instances:
         Scopes whose path an earlier release cut short are left out.
         """
         found = [
-            _map_item(instance_id, item)
+            map_item(instance_id, item)
             for item in await self._store.query(f"MAP#{instance_id}")
             if item["SK"].endswith(f"#{Scope(item['path']).digest}")
         ]
@@ -360,17 +347,6 @@ class Instances:
     async def by_workflow(self, workflow_id: str, limit: int = 100) -> list[Instance]:
         items = await self._store.listed("by_workflow", workflow_id, limit=limit)
         return [_instance(item, {}) for item in items]
-
-
-def _map_item(instance_id: str, item: Item) -> MapItem:
-    key = RegionKey(instance=instance_id, region=item["region"], scope=Scope(item["path"]))
-    return MapItem(node=item["node"], index=item["index"], branch=item["branch"], key=key)
-
-
-def _map_key(scope: Scope, node: str, branch: str) -> str:
-    """The scope that the map stands in, the map, and its visit; from an item's scope."""
-    around, step = scope.parent(node, branch)
-    return f"{map_key(around, node, scope.scheme or FIRST_SCHEME)}{step.visit:06d}"
 
 
 def key_head(correlation_id: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cch.identity import Box
+from cch.ledger.endings import Endings
 from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
 from cch.ledger.listing import Listing
@@ -27,6 +28,7 @@ class Ledger:
     def __init__(self, store: ItemStore, blobs: BlobStore, retention_days: int = 0) -> None:
         payloads = Payloads(blobs)
         self.store = store
+        self.endings = Endings(store)
         self.instances = Instances(store, payloads, retention_days * _DAY)
         self.listing = Listing(store, self.instances)
         self.journal = Journal(store, payloads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 _INBOX = "INBOX#START"
 _ROUTERS = "ROUTERS"
@@ -25,6 +25,8 @@ class PendingStart:
     due: int
     attempts: int
     reason: str = ""
+    #: Until when (ms) a dispatcher has it in hand.
+    claimed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +93,21 @@ class Mailboxes:
         item = await self._store.get((_INBOX, instance))
         return _pending(item) if item else None
 
+    async def claim(self, start: PendingStart, until: int) -> bool:
+        """Take the start in hand until then (ms); False if another dispatcher was faster, or has started it."""
+        unchanged = (Equals("since", start.since), Equals("attempts", start.attempts))
+        free = Equals("claimed", start.claimed) if start.claimed else Absent("claimed")
+        try:
+            await self._store.update(
+                (_INBOX, start.instance), Change(set={"claimed": until}), When.all(*unchanged, free)
+            )
+        except ConditionFailedError:
+            return False
+        return True
+
     async def postpone(self, start: PendingStart, due: int, reason: str) -> None:
         """Try the start again later, unless another dispatcher has taken it out meanwhile."""
-        change = Change(set={"due": due, "attempts": start.attempts + 1, "reason": reason[:300]})
+        change = Change(set={"due": due, "attempts": start.attempts + 1, "reason": reason[:300]}, remove=("claimed",))
         try:
             await self._store.update((_INBOX, start.instance), change, When.all(Equals("since", start.since)))
         except ConditionFailedError:
@@ -111,6 +125,7 @@ def _pending(item: Item) -> PendingStart:
         due=item["due"],
         attempts=item["attempts"],
         reason=item.get("reason", ""),
+        claimed=item.get("claimed", 0),
     )
 
 

@@ -30,6 +30,8 @@ _PATIENCE = 45.0
 #: Longest pause before a start is tried again (ms), and how long it is tried at all (ms).
 _LONGEST_PAUSE = 60_000
 _GIVE_UP = 86_400_000
+#: How long (ms) one dispatcher has a start for itself: far longer than Airflow takes to make a run (40 ms).
+_IN_HAND = 15_000
 #: Live instances that one task compares with their runs; the least recently compared come first.
 _COMPARED = 100
 #: Workflows of which Airflow is asked whether it pins their runs.
@@ -86,6 +88,18 @@ def _due(start: PendingStart, now: int) -> int:
     return start.due if start.attempts and start.due <= now + _LONGEST_PAUSE else min(start.due, now)
 
 
+def _said(refusal: str) -> str:
+    """Why Airflow does not make the run yet, for people."""
+    if CONF_DIGEST not in refusal:
+        return refusal
+    return f"Airflow has another version of its DAG yet, or only the DAG that says why there is none: {refusal}"
+
+
+def _in_hand(start: PendingStart, now: int) -> bool:
+    """Whether another dispatcher is starting it; not if that has died, or has a clock that is ahead."""
+    return now < start.claimed <= now + _IN_HAND
+
+
 class Dispatcher:
     """One round of dispatching."""
 
@@ -106,10 +120,11 @@ class Dispatcher:
             waiting = await self._platform.ledger.mailboxes.starts()
             for start in sorted(waiting, key=lambda s: (s.since, s.instance)):
                 now = self._platform.clock()
-                if _due(start, now) <= now:
+                if _due(start, now) <= now and not _in_hand(start, now):
                     started += await self._start(start)
             now = self._platform.clock()
-            soon = [_due(start, now) for start in await self._platform.ledger.mailboxes.starts()]
+            left = await self._platform.ledger.mailboxes.starts()
+            soon = [_due(start, now) for start in left if not _in_hand(start, now)]
             if not soon or min(soon) > until:
                 return started
             await asyncio.sleep(max(0.05, (min(soon) - self._platform.clock()) / 1000))
@@ -121,6 +136,8 @@ class Dispatcher:
 
     async def _start(self, start: PendingStart) -> bool:
         ledger = self._platform.ledger
+        if not await ledger.mailboxes.claim(start, self._platform.clock() + _IN_HAND):
+            return False  # another dispatcher is at it: Airflow would log its refusal of the second as an error
         instance = await ledger.instances.find(start.instance)
         if instance is None or instance.status in ENDED:
             await ledger.mailboxes.remove_start(start.instance)
@@ -147,7 +164,7 @@ class Dispatcher:
         # Not parsed yet, or not in this version: both pass. Anything else that Airflow calls our fault does not.
         passes = refused.status in (404, 409, 429) or refused.status >= 500 or CONF_DIGEST in refused.reason
         if passes or "import_errors" in refused.reason:
-            await self._later(start, refused.reason)
+            await self._later(start, _said(refused.reason))
         else:
             await self._fail(start, f"Airflow refused the start: {refused.reason}")
         return False

@@ -40,8 +40,8 @@ async def tell_ends(platform: Platform) -> int:
     """Tell the ends that nobody was told of; their number. Stops at the first that the topic does not take."""
     told = 0
     if platform.publisher is not None:
-        for instance in await platform.ledger.instances.untold(_AT_ONCE):
-            if not await _tell(platform, instance.id):
+        for instance_id in await platform.ledger.endings.untold(_AT_ONCE):
+            if not await _tell(platform, instance_id):
                 break
             told += 1
     return told
@@ -59,7 +59,7 @@ async def _tell(platform: Platform, instance_id: str) -> bool:
         plan = None
     if not await publisher.publish([_event(view, plan)], _PATIENCE):
         return False
-    await platform.ledger.instances.told(instance_id, view.instance.ended)
+    await platform.ledger.endings.told(instance_id, view.instance.ended)
     return True
 
 

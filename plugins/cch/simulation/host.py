@@ -39,6 +39,8 @@ class World:
     visited: list[tuple[str, Outcome]] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
+    #: Capability → the contexts that it was sent, where the scenario expects something of them.
+    sent: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     unscripted: set[str] = field(default_factory=set)
     #: Branch keys of the items inside items of other maps, from the outside in.
     nested: set[tuple[str, ...]] = field(default_factory=set)
@@ -71,6 +73,12 @@ class World:
         index = self._asked[capability, branch]
         self._asked[capability, branch] += 1
         return listed[min(index, len(listed) - 1)]
+
+    def note_sent(self, request: Request) -> None:
+        """Keep what is sent, if the scenario says what it should be."""
+        expected = self.scenario.expect.get("requests")
+        if isinstance(expected, Mapping) and isinstance(expected.get(request.capability_id), list):
+            self.sent.setdefault(request.capability_id, []).append(request.context)
 
     def deliver(self, event: ScriptedEvent) -> None:
         """An event arrives; a repeated id changes nothing."""
@@ -146,6 +154,7 @@ class SimulationHost:
         if reason := request_fault(self._body(request, command_id)):
             return Answer(kind="unsendable", at=self.now(), command_id=command_id, reason=reason)
         world.requests[request.capability_id] += 1
+        world.note_sent(request)
         answer = world.next_answer(request.capability_id, self._branch)
         silent = answer is None or answer.never or answer.malformed
         if answer is not None and answer.malformed:

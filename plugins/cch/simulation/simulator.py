@@ -45,6 +45,8 @@ class Simulated:
     waiting_for: tuple[str, ...] = ()
     errors: tuple[Mapping[str, Any], ...] = ()
     edges: frozenset[tuple[str, str]] = frozenset()
+    #: Capability → the contexts that it was sent, where the scenario expects something of them.
+    sent: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -159,6 +161,7 @@ def _simulated(
         waiting_for=_waiting_for(run) if status == "waiting" else (),
         errors=(*_errors(run), *({"code": code, "message": text, "node": ""} for code, text in ended)),
         edges=frozenset((o.node, o.label) for _, o in done),
+        sent=world.sent,
     )
 
 
@@ -204,13 +207,28 @@ def differences(result: Simulated, expect: Mapping[str, Any]) -> list[str]:
             found.append(f"context {key} is {shown:.200}, expected {wanted!r:.200}")
     for name, actual in (("requests", result.requests), ("messages", result.messages)):
         for key, wanted in (expect.get(name) or {}).items():
-            if not same(actual.get(key, 0), wanted):
+            if isinstance(wanted, list):
+                found.extend(_sent_differences(key, result.sent.get(key, ()), wanted))
+            elif not same(actual.get(key, 0), wanted):
                 found.append(f"{name} {key}: {actual.get(key, 0)}, expected {wanted}")
     if "elapsed" in expect:
         wanted = parse_duration(expect["elapsed"])
         if abs(wanted - result.elapsed_seconds) > _TOLERANCE:
             found.append(f"elapsed {result.elapsed_seconds:g} s, expected {wanted:g} s")
     return found
+
+
+def _sent_differences(capability: str, sent: Sequence[Mapping[str, Any]], wanted: Sequence[Any]) -> Iterator[str]:
+    """How requests differ from ``[{context: {…}}, …]``, in their order; a context may have more than is expected."""
+    if len(sent) != len(wanted):
+        yield f"requests {capability}: {len(sent)}, expected {len(wanted)}"
+    for number, (context, each) in enumerate(zip(sent, wanted, strict=False), 1):
+        expected = each.get("context", {}) if isinstance(each, Mapping) else each
+        for key, value in expected.items() if isinstance(expected, Mapping) else ():
+            actual = lookup(context, key, NEWEST)
+            if not same(actual, value):
+                shown = "absent" if actual is MISSING else repr(actual)
+                yield f"request {number} to {capability}: {key} is {shown:.200}, expected {value!r:.200}"
 
 
 def same(one: Any, other: Any) -> bool:

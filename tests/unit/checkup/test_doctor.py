@@ -88,7 +88,7 @@ def test_stranded_messages(environment: Settings) -> None:
     dead = environment.names.dead_letter_queue(environment.names.command_queue)
     client("sqs", environment).send_message(QueueUrl=url(environment, dead), MessageBody="x")
 
-    assert examine(environment) == {dead: ("error", "1 messages that nobody could take")}
+    assert examine(environment) == {dead: ("error", "1 message that nobody could take")}
 
 
 @pytest.mark.parametrize("name", ["events", "events.fifo"])

@@ -497,7 +497,7 @@ async def test_what_cannot_be_written_is_a_failure(path: str) -> None:
         record, visit = visit_of(f"{{{node}, on_success: E, on_failure: X}}", context)
         result = evaluate(record, visit) if record.effect == "instant" else await perform(record, visit, ScriptedHost())
         assert result.label == "on_failure"
-        assert "stands a list of 1 items" in str(result.patch["_internalError"])
+        assert "stands a list of 1 item" in str(result.patch["_internalError"])
 
 
 @pytest.mark.parametrize(

@@ -164,3 +164,21 @@ async def test_an_error_may_be_said_in_the_payload(
     request = await office.request("c1")
     assert request.reply_status == expected
     assert request.reply == json.loads(json.dumps(payload))
+
+
+async def test_an_item_that_asks_what_the_instance_asked_before_is_answered(office: Office) -> None:
+    """The reply names neither the request nor the item; the instance's own request was answered."""
+    await office.ask("c1")
+    await office.deliver(reply(to="c1", id="r1"))
+    await office.ask("c2", **await branch_of(office, "b"))
+    await office.deliver(reply(id="r2"))
+
+    assert (await office.request("c2")).state == "answered"
+
+
+async def test_a_repeated_reply_stays_a_duplicate_where_nothing_else_is_open(office: Office) -> None:
+    """As without the dialect."""
+    await office.ask("c1")
+    await office.deliver(reply(id="r1"), reply(id="r2"))
+
+    assert await office.fates() == ["matched", "duplicate"]

@@ -207,6 +207,7 @@ async def test_a_death_after_the_run_was_made_starts_it_no_second_time(desk: Des
     desk.workshop.platform.ledger.mailboxes.remove_start = dies  # type: ignore[method-assign]
     with pytest.raises(RuntimeError):
         await desk.dispatcher.drain()
+    desk.workshop.clock.advance(16)  # the start was in its hand
     await desk.dispatcher.drain()
 
     assert {run.run_id for run in desk.runs.started} == {"i1"}
@@ -431,3 +432,36 @@ async def test_the_least_recently_compared_come_first(desk: Desk, monkeypatch: p
 
     assert [len(names) for names in rounds] == [2, 2]
     assert rounds[0] | rounds[1] == {"i1", "i2", "i3"}
+
+
+async def test_dispatchers_do_not_start_the_same(desk: Desk) -> None:
+    """Four tasks may drain the inbox at once: Airflow would log each start that comes second as an error."""
+    for number in range(20):
+        await desk.pending(f"i{number}")
+    others = [Dispatcher(desk.workshop.platform, desk.runs, 0.0) for _ in range(4)]
+
+    started = await asyncio.gather(*(dispatcher.drain() for dispatcher in others))
+
+    assert sum(started) == 20
+    assert sorted(run.run_id for run in desk.runs.started) == sorted(f"i{number}" for number in range(20))
+
+
+async def test_a_start_in_the_hand_of_a_dispatcher_that_died_is_started_by_another(desk: Desk) -> None:
+    """After a moment in which it may have been busy."""
+    await desk.pending()
+    (start,) = await desk.workshop.ledger.mailboxes.starts()
+    assert await desk.workshop.ledger.mailboxes.claim(start, desk.workshop.clock.now + 15_000)
+
+    assert await desk.dispatcher.drain() == 0
+    desk.workshop.clock.advance(16)
+    assert await desk.dispatcher.drain() == 1
+
+
+async def test_a_start_says_that_airflow_has_another_version_yet(desk: Desk) -> None:
+    """Also while the DAG is the one that only shows what is wrong with the definition."""
+    await desk.pending()
+    desk.runs.refusals = [RunRefused(status=400, reason=f"Invalid input for param {CONF_DIGEST}")]
+
+    await desk.dispatcher.drain()
+
+    assert "only the DAG that says why there is none" in (await desk.notes())["i1"].reason

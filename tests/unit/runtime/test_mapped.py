@@ -108,7 +108,7 @@ async def test_clearing_a_failed_item_repeats_that_item_alone(platform: Platform
     assert await all_items(world) == {"a": "success", "b": "failed", "c": "success"}
     end = await world.execute("Fan", "t3")
     assert end.state == "failed"
-    assert "1 items failed: b: ended at 'Bad' as failed: some#thing answered ERROR: X" in end.reason
+    assert "1 item failed: b: ended at 'Bad' as failed: some#thing answered ERROR: X" in end.reason
     world.by_branch.clear()
 
     assert (await with_answers(world, world.execute("Fan", "t4-b", "b"))).state == "success"
@@ -145,7 +145,7 @@ async def test_an_item_that_somebody_stopped_is_a_failed_item(platform: Platform
     end = await world.execute("Fan", "t3")
 
     assert end.state == "failed"
-    assert "1 items failed: b: its task ended before its work was done" in end.reason
+    assert "1 item failed: b: its task ended before its work was done" in end.reason
 
 
 async def test_an_item_whose_task_never_began_is_done_by_the_region(platform: Platform) -> None:

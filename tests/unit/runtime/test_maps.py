@@ -206,7 +206,7 @@ async def test_the_join_fails_when_an_item_did_without_a_way_on(platform: Platfo
 
     context = await final(world)
     assert context["partly"] is True
-    assert "1 items failed: 3:" in context["_internalError"]
+    assert "1 item failed: 3:" in context["_internalError"]
 
 
 async def test_clearing_repeats_only_the_items_that_did_not_finish(platform: Platform) -> None:

@@ -1,6 +1,8 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useSyncExternalStore } from "react";
 
 import { ApiError, get, post, query, type Schemas } from "./client";
+import { push } from "./push";
 
 export type InstanceState = Schemas["InstanceSummary"]["state"];
 export type NodeState = Schemas["NodeView"]["state"];
@@ -16,14 +18,34 @@ export const hasEnded = (state: InstanceState) => ENDED.includes(state);
 
 const at = encodeURIComponent;
 
-/** Asks again and again; the answer's ETag makes that cheap. `null`: nothing to ask. */
+/** How often to look at what changes are told of anyway. */
+const TOLD = 60_000;
+
+/** Whether changes of a route are told; then it is asked for when they are. */
+function useTold(path: string | null): boolean {
+  const client = useQueryClient();
+  useEffect(
+    () => (path === null ? undefined : push.watch(path, () => void client.invalidateQueries({ queryKey: [path] }))),
+    [client, path],
+  );
+  return useSyncExternalStore(
+    (changed) => push.listen(changed),
+    () => push.tells(path),
+  );
+}
+
+/** Asks again and again, or is told when to; the answer's ETag makes that cheap. `null`: nothing to ask. */
 export function useLive<T>(path: string | null, every: number | ((value: T | undefined) => number | false) = LIVE) {
+  const client = useQueryClient();
+  const pause = typeof every === "function" ? every(client.getQueryData<T>([path])) : every;
+  const told = useTold(pause === LIVE ? path : null);
   return useQuery<T, ApiError>({
     queryKey: [path],
     queryFn: ({ signal }) => get<T>(path ?? "", signal),
     enabled: path !== null,
     placeholderData: keepPreviousData,
-    refetchInterval: ({ state }) => (state.error ? CALM : typeof every === "function" ? every(state.data) : every),
+    refetchInterval: ({ state }) =>
+      state.error ? CALM : told ? TOLD : typeof every === "function" ? every(state.data) : every,
   });
 }
 

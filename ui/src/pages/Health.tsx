@@ -57,7 +57,8 @@ export default function Health() {
                   ))}
                 </ul>
                 <p className="muted">
-                  {health.pending_starts ?? "?"} starts wait for their run
+                  {health.pending_starts ?? "?"}{" "}
+                  {health.pending_starts === 1 ? "start waits for its" : "starts wait for their"} run
                   {health.oldest_command_seconds !== null &&
                     `, the oldest for ${duration(health.oldest_command_seconds)}`}
                   .

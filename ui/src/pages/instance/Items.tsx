@@ -76,7 +76,8 @@ export function Items({ instance, map, growing, index, select }: ItemsProps) {
   return (
     <section className="items">
       <h3>
-        {map.items.toLocaleString()} items{growing && " so far"}
+        {map.items.toLocaleString()} {map.items === 1 ? "item" : "items"}
+        {growing && " so far"}
         {map.done !== null && <span className="muted"> · {map.done.toLocaleString()} done</span>}
       </h3>
       {/* A region that scrolls must be reachable by the keyboard. */}
