@@ -151,6 +151,6 @@ def test_changes_that_no_scenario_notices_are_shown(office, cch):
 
     after = json.loads(cch("test", "--mutate", "--json").stdout)["unnoticed"]
 
-    lost = [each for each in before if each not in after]
-    assert [each["change"] for each in lost] == ["static_outputs has another marked"]
+    lost = {each["change"] for each in before if each not in after}
+    assert "static_outputs has another marked" in lost
     assert all(each["line"] > 1 for each in before)

@@ -109,6 +109,7 @@ def test_a_scheduled_request_whose_date_has_passed_is_sent_at_once(stack: Stack)
         ("filing_packs_v1/released-after-weeks", "0.000005"),
         ("filing_packs_v1/one-pack-fails", "0.001"),
         ("consolidation_v1/all-houses-are-filed", "0.001"),
+        ("informal_entry_v1/formal", "0.001"),
     ],
 )
 def test_a_scenario_gives_the_same_on_airflow(stack: Stack, scenario: str, scale: str) -> None:

@@ -148,6 +148,8 @@ _OWN: Mapping[str, Callable[..., Any]] = {
         string(value) if not prettify or not isinstance(value, list | dict) else Functions.string(value, prettify)
     ),
     "number": _number,
+    # As in JSONata's own implementation: what is not there is not true.
+    "not": lambda value=None: not Functions.to_boolean(value),
     "sum": _sum,
     "average": _average,
     "round": _rounded,

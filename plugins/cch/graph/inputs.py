@@ -98,7 +98,7 @@ def unread_keys(graph: Graph, document: Document) -> Iterator[Problem]:
     for name, node in graph.nodes.items():
         for write in node.writes():
             root = write.path(rules).root
-            if root in read or not write.brings or name not in graph.reachable:
+            if root in read or not write.brings or name not in graph.reachable or write.place == ("item_key",):
                 continue
             same = [key for key in both if _plain(key) == _plain(root)]
             close = same or difflib.get_close_matches(root, both, n=1, cutoff=_ALIKE)

@@ -122,4 +122,7 @@ def _are_alike(one: str, other: str) -> bool:
     if plain[0] == plain[1]:
         return True
     letters = [re.sub(r"[0-9]", "", text) for text in plain]
+    services = [text.partition("#")[0] for text in letters]
+    if services[0] == services[1]:
+        letters = [text.partition("#")[2] or text for text in letters]
     return letters[0] != letters[1] and difflib.SequenceMatcher(None, letters[0], letters[1]).ratio() >= _ALIKE
