@@ -49,7 +49,7 @@ def test_every_setting_is_an_option_of_airflow_with_the_same_default() -> None:
     options = get_provider_info()["config"]["cch"]["options"]
     names = {field.name for field in fields(Settings)} - {"names"}
 
-    assert set(options) == names | {"env", "owner"}
+    assert set(options) == names | {"env", "owner", "names"}
     assert load_settings({}, lambda key: options[key]["default"]) == Settings()
 
 

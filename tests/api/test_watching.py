@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -117,7 +118,27 @@ async def test_connections_are_bounded(office: Office, airflow_app: Any, monkeyp
         await second.until("hello")
 
 
-@pytest.mark.parametrize("look", ["workflows", "/watch?look=/workflows", "/../api/v2/dags", "http://x/"])
+async def test_a_page_that_has_gone_before_the_first_word_leaves_its_place(office: Office, airflow_app: Any) -> None:
+    """Or pages that come and go would use up the bound."""
+    gone = Page(office, airflow_app, "ada", ("/workflows",))
+
+    async def send(message: Any) -> None:
+        raise OSError("the connection is closed")
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    with contextlib.suppress(Exception):
+        await airflow_app(gone._scope, receive, send)
+
+    assert len(watching.crowd()) == 0
+
+
+@pytest.mark.parametrize(
+    "look",
+    ["workflows", "/watch?look=/workflows", "/%77atch?look=/workflows", "/%2e%2e/x", "/../api/v2/dags", "http://x/"],
+)
 async def test_what_is_no_route_cannot_be_watched(office: Office, look: str) -> None:
     """Only what is below the API's own prefix."""
     assert (await office.get("/watch", look=look)).status_code == 422

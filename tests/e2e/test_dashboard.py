@@ -226,3 +226,19 @@ def test_accessible_in_light_and_dark(stack: Stack, page: Page) -> None:
     page.evaluate("localStorage.removeItem('theme')")
 
     assert not found, "\n".join(found)
+
+
+def test_a_page_is_told_of_a_change(stack: Stack, page: Page) -> None:
+    """It opens one stream through Airflow's own server, and shows what another has done."""
+    instance = _waiting(stack, "BOL-DASH-TOLD", {ENRICH: [{"never": True}]}, ENRICH)
+    with page.expect_response(lambda answer: "/cch/api/v1/watch?" in answer.url) as stream:
+        page.goto(f"{stack.local.layout.ui_url}/cch/ui/#/instances/{instance}")
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_contain_text("BOL-DASH-TOLD")
+
+    status, _, _ = stack.call("POST", f"/cch/api/v1/instances/{instance}/cancel", {"reason": "by somebody else"})
+
+    assert status == 200
+    assert (stream.value.status, stream.value.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert f"look=%2Finstances%2F{instance}" in stream.value.url
+    expect(heading).to_contain_text("cancelled")

@@ -142,3 +142,22 @@ def test_a_bad_start_is_refused_with_a_reason(stack: Stack, body: Any, fate: str
         return message_id in ids
 
     stack.eventually("the forwarded message", forwarded)
+
+
+def test_twenty_starts_at_once_leave_no_error_in_the_log(stack: Stack) -> None:
+    """Several dispatchers drain the inbox, and each start is made by one of them: Airflow logs no conflict."""
+    log = stack.local.processes.log("api-server")
+    before = log.stat().st_size
+    instances = [stack.start(WORKFLOW, CONTEXT) for _ in range(20)]
+
+    for instance in instances:
+        stack.eventually(
+            f"the end of {instance}", lambda i=instance: stack.item(f"INST#{i}", "META").get("status") == "completed"
+        )
+
+    with log.open() as text:
+        text.seek(before)
+        said = text.read()
+    assert [
+        line for line in said.splitlines() if "Traceback" in line or "already exists" in line or " 409 " in line
+    ] == []

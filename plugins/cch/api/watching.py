@@ -13,12 +13,13 @@ import json
 import re
 import time
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from cch.api.access import AccessDep
 from cch.api.backend import backend
@@ -151,22 +152,35 @@ def _event(name: str, **data: Any) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-async def _told(request: Request, looks: Sequence[str], page: object) -> AsyncIterator[str]:
+class _Stream(StreamingResponse):
+    """Gives its place back however it ends, also if the page has gone before the first word."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, told: AsyncIterator[str], page: object, *, headers: Mapping[str, str]) -> None:
+        super().__init__(told, headers=headers)
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            crowd().leave(self._page)
+
+
+async def _told(request: Request, looks: Sequence[str]) -> AsyncIterator[str]:
     begun = said = time.monotonic()
     shown = [_Look(request, look) for look in looks]
-    try:
-        yield f"retry: 5000\n\n{_event('hello', heartbeat=_HEARTBEAT)}"
-        while time.monotonic() - begun < _LONGEST:
-            for look in shown:
-                if await look.has_changed():
-                    said = time.monotonic()
-                    yield _event("changed", look=look.path)
-            if time.monotonic() - said >= _HEARTBEAT:
+    yield f"retry: 5000\n\n{_event('hello', heartbeat=_HEARTBEAT)}"
+    while time.monotonic() - begun < _LONGEST:
+        for look in shown:
+            if await look.has_changed():
                 said = time.monotonic()
-                yield _event("alive")
-            await asyncio.sleep(crowd().pause)
-    finally:
-        crowd().leave(page)
+                yield _event("changed", look=look.path)
+        if time.monotonic() - said >= _HEARTBEAT:
+            said = time.monotonic()
+            yield _event("alive")
+        await asyncio.sleep(crowd().pause)
 
 
 @router.get("/watch", response_class=StreamingResponse, responses=responses(503))
@@ -182,8 +196,9 @@ async def watch(
     ten minutes; 503 (`not_told`) means that as many pages are told as may be, and that this one has to poll.
     """
     for each in look:
-        if not each.startswith("/") or each.startswith("/watch") or len(each) > _LONGEST_PATH or ".." in each:
+        path = unquote(each.partition("?")[0])
+        if not path.startswith("/") or path.startswith("/watch") or len(each) > _LONGEST_PATH or ".." in path:
             raise ApiError(422, "invalid_request", f"{each[:100]!r} is no route that can be watched.")
     page = crowd().enter(len(look), load_settings().push_connections)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_told(request, look, page), media_type="text/event-stream", headers=headers)
+    return _Stream(_told(request, look), page, headers=headers)
