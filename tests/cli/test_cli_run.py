@@ -291,3 +291,12 @@ def test_a_broken_publication_is_started_where_only_airflow_knows_the_last_good_
     assert refused.exit_code == 1
     assert json.loads(refused.stdout)["status"] == "rejected"
     assert "required key 'shipmentId' is missing" in refused.stdout
+
+
+def test_of_requests_that_a_scenario_describes_their_number_counts():
+    """Nobody keeps what they brought."""
+    from cch.cli.scripted import seen_outside
+
+    found = seen_outside({"status": "completed", "requests": {"a#b": [{"context": {"k": 1}}, {}], "c#d": 3}})
+
+    assert found["requests"] == {"a#b": 2, "c#d": 3}
