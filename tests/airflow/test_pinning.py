@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import uuid
 import warnings
@@ -157,7 +158,7 @@ def desk(airflow_database: None, definitions: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(DagRun, "DEFAULT_DAGRUNS_TO_EXAMINE", 1000)  # other tests may have left runs
     monkeypatch.setattr(DagModelOperation, "update_dags", DagModelOperation.update_dags)
     assert marking.install(load_settings())
-    absent = SilentThread(finding(load_settings()), clock=iter(range(0, 10**9, 60)).__next__)
+    absent = SilentThread(finding(load_settings()), clock=itertools.count().__next__)
     yield Desk(definitions, Placing(absent, clock=iter(range(0, 10**9, 600)).__next__), absent)
     with create_session() as session:
         for model in (TaskInstance, DagRun):
@@ -279,6 +280,21 @@ def test_a_version_that_airflow_no_longer_holds_is_stored_again(desk: Desk) -> N
     assert latest is not None
     assert latest.bundle_version == new
     assert desk.publish("A", "C") == new
+
+
+def test_runs_that_ask_for_the_same_version_are_answered_together(desk: Desk) -> None:
+    """A thousand of them ask once, and none waits for the turn of another."""
+    old = desk.publish("A", "B")
+    desk.publish("A", "C")
+    named = {desk.run(**{CONF_VERSION: old[:64]}) for _ in range(3)}
+
+    desk.round()
+    asked = desk.absent._wishes.qsize()
+    desk.answer()
+
+    assert asked == 1
+    assert set(desk.round()) == named
+    assert {desk.stand(run).mark for run in named} == {old}
 
 
 def test_a_run_that_names_no_version_of_the_workflow_cannot_begin(desk: Desk) -> None:

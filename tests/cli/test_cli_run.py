@@ -310,3 +310,12 @@ def test_the_file_of_a_track_starts_that_track(office, cch):
     assert [each.version_asked for each in found] == ["east.yaml", "east", ""]
     east.write_text(ENRICH)
     assert "differs from what is published" in cch("run", east, *start, "run-9").stderr
+
+
+def test_of_requests_that_a_scenario_describes_their_number_counts():
+    """Nobody keeps what they brought."""
+    from cch.cli.scripted import seen_outside
+
+    found = seen_outside({"status": "completed", "requests": {"a#b": [{"context": {"k": 1}}, {}], "c#d": 3}})
+
+    assert found["requests"] == {"a#b": 2, "c#d": 3}

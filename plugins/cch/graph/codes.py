@@ -11,11 +11,12 @@ from cch.errors import CchError
 from cch.graph.explained_files import FILES, READINGS
 from cch.graph.explained_findings import FINDINGS
 from cch.graph.explained_graphs import ERRORS
+from cch.graph.explained_texts import TEXTS
 from cch.graph.explained_warnings import WARNINGS
 from cch.graph.explanation import Explanation
 
 #: In the order of the page.
-EXPLANATIONS: tuple[Explanation, ...] = (*FILES, *ERRORS, *FINDINGS, *READINGS, *WARNINGS)
+EXPLANATIONS: tuple[Explanation, ...] = (*FILES, *ERRORS, *FINDINGS, *TEXTS, *READINGS, *WARNINGS)
 
 _PARTS = (
     ("Files and schema", "The file cannot be read, or a key or value is not what the language has.", FILES),
@@ -26,7 +27,7 @@ _PARTS = (
             "`cch validate` and `cch publish` report these. What is being served goes on being served. A warning "
             'is left out where its node, or the top of the file, has `x-ignore: ["CODE: reason"]`.'
         ),
-        FINDINGS,
+        (*FINDINGS, *TEXTS),
     ),
     (
         "Warnings",

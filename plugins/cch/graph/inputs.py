@@ -68,12 +68,20 @@ def unknown_keys(graph: Graph, document: Document) -> Iterator[Problem]:
         elif not writers.get(root, set()) - set(known):  # else what writes it is not reached, which is said elsewhere
             missing.setdefault(root, []).append((name, used))
     for root, readers in missing.items():
-        yield from _missing(document, root, readers, every=every, known=known)
+        asks = all("null" in graph.nodes[name].labels for name, _ in readers)
+        yield from _missing(document, root, readers, every=every, known=known, asks=asks)
 
 
 def _missing(
-    document: Document, root: str, readers: list[tuple[str, Read]], *, every: list[str], known: Mapping[str, Known]
+    document: Document,
+    root: str,
+    readers: list[tuple[str, Read]],
+    *,
+    every: list[str],
+    known: Mapping[str, Known],
+    asks: bool,
 ) -> Iterator[Problem]:
+    """``asks``: the readers ask whether the key is there, which a start may bring although nobody says so."""
     name, used = readers[0]
     may_be_there = ANYTHING in known[name].may
     cutoff = _ALIKE if may_be_there and len(root) > _SHORT else 0.6
@@ -82,6 +90,8 @@ def _missing(
     others = ", ".join(sorted({repr(other) for other, _ in readers[1:] if other != name})[:3])
     too = f"; {others} read it, too" if others else ""
     place: Path = ("nodes", name, *used.place)
+    if asks and not guess:
+        return
     if not may_be_there:
         hint = guess or "add it to initial_context, or to the outputs (or brings) of an earlier node"
         yield document.problem(place, "CCH-G104", f"nothing before {name!r} brings {used.text!r}{too}", hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cch.definition.dates import DateError, zone_of
@@ -107,3 +108,13 @@ def other_readings(graph: Graph, document: Document) -> Iterator[Problem]:
         if isinstance(node, Calling) and node.timeout == 0:
             place = ("nodes", name, "timeout")
             yield differs(place, "a timeout of 0s is up at once now", "it is no limit", "leave it out for no limit")
+    looping = frozenset[str]().union(*graph.cycles)
+    for name, node in graph.nodes.items():
+        if name in looping and node.on_failure is not None and "max_visits" in document.data["nodes"][name]:
+            said = differs(
+                ("nodes", name, "max_visits"),
+                f"the visit of {name!r} after the last fails the instance now",
+                "and the second ones it goes on_failure",
+                "let an earlier condition lead out of the loop, if somebody is to be told",
+            )
+            yield replace(said, severity="advice")

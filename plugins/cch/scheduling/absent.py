@@ -19,7 +19,7 @@ from cch.errors import CchError, WrongUseError
 
 log = logging.getLogger(__name__)
 
-#: A version that could not be had is tried again after this time (s).
+#: An answer is believed for this time (s), because a label may lead elsewhere; a wish without one is asked again.
 _AGAIN = 10.0
 
 
@@ -56,19 +56,21 @@ class AbsentVersions:
     def __init__(self, find: Finding, clock: Callable[[], float] = time.monotonic) -> None:
         self._find = find
         self._clock = clock
-        self._answers: dict[Wish, Answer] = {}
+        self._answers: dict[Wish, tuple[float, Answer]] = {}
         self._asked: dict[Wish, float] = {}
         self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def take(self, wish: Wish) -> Answer | None:
-        """The answer, which is then forgotten; None: not yet, look again with the next round."""
-        if (answer := self._answers.pop(wish, None)) is not None:
-            self._asked.pop(wish, None)
-            return answer
+        """The answer; None: not yet, look again with a later round."""
         now = self._clock()
+        at, answer = self._answers.get(wish, (float("-inf"), None))
+        if answer is not None and now - at < _AGAIN:
+            return answer
         if now - self._asked.get(wish, float("-inf")) >= _AGAIN:
-            self._asked[wish] = now
+            self._asked = {each: when for each, when in self._asked.items() if now - when < _AGAIN} | {wish: now}
+            for each in [each for each, (then, _) in list(self._answers.items()) if now - then >= _AGAIN]:
+                self._answers.pop(each, None)
             self._wishes.put(wish)
             self._ensure_thread()
         return None
@@ -85,13 +87,16 @@ class AbsentVersions:
     def answer_one(self, wish: Wish) -> None:
         """Find one version; what fails is asked again."""
         try:
-            self._answers[wish] = Answer(version=self._find(wish))
+            answer = Answer(version=self._find(wish))
         except WrongUseError as error:
-            self._answers[wish] = Answer(refusal=str(error))
+            answer = Answer(refusal=str(error))
         except CchError as error:
             log.warning("version %s of %s cannot be had yet: %s", wish.name, wish.dag_id, error)
+            return
         except Exception:
             log.exception("version %s of %s cannot be stored", wish.name, wish.dag_id)
+            return
+        self._answers[wish] = (self._clock(), answer)
 
 
 def store_version(dag_id: str, version: Version, compiled: Any) -> None:

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 _TAG = "cch"
 #: Unpinned runs are looked for this often (s): of a release before this one, or made by a process that does not mark.
 _ADOPT_EVERY = 60.0
+#: Runs that wait for their version are looked at this often (s): there may be thousands while S3 is away.
+_LOOK_AGAIN = 2.0
 #: Versions whose tasks are remembered.
 _REMEMBERED = 512
 
@@ -69,7 +71,7 @@ class Placing:
     def __init__(self, absent: AbsentVersions, clock: Callable[[], float] = time.monotonic) -> None:
         self._absent = absent
         self._clock = clock
-        self._adopted = float("-inf")
+        self._adopted = self._looked = float("-inf")
         #: Runs whose version Airflow does not hold yet; they are left out, so that others get their places.
         self._waiting: set[int] = set()
         self._task_ids: dict[Any, frozenset[str]] = {}
@@ -80,7 +82,9 @@ class Placing:
         if now - self._adopted >= _ADOPT_EVERY:
             self._adopted = now
             self._adopt(session)
-        self._waiting = {each for each in self._waiting if not self._settle_waiting(each, session)}
+        if now - self._looked >= _LOOK_AGAIN:
+            self._looked = now
+            self._waiting = {each for each in self._waiting if not self._settle_waiting(each, session)}
         with _without(self._waiting, session):
             runs = list(choose())
         ours = _ours({run.dag_id for run in runs}, session)

@@ -102,8 +102,8 @@ LABELS = (
     Mistake(CLEAR, "    on_response: Check_Reply\n    on_failure: Log_Failure",
             "    on_response: Check_Reply\n    on_failure: Log_Failure\n    error_reply: failure", "CCH-G008",
             "ERROR: Log_Failure"),
-    Mistake(CORRECT, "    max_visits: 50\n    on_response: Check_Enrichment\n",
-            "    max_visits: 50\n    error_reply: failure\n    on_response: Check_Enrichment\n", "CCH-G008", "ERROR: Wait"),
+    Mistake(CORRECT, "    capability_id: import#enrich_consignment\n",
+            "    capability_id: import#enrich_consignment\n    error_reply: failure\n", "CCH-G008", "ERROR: Wait"),
     Mistake(FLIGHT, "condition_on_key: verdict\n    branches: {CLEAR: Parcel_Done", "condition_on_key: verdict\n    branches: {'>= 80': Parcel_Done",
             "CCH-G008", ">= 80"),
 )  # fmt: skip

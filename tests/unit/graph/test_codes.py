@@ -176,6 +176,15 @@ def test_inputs_of_a_loop_may_come_from_its_last_round() -> None:
     assert examined(nodes.format(a="z", d="x"))[0][0] == "CCH-G104"
 
 
+def test_a_condition_may_ask_whether_a_start_has_brought_more() -> None:
+    """With a label for null; a name that is nearly one of those that are known is a mistake all the same."""
+    node = "C: {{type: condition, condition_on_key: {key}, branches: {{{label}: E, _default: E}}}}\nE: {{type: end}}"
+
+    assert examined(node.format(key="urgency", label="'null'"), initial_context=["shipmentId"]) == []
+    assert examined(node.format(key="urgency", label="high"), initial_context=["shipmentId"])[0][0] == "CCH-G104"
+    assert examined(node.format(key="shipmentID", label="'null'"), initial_context=["shipmentId"])[0][0] == "CCH-G104"
+
+
 def test_a_scheduled_request_may_send_what_it_set_itself() -> None:
     """``on_schedule_set`` is merged when the date is set, the request made when it has come."""
     nodes = (

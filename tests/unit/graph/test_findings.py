@@ -274,3 +274,16 @@ def test_whatever_the_first_rules_could_use_is_served_with_the_same_tasks(values
     if definition is not None:
         assert definition.reading_rules in (FIRST, NEWEST)
         examine(text)
+
+
+def test_a_bound_of_visits_with_a_way_for_failures_is_advice() -> None:
+    """By the older rules the visit after the last goes on_failure; by the newest the instance fails."""
+    nodes = (
+        "S: {type: async_request, capability_id: a, timeout: 1d, max_visits: 3, on_response: C, on_failure: E}\n"
+        f"C: {{type: condition, condition_on_key: status, branches: {{SUCCESS: E, ERROR: S}}}}\n{END}"
+    )
+
+    problems = examine(definition_text(nodes))[1]
+
+    assert [(problem.code, problem.severity) for problem in problems] == [("CCH-D006", "advice")]
+    assert examine(definition_text(nodes.replace("max_visits: 3, ", "")))[1] == ()

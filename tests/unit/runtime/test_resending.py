@@ -45,6 +45,14 @@ nodes:
   Done: {type: end}
 """
 INLINE = DEEP.replace("workflow_id: deep", "workflow_id: deep_inline").replace("mapped", "inline")
+#: What requests bring is said by expressions, which know the item, the instance, and when the newest answer came.
+SAID = '{ship: "{% ship %}", pack: "{% pack %}", line: "{% line %}", item: "{% $item %}", now: "{% $now %}"}'
+EXPRESSED = (
+    DEEP.replace("workflow_id: deep", "workflow_id: deep_expressed")
+    .replace("input_list_key: ship.packs", 'items: "{% ship.packs %}", output_key: ship.packs')
+    .replace("capability_id: some#pack,", f"capability_id: some#pack, input: {SAID},")
+    .replace("capability_id: some#line,", f"capability_id: some#line, input: {SAID},")
+)
 #: Branch keys are data: these look like steps of a path.
 SHIPS, PACKS, LINES = ("s", "s/Packs#1@0[p]"), ("p", "p]/Lines#1@0[x"), ("l", "]")
 CONTEXT = {
@@ -58,7 +66,7 @@ ALL = len(SHIPS) * len(PACKS) * (1 + len(LINES))
 
 @pytest.fixture
 async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
-    async with open_memory_platform(tmp_path, DEEP, INLINE) as opened:
+    async with open_memory_platform(tmp_path, DEEP, INLINE, EXPRESSED) as opened:
         yield opened
 
 
@@ -104,7 +112,9 @@ async def record_of(platform: Platform, command_id: str) -> RequestRecord:
 
 
 @pytest.mark.parametrize(
-    ("text", "items"), [(DEEP, SHIPS), (INLINE, (None,))], ids=["a task for each item", "one task for all"]
+    ("text", "items"),
+    [(DEEP, SHIPS), (INLINE, (None,)), (EXPRESSED, SHIPS)],
+    ids=["a task for each item", "one task for all", "by expressions"],
 )
 async def test_a_request_of_a_map_inside_maps_is_made_again(
     platform: Platform, text: str, items: tuple[str | None, ...]
