@@ -21,6 +21,7 @@ from cch.ledger.ledger import Ledger
 from cch.ledger.records import ENDED, JournalEntry, RegionKey, RequestRecord
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform
+from cch.settings import load_settings
 from tests.chaos.world import World
 
 WORKFLOWS = ("chaos_sequence_v1", "chaos_loop_v1", "chaos_map_v1")
@@ -123,7 +124,7 @@ def _start(workflow: str, instance: str) -> dict[str, Any]:
     return {
         "workflowInstanceId": instance,
         "correlationId": f"CHAOS-{instance[:8]}",
-        "workflowDefinitionURI": f"s3://definitions/{workflow}.yaml",
+        "workflowDefinitionURI": f"s3://{load_settings().names.definitions_bucket}/{workflow}.yaml",
         "command": {
             "type": "START_WORKFLOW",
             "id": instance,
