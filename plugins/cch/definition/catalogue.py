@@ -29,7 +29,6 @@ Check = Callable[[str, str], tuple[Definition | None, tuple[Problem, ...]]]
 
 #: Verdicts of other versions do not count: their checks were others.
 _GOOD = f"good-{__version__}"
-_ENDINGS = (".yaml", ".yml")
 #: Names that files of definitions may have, in bytes well below what file systems and S3 take.
 _NAME = re.compile(r"[^\x00-\x1f/\\]{1,60}")
 
