@@ -445,3 +445,10 @@ Node = (
 
 #: The record of each type, by its name in definitions.
 NODE_TYPES: Mapping[str, type[Node]] = {record.type: record for record in get_args(Node)}
+
+
+def target_keys() -> tuple[frozenset[str], frozenset[str]]:
+    """The keys of all types of node that name one node, and those that name several."""
+    records = NODE_TYPES.values()
+    single = frozenset({"on_failure"}).union(*(record.target_keys for record in records))
+    return single, frozenset().union(*(record.target_lists for record in records))

@@ -15,6 +15,8 @@ import jsonschema
 from cch.definition.document import Document, Path
 from cch.errors import Problem
 
+#: Unknown targets of one file for which a node that might be meant is looked for: each costs a look at all names.
+MOST_GUESSES = 50
 #: Longest name that is compared with others, in characters.
 _LONGEST_GUESSED = 120
 
@@ -42,10 +44,19 @@ def _validator() -> jsonschema.Draft202012Validator:
     return validator
 
 
+def closest(word: str, known: Iterable[str], *, alike: float = 0.6) -> str | None:
+    """The one of ``known`` that was probably meant; None if nothing comes near.
+
+    ``alike``: how near it has to be, from 0 to 1. Nobody misspells a word of hundreds of letters.
+    """
+    close = difflib.get_close_matches(word, known, n=1, cutoff=alike) if len(word) <= _LONGEST_GUESSED else []
+    return close[0] if close else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A guess at what was meant; "" if nothing comes near. Nobody misspells a word of hundreds of letters."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6) if len(word) <= _LONGEST_GUESSED else []
-    return f"did you mean {close[0]!r}?" if close else ""
+    """A guess at what was meant; "" if nothing comes near."""
+    close = closest(word, known)
+    return "" if close is None else f"did you mean {close!r}?"
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:

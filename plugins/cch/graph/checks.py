@@ -11,9 +11,9 @@ import networkx as nx
 from cch.definition.document import Document, Path
 from cch.definition.kinds import BRANCH_END, Requesting
 from cch.definition.model import Definition
-from cch.definition.nodes import NODE_TYPES
+from cch.definition.nodes import target_keys
 from cch.definition.reader import parse, served_document
-from cch.definition.schema import did_you_mean, schema_problems
+from cch.definition.schema import MOST_GUESSES, did_you_mean, schema_problems
 from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph
 from cch.graph.expressed import bad_expressions, said_twice
@@ -21,14 +21,11 @@ from cch.graph.model import Graph
 
 #: Most targets in one definition: 500 nodes have about 1,500, and some checks take the square of it.
 MAX_WAYS = 10_000
-#: Unknown targets of one file for which a node that might be meant is looked for: each costs a look at all names.
-_GUESSES = 50
 
 
 def _targets(document: Document) -> Iterator[tuple[Path, str]]:
     """What nodes name under a key that names nodes, in whatever type, with its place; nothing has been checked yet."""
-    single = {*(key for record in NODE_TYPES.values() for key in record.target_keys), "on_failure"}
-    several = {key for record in NODE_TYPES.values() for key in record.target_lists}
+    single, several = target_keys()
     nodes = document.data.get("nodes")
     for name, node in nodes.items() if isinstance(nodes, dict) else ():
         for key, value in node.items() if isinstance(node, dict) else ():
@@ -50,7 +47,7 @@ def _unknown_targets(document: Document) -> Iterator[Problem]:
     if not isinstance(nodes, dict):
         return
 
-    guesses = iter(range(_GUESSES))
+    guesses = iter(range(MOST_GUESSES))
 
     def missing(path: Path, target: str) -> Problem:
         guess = did_you_mean(target, nodes) if next(guesses, None) is not None else ""

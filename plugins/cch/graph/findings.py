@@ -18,7 +18,7 @@ from cch.errors import DefinitionError, Problem
 from cch.graph.build import build_graph
 from cch.graph.checks import GRAPH_CHECKS, check_document, ordered
 from cch.graph.forms import unfit_forms
-from cch.graph.ignoring import node_at, without_ignored
+from cch.graph.ignoring import NodeLines, without_ignored
 from cch.graph.inputs import unknown_keys, unread_keys
 from cch.graph.labels import dead_labels
 from cch.graph.model import Graph
@@ -144,9 +144,10 @@ def _of_graph(document: Document, definition: Definition | None, dialect: Dialec
     whole = repaired(document)
     if whole is None:
         return
+    lines = NodeLines(document)
     for problem in _looked_at(whole.document, graph_of(whole.definition), (*GRAPH_CHECKS, *_OF_GRAPHS)):
         is_consequence = problem.code in _OF_WAYS and not whole.is_whole
-        if not is_consequence and node_at(document, problem.line) not in whole.nodes:
+        if not is_consequence and lines.node_at(problem.line) not in whole.nodes:
             yield problem
 
 

@@ -12,16 +12,21 @@ from cch.errors import Problem
 KEY = "x-ignore"
 
 
-def node_at(document: Document, line: int) -> str | None:
-    """The node in whose lines ``line`` is; None outside of the nodes."""
-    places = sorted(
-        (place.line, path[1]) for path, place in document.positions.items() if len(path) == 2 and path[0] == "nodes"
-    )
-    index = bisect.bisect_right(places, (line, "\U0010ffff")) - 1
-    if index < 0:
-        return None
-    after = [place.line for path, place in document.positions.items() if len(path) == 1 and place.line > places[-1][0]]
-    return None if after and line >= min(after) else str(places[index][1])
+class NodeLines:
+    """Which node stands in which lines of a document."""
+
+    def __init__(self, document: Document) -> None:
+        at = document.positions.items()
+        self._begins = sorted((place.line, str(path[1])) for path, place in at if len(path) == 2 and path[0] == "nodes")
+        last = self._begins[-1][0] if self._begins else 0
+        #: Where the nodes are over.
+        self._over = min((place.line for path, place in at if len(path) == 1 and place.line > last), default=None)
+
+    def node_at(self, line: int) -> str | None:
+        """The node in whose lines ``line`` is; None outside of the nodes."""
+        index = bisect.bisect_right(self._begins, (line, "\U0010ffff")) - 1
+        is_outside = index < 0 or (self._over is not None and line >= self._over)
+        return None if is_outside else self._begins[index][1]
 
 
 def _codes(value: Any) -> frozenset[str]:
@@ -39,9 +44,10 @@ def without_ignored(problems: Iterable[Problem], document: Document) -> Iterator
     for name, node in nodes.items() if isinstance(nodes, Mapping) else ():
         if isinstance(node, Mapping) and KEY in node:
             here[name] = _codes(node[KEY])
+    lines = NodeLines(document) if here else None
     for problem in problems:
         if problem.severity != "error" and (everywhere or here):
-            name = node_at(document, problem.line) if here else None
+            name = lines.node_at(problem.line) if lines else None
             if problem.code in everywhere | here.get(name or "", frozenset()):
                 continue
         yield problem

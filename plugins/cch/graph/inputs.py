@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 from collections.abc import Iterator, Mapping
 
 from cch.definition.document import Document, Path
 from cch.definition.kinds import Read
 from cch.definition.nodes import Node
 from cch.definition.paths import path_fault
+from cch.definition.schema import closest
 from cch.errors import Problem
 from cch.graph.flows import ANYTHING, Known, brought_on, known_at, way_without
 from cch.graph.model import Graph
@@ -85,8 +86,8 @@ def _missing(
     name, used = readers[0]
     may_be_there = ANYTHING in known[name].may
     cutoff = _ALIKE if may_be_there and len(root) > _SHORT else 0.6
-    close = difflib.get_close_matches(root, every, n=1, cutoff=cutoff)
-    guess = f"did you mean {close[0]!r}?" if close else ""
+    close = closest(root, every, alike=cutoff)
+    guess = "" if close is None else f"did you mean {close!r}?"
     others = ", ".join(sorted({repr(other) for other, _ in readers[1:] if other != name})[:3])
     too = f"; {others} read it, too" if others else ""
     place: Path = ("nodes", name, *used.place)
@@ -95,7 +96,7 @@ def _missing(
     if not may_be_there:
         hint = guess or "add it to initial_context, or to the outputs (or brings) of an earlier node"
         yield document.problem(place, "CCH-G104", f"nothing before {name!r} brings {used.text!r}{too}", hint)
-    elif guess and _differs_in_letters(root, close[0]):
+    elif close is not None and _differs_in_letters(root, close):
         message = f"nothing before {name!r} is known to bring {used.text!r}{too}"
         yield document.problem(place, "CCH-G104", message, guess, warning=True)
 
@@ -105,16 +106,21 @@ def unread_keys(graph: Graph, document: Document) -> Iterator[Problem]:
     rules, writers = graph.definition.reading_rules, _writers(graph)
     read = {used.path(rules).root for _, _, used in _reads(graph)}
     both = sorted(key for key in read if key in writers or key in graph.definition.required)
+    by_plain = {_plain(key): key for key in reversed(both)}
+
+    @functools.cache
+    def meant(root: str) -> str | None:
+        return by_plain.get(_plain(root)) or closest(root, both, alike=_ALIKE)
+
     for name, node in graph.nodes.items():
         for write in node.writes():
             root = write.path(rules).root
             if root in read or not write.brings or name not in graph.reachable or write.place == ("item_key",):
                 continue
-            same = [key for key in both if _plain(key) == _plain(root)]
-            close = same or difflib.get_close_matches(root, both, n=1, cutoff=_ALIKE)
-            if close and _differs_in_letters(root, close[0]):
+            close = meant(root)
+            if close is not None and _differs_in_letters(root, close):
                 message = f"nobody reads {root!r}, which {name!r} writes"
-                hint = f"did you mean {close[0]!r}?"
+                hint = f"did you mean {close!r}?"
                 yield document.problem(("nodes", name, *write.place), "CCH-G121", message, hint, warning=True)
 
 

@@ -7,16 +7,15 @@ becomes an :class:`Unread` one. Nobody runs what comes out of this: it is looked
 from __future__ import annotations
 
 import copy
-import difflib
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from cch.definition.document import Document, Path
 from cch.definition.kinds import NodeRecord
 from cch.definition.model import Definition
-from cch.definition.nodes import NODE_TYPES
+from cch.definition.nodes import NODE_TYPES, target_keys
 from cch.definition.reader import parse
-from cch.definition.schema import schema_errors, unknown_keys
+from cch.definition.schema import MOST_GUESSES, closest, schema_errors, unknown_keys
 
 #: How often something is left out before it is given up.
 _ROUNDS = 20
@@ -111,15 +110,18 @@ class _Mending:
 
     def _lead_on(self, names: list[str]) -> None:
         """Lead ways to the nodes that are plainly meant."""
-        single = {*(key for record in NODE_TYPES.values() for key in record.target_keys), "on_failure"}
-        several = {key for record in NODE_TYPES.values() for key in record.target_lists}
+        single, several = target_keys()
+        guesses: dict[str, str | None] = {name: name for name in names}
+        most = len(guesses) + MOST_GUESSES
 
         def meant(target: Any) -> Any:
-            if not isinstance(target, str) or target in names:
+            if not isinstance(target, str):
                 return target
-            close = difflib.get_close_matches(target, names, n=1)
-            self.lost = self.lost or not close
-            return close[0] if close else target
+            if target not in guesses and len(guesses) < most:
+                guesses[target] = closest(target, names)
+            guess = guesses.get(target)
+            self.lost = self.lost or guess is None
+            return target if guess is None else guess
 
         for node in (each for each in self.data["nodes"].values() if isinstance(each, dict)):
             for key, value in list(node.items()):
@@ -156,14 +158,14 @@ class _Mending:
             self._give_up(name)
         elif error.validator == "additionalProperties" and len(path) == _OF_NODE:
             for key in unknown_keys(error):
-                guess = difflib.get_close_matches(key, error.schema.get("properties", {}), n=1)
+                guess = closest(key, error.schema.get("properties", {}))
                 value = node.pop(key, None)
-                if guess and guess[0] not in node:
-                    node[guess[0]] = value
+                if guess is not None and guess not in node:
+                    node[guess] = value
         elif len(path) > _OF_NODE and path[2] == "type":
-            guess = difflib.get_close_matches(str(node.get("type")), NODE_TYPES, n=1)
-            if guess and guess[0] != node.get("type"):
-                node["type"] = guess[0]
+            guess = closest(str(node.get("type")), NODE_TYPES)
+            if guess is not None and guess != node.get("type"):
+                node["type"] = guess
             else:
                 self._give_up(name)
         elif len(path) > _OF_NODE:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cch.definition.document import Document, Path
@@ -107,22 +108,54 @@ def two_spellings(graph: Graph, document: Document) -> Iterator[Problem]:
         if node.asks is not None and node.asks.answerer != "library"
     ]
     counts = Counter(one.id for _, one in asked)
+    usual = _usual_spellings(counts)
     for name, one in asked:
-        for other in counts:
-            if other == one.id or not _are_alike(one.id, other):
+        for other in usual.get(one.id, ()):
+            message = f"capability {one.id!r:.80} is spelt {other!r:.80} elsewhere"
+            hint = "use one spelling, or other names for other things"
+            yield document.problem(("nodes", name, one.key), "CCH-G118", message, hint, warning=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """An id as it is compared: without what people leave out, then without numbers, whole and in its two parts."""
+
+    plain: str
+    letters: str
+    service: str
+    operation: str
+
+    @classmethod
+    def of(cls, capability_id: str) -> _Spelling:
+        plain = re.sub(r"[^a-z0-9#]", "", capability_id.lower())
+        letters = re.sub(r"[0-9]", "", plain)
+        service, _, operation = letters.partition("#")
+        return cls(plain, letters, service, operation or letters)
+
+
+def _usual_spellings(counts: Mapping[str, int]) -> Mapping[str, list[str]]:
+    """Id → those that look like it and are used more often, in the order of ``counts``."""
+    spellings = {each: _Spelling.of(each) for each in counts}
+    found: dict[str, list[str]] = {}
+    for other, usual in spellings.items():
+        # A matcher learns its second text once.
+        whole = difflib.SequenceMatcher(None, "", usual.letters)
+        part = difflib.SequenceMatcher(None, "", usual.operation)
+        for one, spelling in spellings.items():
+            if (counts[other], other) <= (counts[one], one):
                 continue
-            if (counts[other], other) > (counts[one.id], one.id):
-                message = f"capability {one.id!r:.80} is spelt {other!r:.80} elsewhere"
-                hint = "use one spelling, or other names for other things"
-                yield document.problem(("nodes", name, one.key), "CCH-G118", message, hint, warning=True)
+            in_letters = (
+                _are_alike(part, spelling.operation, usual.operation)
+                if spelling.service == usual.service
+                else _are_alike(whole, spelling.letters, usual.letters)
+            )
+            if spelling.plain == usual.plain or in_letters:
+                found.setdefault(one, []).append(other)
+    return found
 
 
-def _are_alike(one: str, other: str) -> bool:
-    plain = [re.sub(r"[^a-z0-9#]", "", text.lower()) for text in (one, other)]
-    if plain[0] == plain[1]:
-        return True
-    letters = [re.sub(r"[0-9]", "", text) for text in plain]
-    services = [text.partition("#")[0] for text in letters]
-    if services[0] == services[1]:
-        letters = [text.partition("#")[2] or text for text in letters]
-    return letters[0] != letters[1] and difflib.SequenceMatcher(None, letters[0], letters[1]).ratio() >= _ALIKE
+def _are_alike(matcher: difflib.SequenceMatcher[str], one: str, other: str) -> bool:
+    """Whether two texts differ in little, but in something; ``matcher`` has learnt ``other``."""
+    matcher.set_seq1(one)
+    bounds = matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio  # each costs more than the one before
+    return one != other and all(ratio() >= _ALIKE for ratio in bounds)
