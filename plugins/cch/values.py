@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
@@ -18,6 +19,13 @@ MAX_DEPTH = 100
 _MAX_BITS = 14_000
 #: Longest text of a reason, in characters.
 _LONGEST_REASON = 4_000
+
+
+def as_text(value: Any) -> str:
+    """How a condition reads a value: text as it is, everything else in its JSON form; a missing key as null."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(None if value is MISSING else value, separators=(",", ":"), ensure_ascii=False)
 
 
 class UnstorableError(ValueError):

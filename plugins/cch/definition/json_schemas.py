@@ -6,7 +6,7 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonschema
@@ -96,6 +96,22 @@ def subschemas(schema: Any, place: Place = ()) -> Iterator[tuple[Place, Mapping[
         named = schema.get(key)
         for name, each in (named if isinstance(named, Mapping) else {}).items():
             yield from subschemas(each, (*place, key, name))
+
+
+def schema_at(schema: Any, steps: Sequence[str]) -> tuple[Any, bool]:
+    """The schema of what is found along ``steps``, and whether nothing may be there; None if nothing is said of it.
+
+    The schema may have faults: they are said elsewhere.
+    """
+    may_be_absent = False
+    for step in steps:
+        properties = schema.get("properties") if isinstance(schema, Mapping) else None
+        if not isinstance(properties, Mapping) or step not in properties:
+            return None, True
+        required = schema.get("required")
+        may_be_absent = may_be_absent or not isinstance(required, list) or step not in required
+        schema = properties[step]
+    return schema, may_be_absent
 
 
 def faults(schema: Any) -> list[tuple[Place, str]]:

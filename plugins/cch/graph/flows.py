@@ -12,9 +12,10 @@ import networkx as nx
 
 from cch.definition.kinds import MAP_ITEM, Requesting
 from cch.definition.nodes import Node
-from cch.definition.paths import read_key
+from cch.definition.paths import read_key, read_path
 from cch.graph.build import ALL_ITEMS
 from cch.graph.model import STATUS, Edge, Graph
+from cch.values import MISSING
 
 #: Stands for any key: somebody answers whatever he likes.
 ANYTHING = "*"
@@ -62,6 +63,18 @@ def brought_on(graph: Graph, node: Node, label: str) -> Known:
     if node.writes_anything:
         written |= {ANYTHING}
     return Known(written, written)
+
+
+def constant_at(graph: Graph, node: Node, steps: Sequence[str]) -> Any:
+    """The value that a node always writes along ``steps``; :data:`~cch.values.MISSING` if there is none."""
+    for key, constant in node.constants.items():
+        written = read_path(key, graph.definition.reading_rules).steps
+        if written == tuple(steps[: len(written)]):
+            value = constant
+            for step in steps[len(written) :]:
+                value = value.get(step, MISSING) if isinstance(value, Mapping) else MISSING
+            return value
+    return MISSING
 
 
 def known_at(graph: Graph) -> Mapping[str, Known]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from cch.definition.kinds import read_by
+from cch.definition.kinds import Requesting, read_by
 from cch.definition.model import Definition
 from cch.definition.nodes import MapFork, Node
 
@@ -197,6 +197,14 @@ class Graph:
     def maps(self) -> Mapping[str, MapFork]:
         """The nodes that run a body for each item of a list, by name."""
         return {name: node for name, node in self.nodes.items() if isinstance(node, MapFork)}
+
+    def error_goes_on(self, node: Requesting) -> bool:
+        """Whether an ERROR reply goes ``on_response``, where the author's condition decides."""
+        if node.error_reply is not None:
+            return node.error_reply == "response"
+        if self.definition.speaks.errors_go_on:
+            return True
+        return node.on_failure is None or self.decides_by_status(node.on_response)
 
     def decides_by_status(self, name: str) -> bool:
         """Whether the node is there and chooses its way by what the last reply has set."""

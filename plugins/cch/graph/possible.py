@@ -9,26 +9,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from cch.definition.document import Document
+from cch.definition.json_schemas import schema_at
 from cch.definition.kinds import Requesting
 from cch.definition.nodes import OTHERWISE, Node
 from cch.definition.paths import read_path
 from cch.definition.schema import did_you_mean
 from cch.errors import Problem
-from cch.graph.flows import FAILING, start_keys
+from cch.graph.flows import FAILING, constant_at, start_keys
 from cch.graph.labels import label_fault
 from cch.graph.model import STATUS, Edge, Graph
+from cch.graph.statuses import REPLIES, meant_status
+from cch.values import MISSING, as_text
 
 #: Texts that a value may have; None: any.
 Texts = frozenset[str] | None
-_REPLIES = frozenset({"SUCCESS", "ERROR"})
 _NOTHING = frozenset({"null"})
 #: How numbers begin, whatever they are: see :func:`may_be`.
 _NUMBER = "a number"
-
-
-def text_of(value: Any) -> str:
-    """A value as conditions read it."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def texts_of_schema(schema: Any, *, absent: bool) -> Texts:
@@ -37,9 +34,9 @@ def texts_of_schema(schema: Any, *, absent: bool) -> Texts:
     if not isinstance(schema, Mapping):
         return None
     if "const" in schema:
-        return frozenset({text_of(schema["const"])}) | none
+        return frozenset({as_text(schema["const"])}) | none
     if isinstance(schema.get("enum"), list):
-        return frozenset(map(text_of, schema["enum"])) | none
+        return frozenset(map(as_text, schema["enum"])) | none
     kinds = schema.get("type")
     found: set[str] = set(none)
     for kind in [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else ["any"]:
@@ -67,18 +64,6 @@ def may_be(label: str, texts: frozenset[str]) -> bool:
         return False
 
 
-def _schema_at(schema: Any, steps: tuple[str, ...]) -> tuple[Any, bool]:
-    """The schema of a path inside another, and whether nothing may be there; ``True`` for any."""
-    absent = False
-    for step in steps:
-        properties = schema.get("properties") if isinstance(schema, Mapping) else None
-        if not isinstance(properties, Mapping) or step not in properties:
-            return True, True
-        absent = absent or step not in (schema.get("required") or ())
-        schema = properties[step]
-    return schema, absent
-
-
 @dataclass(frozen=True)
 class _Key:
     graph: Graph
@@ -94,7 +79,7 @@ class _Key:
             return None
         if root not in given:
             return frozenset({"null"})
-        schema, absent = _schema_at(self.graph.definition.required.get(root, True), self.steps[1:])
+        schema, absent = schema_at(self.graph.definition.required.get(root, True), self.steps[1:])
         return texts_of_schema(schema, absent=absent)
 
     def after(self, node: Node, label: str, before: Texts) -> Texts:
@@ -104,12 +89,12 @@ class _Key:
         if node.decides_by == self.path and node.labels:
             return self._decided(node, label, before)
         if self.path == STATUS and isinstance(node, Requesting) and label != node.at_once:
-            return _REPLIES if error_goes_on(node, self.graph) else frozenset({"SUCCESS"})
-        constants = self._constant(node)
-        if constants is not None:
-            return constants
+            return REPLIES if self.graph.error_goes_on(node) else frozenset({"SUCCESS"})
+        constant = constant_at(self.graph, node, self.steps)
+        if constant is not MISSING:
+            return frozenset({as_text(constant)})
         if node.form is not None and not node.writes_anything:
-            schema, absent = _schema_at(node.form, self.steps)
+            schema, absent = schema_at(node.form, self.steps)
             return texts_of_schema(schema, absent=absent)
         rules = self.graph.definition.reading_rules
         writes = any(write.path(rules).root == self.steps[0] for write in node.writes())
@@ -126,18 +111,6 @@ class _Key:
         if label != OTHERWISE:
             return frozenset({label})
         return None if before is None else before - set(node.labels)
-
-    def _constant(self, node: Node) -> Texts:
-        rules = self.graph.definition.reading_rules
-        for key, value in node.constants.items():
-            steps = read_path(key, rules).steps
-            if steps == self.steps[: len(steps)]:
-                for step in self.steps[len(steps) :]:
-                    if not isinstance(value, Mapping) or step not in value:
-                        return None
-                    value = value[step]  # noqa: PLW2901 - goes down
-                return frozenset({text_of(value)})
-        return None
 
     def everywhere(self) -> Mapping[str, Texts]:
         """What it may be when each node begins."""
@@ -161,13 +134,6 @@ class _Key:
         return None if old is None or new is None else old | new
 
 
-def error_goes_on(node: Requesting, graph: Graph) -> bool:
-    """Whether an ERROR reply goes ``on_response``."""
-    if node.error_reply is not None:
-        return node.error_reply == "response"
-    return graph.definition.speaks.errors_go_on or node.on_failure is None or graph.decides_by_status(node.on_response)
-
-
 def impossible_labels(graph: Graph, document: Document) -> Iterator[Problem]:
     """Labels that the value cannot have, by what schemas, constants and replies say of it."""
     values: dict[str, Mapping[str, Texts]] = {}
@@ -182,7 +148,7 @@ def impossible_labels(graph: Graph, document: Document) -> Iterator[Problem]:
                 continue  # that nobody brings the key at all is said of the key
             if label_fault(label, quoted=("nodes", name, "branches", label) in document.quoted):
                 continue
-            is_business = node.decides_by == STATUS and not did_you_mean(label.upper(), _REPLIES)
+            is_business = node.decides_by == STATUS and not meant_status(label)
             if not is_business:  # else it is said of the status that a reply overwrites
                 shown = ", ".join(sorted(texts)) or "nothing"
                 hint = did_you_mean(label, texts - set(node.labels)) or "leave it out, or name a value that can be"
@@ -196,13 +162,13 @@ def impossible_labels(graph: Graph, document: Document) -> Iterator[Problem]:
 
 def _suspicious(graph: Graph, document: Document, name: str, node: Node) -> Iterator[Problem]:
     """Labels that are probably misspelt."""
-    known = _REPLIES if graph.decides_by_status(name) else frozenset()
+    of_replies = graph.decides_by_status(name)
     for label in node.labels:
         place = ("nodes", name, "branches", label)
         if label.strip("_ ").lower() in ("default", "else", "otherwise", "*") and label != OTHERWISE:
             if OTHERWISE not in node.labels:
                 message = f"{label!r} of {name!r} is a value like any other"
                 yield document.problem(place, "CCH-G008", message, f"write {OTHERWISE} for all other values")
-        elif label not in known and (guess := did_you_mean(label.upper(), known)):
+        elif of_replies and label not in REPLIES and (guess := meant_status(label)):
             message = f"status is never {label!r:.80} after a reply"
             yield document.problem(place, "CCH-G008", message, guess, warning=True)

@@ -10,8 +10,10 @@ from cch.definition.schema import did_you_mean
 from cch.errors import Problem
 from cch.graph.model import STATUS, Graph
 
-#: Labels that fit what a reply makes of it; null: none has come yet.
-_OF_REPLIES = frozenset({"SUCCESS", "ERROR", "_default", "null"})
+#: What a reply makes of it.
+REPLIES = frozenset({"SUCCESS", "ERROR"})
+#: Labels that fit that; null: none has come yet.
+_OF_REPLIES = REPLIES | {"_default", "null"}
 _HINT = "keep the business value under another key"
 
 
@@ -26,9 +28,9 @@ def _written(graph: Graph) -> set[str] | None:
     return texts
 
 
-def _misspelt(label: str) -> bool:
-    """Whether the label is meant to be one of a reply's."""
-    return bool(did_you_mean(label.upper(), ("SUCCESS", "ERROR")))
+def meant_status(label: str) -> str:
+    """Which of a reply's labels is meant, as a hint; "" if none."""
+    return did_you_mean(label.upper(), REPLIES)
 
 
 def overwritten_status(graph: Graph, document: Document) -> Iterator[Problem]:
@@ -45,7 +47,8 @@ def overwritten_status(graph: Graph, document: Document) -> Iterator[Problem]:
     for name, node in graph.nodes.items():
         if not graph.decides_by_status(name) or written_texts is None:
             continue
-        others = [label for label in node.labels if label not in _OF_REPLIES | written_texts and not _misspelt(label)]
+        known = _OF_REPLIES | written_texts
+        others = [label for label in node.labels if label not in known and not meant_status(label)]
         before = next((asker for asker in asking if name in graph.ahead[asker]), None)
         if others and before is not None:
             message = (

@@ -17,10 +17,7 @@ from cch.graph.model import Edge, Graph
 
 def _outside_maps(graph: Graph) -> frozenset[str]:
     """Nodes that the instance's own tokens come to, not those of items."""
-    walk: nx.DiGraph[str] = nx.DiGraph()
-    walk.add_nodes_from(graph.nodes)
-    walk.add_edges_from((e.source, e.target) for e in graph.edges if e.label != MAP_ITEM)
-    return frozenset({graph.entry} | nx.descendants(walk, graph.entry)) if graph.entry in graph.nodes else frozenset()
+    return _reach(graph, graph.entry, set(), failing=True)
 
 
 def loose_branches(graph: Graph, document: Document) -> Iterator[Problem]:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cch.definition.document import Document
+from cch.definition.json_schemas import schema_at
 from cch.definition.kinds import Read
 from cch.definition.nodes import Node
-from cch.definition.paths import read_path
 from cch.errors import Problem
-from cch.graph.flows import ALWAYS
+from cch.graph.flows import ALWAYS, constant_at
 from cch.graph.model import Graph
+from cch.values import MISSING
 
 #: The types of JSON Schema.
 _KINDS = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
@@ -50,31 +51,23 @@ def _said(graph: Graph, steps: tuple[str, ...]) -> tuple[frozenset[str], str] | 
     rules = graph.definition.reading_rules
     sources: list[tuple[frozenset[str] | None, str]] = []
     if steps[0] in graph.definition.required:
-        schema: Any = graph.definition.required[steps[0]]
-        for step in steps[1:]:
-            schema = schema.get("properties", {}).get(step) if isinstance(schema, Mapping) else None
+        schema, _ = schema_at(graph.definition.required[steps[0]], steps[1:])
         sources.append((_types(schema), "initial_context"))
     for name, node in graph.nodes.items():
         if any(write.path(rules).root == steps[0] and write.brings for write in node.writes()) and not node.form:
             sources.append((_of_constants(graph, node, steps), name))
-        if isinstance(node.form, Mapping):
-            schema = node.form
-            for step in steps:
-                schema = schema.get("properties", {}).get(step) if isinstance(schema, Mapping) else None
-            if schema is not None:
-                sources.append((_types(schema), name))
+        schema, _ = schema_at(node.form, steps)
+        if schema is not None:
+            sources.append((_types(schema), name))
     if len(sources) != 1 or sources[0][0] is None:
         return None
     return sources[0][0], sources[0][1]
 
 
 def _of_constants(graph: Graph, node: Node, steps: tuple[str, ...]) -> frozenset[str] | None:
-    for key, value in node.constants.items():
-        path = read_path(key, graph.definition.reading_rules).steps
-        if path == steps[: len(path)]:
-            for step in steps[len(path) :]:
-                value = value.get(step) if isinstance(value, Mapping) else None  # noqa: PLW2901 - goes down
-            return None if value is None else frozenset({_type_of(value)})
+    value = constant_at(graph, node, steps)
+    if value is not MISSING:
+        return None if value is None else frozenset({_type_of(value)})
     if node.asks is not None and node.asks.id == "core#calculate_timedelta":
         return frozenset({"string"})
     return None

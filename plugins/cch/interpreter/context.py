@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cch.definition.merging import merge, placed
 from cch.definition.paths import PathError, read_key, read_path
 from cch.definition.rules import FIRST, NEWEST
-from cch.values import MISSING
+from cch.values import MISSING, as_text
 
 __all__ = [
     "ERROR_KEYS",
@@ -32,13 +31,6 @@ ERROR_KEYS: Mapping[str, str] = {"internalError": "_internalError", "errorNode":
 def lookup(context: Any, path: str, rules: int) -> Any:
     """The value at a path, or :data:`MISSING`."""
     return read_path(path, rules).find(context)
-
-
-def as_text(value: Any) -> str:
-    """How a condition reads a value: text as it is, everything else in its JSON form; a missing key as null."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(None if value is MISSING else value, separators=(",", ":"), ensure_ascii=False)
 
 
 def python_text(value: Any) -> str:

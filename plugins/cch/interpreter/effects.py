@@ -13,7 +13,6 @@ from cch.definition.nodes import AsyncRequest, EventWait, LibraryCall, Scheduled
 from cch.definition.rules import FIRST
 from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
 from cch.expressions.expression import FailedError
-from cch.graph.model import Graph
 from cch.interpreter.context import MISSING, PathError, as_text, placed, read_key, read_path
 from cch.interpreter.expressing import EXPRESSION_CODE, sent, value_of
 from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
@@ -105,9 +104,17 @@ async def _async_request(node: AsyncRequest, visit: Visit, host: Host) -> Result
     return await _request(node, visit, host)
 
 
+async def _sent(node: Requesting | SyncCall, visit: Visit, host: Host) -> dict[str, Any]:
+    """What the node sends; only expressions are worth a thread.
+
+    :raises FailedError: an expression cannot be evaluated.
+    """
+    return sent(node, visit) if node.input is None else await host.compute(functools.partial(sent, node, visit))
+
+
 async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
     try:
-        context = sent(node, visit) if node.input is None else await host.compute(functools.partial(sent, node, visit))
+        context = await _sent(node, visit, host)
     except FailedError as error:
         return failure(visit.graph, node, str(error), code=EXPRESSION_CODE)
     attempt = host.first_attempt(node.name, visit.number)
@@ -142,15 +149,6 @@ def _again(answer: Answer, retry: Retry, tries: int) -> bool:
     return retry.covers(codes)
 
 
-def _error_goes_on(node: Requesting, graph: Graph) -> bool:
-    """Whether an ERROR reply goes ``on_response``, where the author's condition decides."""
-    if node.error_reply is not None:
-        return node.error_reply == "response"
-    if graph.definition.speaks.errors_go_on:
-        return True
-    return node.on_failure is None or graph.decides_by_status(node.on_response)
-
-
 async def _answered(node: Requesting, visit: Visit, host: Host, answer: Answer, attempt: int) -> Result:
     cause = {"kind": answer.kind, "command_id": answer.command_id, "attempt": attempt}
     match answer.kind:
@@ -160,7 +158,7 @@ async def _answered(node: Requesting, visit: Visit, host: Host, answer: Answer, 
             return failure(visit.graph, node, reason, label="on_timeout", cause=cause, code=TIMEOUT_CODE)
         case "reply":
             reply = {**answer.payload, "status": answer.status}
-            if answer.status == "SUCCESS" or _error_goes_on(node, visit.graph):
+            if answer.status == "SUCCESS" or visit.graph.error_goes_on(node):
                 if node.output is None:
                     return Result(label="on_response", patch=reply, cause=cause)
                 return await _output(node, visit, host, reply, cause)
@@ -222,7 +220,7 @@ async def _sync_call(node: SyncCall, visit: Visit, host: Host) -> Result:
 
 async def _called(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:
     keys = host.keys(node.name, visit.number, attempt, per_attempt=node.idempotency == "attempt")
-    context = sent(node, visit) if node.input is None else await host.compute(functools.partial(sent, node, visit))
+    context = await _sent(node, visit, host)
     answer = await host.call(
         Call(
             node=node.name,

@@ -113,6 +113,23 @@ def test_schemas_that_cannot_be_used_are_found(schema: dict[str, Any]) -> None:
     ), "what the definition's own schema can tell of payload_schema it has always refused"
 
 
+@pytest.mark.parametrize("keyword", ["type", "enum", "properties", "required"])
+@pytest.mark.parametrize("value", [5, "b", ["b"], {"b": 5}, [[5]], None, True])
+def test_faults_of_schemas_are_said_where_conditions_ask_them(keyword: str, value: Any) -> None:
+    """What reads a schema to know the values of a key takes one with any mistakes in it."""
+    schema = {"properties": {"b": {"type": "string"}}, keyword: value}
+    node = "C: {type: condition, condition_on_key: a.b, branches: {x: M, _default: E}}\n"
+    body = (
+        "M: {type: map_fork, input_list_key: a.b, branch_key: i, branch_entry_node: B}\nB: {type: end_branch}\n"
+        "J: {type: join, join_branches: [M], on_success: E}\n"
+    )
+
+    found = examine(definition_text(f"{node}{body}{END}", initial_context={"a": schema}))[1]
+
+    good = [("enum", ["b"]), ("enum", [[5]]), ("required", ["b"])]
+    assert any(problem.code == "CCH-D027" for problem in found) is ((keyword, value) not in good)
+
+
 @pytest.mark.parametrize(
     "schema",
     [
