@@ -22,7 +22,17 @@ from cch.api.actions import start_instance
 from cch.api.backend import BackendDep, SeenAtOnce
 from cch.api.details import DetailReader
 from cch.api.instances import visible
-from cch.api.models import Body, GraphView, InstanceId, JsonObject, NodeView, StartBody, View, WorkflowId
+from cch.api.models import (
+    Body,
+    GraphView,
+    InstanceId,
+    InstanceSummary,
+    JsonObject,
+    NodeView,
+    StartBody,
+    View,
+    WorkflowId,
+)
 from cch.api.problems import ApiError
 from cch.api.workflows import graph_view
 from cch.settings import Settings
@@ -136,15 +146,7 @@ async def start(
     )
     made = await start_instance(wish, response, access, backend)
     del response.headers["Location"]  # it needs a login
-    return OpenWorkflow(
-        id=made.id,
-        workflowInstanceId=made.id,
-        workflowId=made.workflow_id,
-        workflowName=made.workflow_name,
-        correlationId=made.correlation_id,
-        status=made.state,
-        startedAt=made.started.isoformat(),
-    )
+    return _workflow(made)
 
 
 @router.get("/workflows/{instance_id}")
@@ -155,18 +157,26 @@ async def look(instance_id: Annotated[InstanceId, Path()], access: OpenAccessDep
         inspector = await backend.inspector()
         detail = await DetailReader(platform, inspector, access).read(instance)
         plan = await inspector.plan(instance)
-    return OpenWorkflow(
-        id=detail.id,
-        workflowInstanceId=detail.id,
-        workflowId=detail.workflow_id,
-        workflowName=detail.workflow_name,
-        correlationId=detail.correlation_id,
-        status=detail.state,
-        startedAt=detail.started.isoformat(),
+    return _workflow(
+        detail,
         endedAt=detail.ended.isoformat() if detail.ended else None,
         reason=detail.reason,
         tasks=[_task(node) for node in detail.nodes],
         graph=_graph(graph_view(plan.graph.definition)) if plan else None,
+    )
+
+
+def _workflow(instance: InstanceSummary, **more: Any) -> OpenWorkflow:
+    """What is said of every instance, and ``more``."""
+    return OpenWorkflow(
+        id=instance.id,
+        workflowInstanceId=instance.id,
+        workflowId=instance.workflow_id,
+        workflowName=instance.workflow_name,
+        correlationId=instance.correlation_id,
+        status=instance.state,
+        startedAt=instance.started.isoformat(),
+        **more,
     )
 
 

@@ -17,7 +17,7 @@ from cch.cli.simulations import duration, load_scenario, unfinished
 from cch.definition.model import Definition
 from cch.errors import DefinitionError, WrongUseError
 from cch.graph.build import build_graph
-from cch.settings import load_settings
+from cch.settings import Settings, load_settings
 from cch.simulation.mutants import Mutant, mutants
 from cch.simulation.scenario import Scenario
 from cch.simulation.simulator import Simulated, differences, simulate
@@ -73,9 +73,9 @@ def _definition_of(scenario: Scenario, definitions: Path, known: dict[str, Defin
     return known[workflow]
 
 
-def _run(scenario: Scenario, definition: Definition) -> Tested:
+def _run(scenario: Scenario, definition: Definition, settings: Settings) -> Tested:
     begun = time.perf_counter()
-    result = simulate(definition, scenario, load_settings())
+    result = simulate(definition, scenario, settings)
     problems = [*unfinished(scenario, result), *differences(result, scenario.expect)]
     asked = definition.asked
     problems.extend(
@@ -97,11 +97,12 @@ def _run(scenario: Scenario, definition: Definition) -> Tested:
 def _suite(path: Path, definitions: Path) -> _Suite:
     """Run everything; a file that cannot be read does not keep the others from running."""
     suite, known = _Suite(), dict[str, Definition]()
+    settings = load_settings()
     files = _files(path)
     for file in files:
         try:
             scenario = load_scenario(file)
-            suite.tests.append(_run(scenario, _definition_of(scenario, definitions, known)))
+            suite.tests.append(_run(scenario, _definition_of(scenario, definitions, known), settings))
         except (DefinitionError, WrongUseError) as error:
             suite.broken[str(file)] = str(error)
     about = {test.definition.workflow_id for test in suite.tests} | {Path(name).stem for name in known}

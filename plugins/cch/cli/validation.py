@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import typer
 
@@ -11,6 +11,7 @@ from cch.cli.output import print_json, problem_data, say, show, show_problems, t
 from cch.cli.reading import read_files
 from cch.cli.reports import github_lines, sarif
 from cch.dialects import chosen_dialect
+from cch.errors import Severity
 from cch.graph.findings import check_all
 from cch.settings import load_settings
 
@@ -60,7 +61,7 @@ def _summary(checked: Checked) -> None:
 
 
 #: From bad to less bad.
-_LEVELS = ("error", "warning", "advice")
+_LEVELS: tuple[Severity, ...] = get_args(Severity)
 
 
 def validate(paths: Sequence[Path], *, form: str, fail_on: str, tracks: bool = False) -> None:

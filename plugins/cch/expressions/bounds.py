@@ -75,16 +75,25 @@ class Meter:
     def leave(self) -> None:
         self._depth -= 1
 
+    def touch(self, value: Any) -> None:
+        """Count a value that is used, but not what is inside.
+
+        :raises BoundMetError: no step is left.
+        """
+        if isinstance(value, str):
+            self.charge(len(value) // _TEXT_STEP)
+        elif isinstance(value, list | dict):
+            self.charge(len(value) // _LIST_STEP)
+
     def take(self, value: Any) -> None:
         """Count a value that was made or found.
 
         :raises BoundMetError: it is too large, or no step is left.
         """
+        self.touch(value)
         if isinstance(value, str):
-            self.charge(len(value) // _TEXT_STEP)
             check_text(len(value))
         elif isinstance(value, list | dict):
-            self.charge(len(value) // _LIST_STEP)
             if type(value) is list or id(value) in self._given:
                 return  # as it stands in what was given, or made by a function of what was measured
             self.check(value)

@@ -10,7 +10,8 @@ from typing import Any
 
 from cch.expressions.bounds import MAX_TEXT, Meter, check_text
 from cch.expressions.library import Frame, Functions, Jsonata, NativeFunction, create_sequence, is_regex, null
-from cch.expressions.numbers import NumberError, calculated, is_number, normal, power
+from cch.expressions.numbers import calculated, is_number, normal, power
+from cch.values import MISSING
 
 #: Functions that an expression may not call, and what to do instead.
 REFUSED: Mapping[str, str] = {
@@ -27,6 +28,9 @@ _WHOLE = frozenset(
 #: Longest picture of a number or date, and longest text of one, in characters.
 _LONGEST_PICTURE = 200
 _PICTURES = frozenset({"formatNumber", "formatInteger", "parseInteger", "fromMillis", "toMillis"})
+#: Digits of the largest whole number; most decimal places of a double that mean anything.
+_INTEGER_DIGITS = 20
+_MOST_PLACES = 300
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -74,15 +78,10 @@ def _rounded(value: Any, precision: Any = None) -> Any:
     if value is None:
         return None
     places = int(precision or 0)
-    if not -INTEGER_DIGITS <= places <= _MOST_PLACES:
+    if not -_INTEGER_DIGITS <= places <= _MOST_PLACES:
         raise FunctionError(f"numbers are not rounded to {places} places")
     result = round(Decimal(str(value)), places)
     return normal(int(result) if places <= 0 else float(result))
-
-
-#: Digits of the largest whole number; most decimal places of a double that mean anything.
-INTEGER_DIGITS = 20
-_MOST_PLACES = 300
 
 
 def _floor(value: Any) -> Any:
@@ -102,13 +101,10 @@ def _distinct(values: Any) -> Any:
         return values
     found = {canonical(each): each for each in reversed(values)}
     kept = {id(each) for each in found.values()}
-    first = [each for each in values if id(each) in kept and found.pop(canonical(each), _GONE) is not _GONE]
+    first = [each for each in values if id(each) in kept and found.pop(canonical(each), MISSING) is not MISSING]
     result = create_sequence()
     result.extend(first)
     return result
-
-
-_GONE = object()
 
 
 def _pad(text: Any, width: Any, character: Any = None) -> Any:
@@ -178,12 +174,10 @@ class Bounded(NativeFunction):  # type: ignore[misc]
         for each in given:
             if self.function_name in _WHOLE:
                 meter.read_whole(each)
-            elif isinstance(each, list | dict):
-                meter.charge(len(each) // 4)
-            elif isinstance(each, str):
-                meter.charge(len(each) // 64)
-                if self.function_name in _PICTURES and len(each) > _LONGEST_PICTURE:
-                    raise FunctionError(f"${self.function_name} takes texts of {_LONGEST_PICTURE} characters at most")
+                continue
+            meter.touch(each)
+            if isinstance(each, str) and self.function_name in _PICTURES and len(each) > _LONGEST_PICTURE:
+                raise FunctionError(f"${self.function_name} takes texts of {_LONGEST_PICTURE} characters at most")
         given += [None] * (self.nargs - len(given))
         result = (self._own or self.method)(*given)
         return normal(result) if is_number(result) else result
@@ -200,6 +194,3 @@ def natives() -> Any:
 def names() -> Iterator[str]:
     """The names of all functions that expressions may call, without ``$``."""
     return (name for name in Jsonata.static_frame.bindings if name not in REFUSED)
-
-
-__all__ = ["REFUSED", "FunctionError", "NumberError", "canonical", "names", "natives", "string"]

@@ -25,8 +25,7 @@ def value_of(visit: Visit, value: Any, **more: Any) -> Any:
 
     :raises FailedError: an expression cannot be evaluated.
     """
-    context = {key: each for key, each in visit.context.items() if not key.startswith("_")}
-    return evaluated(value, context, {**_names(visit), **more})
+    return evaluated(value, selected(visit.context, None), {**_names(visit), **more})
 
 
 def _names(visit: Visit) -> dict[str, Any]:

@@ -30,6 +30,9 @@ class RegionRun:
         self._flow = flow
         self._host = host
         self._running: dict[str, tuple[Ready, int, asyncio.Task[Result]]] = {}
+        self._about = About(
+            id=host.instance_id, correlation_id=host.correlation_id, workflow_id=host.workflow_id, started=host.started
+        )
 
     @staticmethod
     def may_begin(region: Region, flow: TokenFlow) -> bool:
@@ -77,11 +80,7 @@ class RegionRun:
                 self._flow.apply(turn[-1])
 
     def _visit(self, ready: Ready, now: int) -> Visit:
-        host = self._host
-        about = About(
-            id=host.instance_id, correlation_id=host.correlation_id, workflow_id=host.workflow_id, started=host.started
-        )
-        return visit_at(self._flow, ready, now, about)
+        return visit_at(self._flow, ready, now, self._about)
 
     def _too_often(self, ready: Ready) -> Result | None:
         node = self._flow.graph.nodes[ready.node]
