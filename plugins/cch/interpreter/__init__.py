@@ -5,4 +5,6 @@ Other packages use the public names of these modules: :class:`cch.interpreter.re
 are recorded.
 """
 
-__all__ = ["context", "effects", "expressing", "flow", "host", "mapping", "outcome", "region", "replay", "visit"]
+__all__ = [
+    "context", "effects", "expressing", "flow", "host", "mapping", "moves", "outcome", "region", "replay", "visit",
+]  # fmt: skip

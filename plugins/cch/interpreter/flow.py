@@ -18,6 +18,7 @@ from cch.definition.merging import has_items
 from cch.definition.rules import THIRD
 from cch.graph.model import Edge, Graph
 from cch.interpreter.context import merge
+from cch.interpreter.moves import NEVER, START, Moves
 from cch.interpreter.outcome import Outcome
 
 Status = Literal["running", "completed", "failed"]
@@ -55,7 +56,7 @@ class TokenFlow:
 
     ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``is_item``: the scope is one
     item of a map, which needs no ``end``; ``item_key``: where the context has that item; ``around``: flat keys of the
-    items that it is inside of. ``begun``: when the scope began (ms).
+    items that it is inside of. ``begun``: when the scope began (ms). ``moves``: how recorded outcomes are read.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class TokenFlow:
         item_key: str = "",
         around: Mapping[str, Any] = _NOTHING,
         begun: int = 0,
+        moves: Moves = NEVER,
     ) -> None:
         self.graph = graph
+        self._moves = moves
         self._around = around
         self.initial = initial
         self.outcomes: dict[str, Outcome] = {}
@@ -78,7 +81,7 @@ class TokenFlow:
         self.item_key = item_key
         self.begun = begun
         self._needs_end = not is_item and graph.definition.reading_rules >= THIRD
-        self._tokens: list[Token] = [Token(graph.entry, "", "")]
+        self._tokens: list[Token] = [Token(name, START, "") for name in moves.entered(graph.entry)]
         self._stopped: set[str] = set()
         self._visits: dict[str, int] = {}
         self._after_region: dict[str, frozenset[str]] = {}
@@ -91,6 +94,7 @@ class TokenFlow:
 
     def apply(self, outcome: Outcome) -> None:
         """Take in one committed visit; one that is known already changes nothing."""
+        outcome = self._moves.read(outcome)
         if outcome.id in self.outcomes:
             return
         self.outcomes[outcome.id] = outcome
@@ -136,6 +140,11 @@ class TokenFlow:
     def stopped(self) -> frozenset[str]:
         """Nodes that no token comes to any more, because they lie behind a failure that nobody handled."""
         return frozenset(self._stopped)
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """All tokens, in the order of arrival."""
+        return tuple(self._tokens)
 
     @property
     def positions(self) -> list[str]:
@@ -271,7 +280,8 @@ class TokenFlow:
     @property
     def ended_nowhere(self) -> bool:
         """Whether all tokens have died without a failure, and none of them reached an ``end`` although one had to."""
-        reached = (self.graph.nodes[outcome.node].is_end for outcome in self.outcomes.values())
+        nodes = self.graph.nodes  # a move may have left some behind
+        reached = (nodes[outcome.node].is_end for outcome in self.outcomes.values() if outcome.node in nodes)
         return self._needs_end and not self._tokens and not self.failures and not any(reached)
 
     def reason(self) -> str:
@@ -295,7 +305,7 @@ class TokenFlow:
         """The latest failure on the way to an outcome from which the way has not come back to the normal course."""
         way = sorted(self._ancestors(failed), key=_order)
         for failure in reversed(way):
-            if not failure.patch.get("_internalError"):
+            if not failure.patch.get("_internalError") or failure.node not in self.graph.nodes:
                 continue
             behind = {failure.id}
             after: set[str] = set()

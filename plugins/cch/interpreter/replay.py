@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from cch.interpreter.flow import TokenFlow
+from cch.interpreter.moves import NEVER, Moves
 
 if TYPE_CHECKING:
     from cch.graph.plan import Plan
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class JournalEntry:
     """A ``try`` (somebody began to execute the region) or a ``turn`` (outcomes committed together).
 
-    ``dropped`` maps outcome ids that the try set aside to the last attempt number they used.
+    ``dropped`` maps outcome ids that the try set aside to the last attempt number they used. ``gate``: the number of
+    the gate at which the entry stops whoever executes the region (:mod:`cch.ledger.gates`); 0 for all other entries.
     """
 
     kind: Literal["try", "turn"]
@@ -26,6 +28,7 @@ class JournalEntry:
     mode: Literal["first", "continue", "fresh", ""] = ""
     dropped: Mapping[str, int] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
+    gate: int = 0
 
 
 @dataclass(slots=True)
@@ -41,10 +44,13 @@ class JournalState:
     latest: tuple[Outcome, ...] = ()
     #: The same task has been here before: its process ended, or its trigger was moved.
     resumed: bool = False
+    #: Number of the latest gate that has stopped the region.
+    gate: int = 0
 
     def take(self, entry: JournalEntry) -> None:
         """Fold one more entry in, in the order of the journal."""
         self.entries += 1
+        self.gate = max(self.gate, entry.gate)
         if entry.kind == "try":
             self.task_instance = entry.task_instance
             self.generation = entry.generation
@@ -70,9 +76,9 @@ def replay(entries: Iterable[JournalEntry]) -> JournalState:
     return state
 
 
-def flow_of(plan: Plan, initial: Mapping[str, Any], outcomes: Iterable[Outcome]) -> TokenFlow:
+def flow_of(plan: Plan, initial: Mapping[str, Any], outcomes: Iterable[Outcome], moves: Moves = NEVER) -> TokenFlow:
     """The tokens of an instance's root after these outcomes, in any order."""
-    flow = TokenFlow(plan.graph, plan.domains, initial)
+    flow = TokenFlow(plan.graph, plan.domains, initial, moves=moves)
     flow.apply_all(outcomes)
     return flow
 

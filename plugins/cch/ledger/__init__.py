@@ -6,6 +6,7 @@ reach the journal only through it.
 
 __all__ = [
     "audit",
+    "gates",
     "instances",
     "ledger",
     "listing",

@@ -12,8 +12,10 @@ from cch.definition.version import Version
 from cch.dialects import OWN, Dialect
 from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
+from cch.interpreter.moves import NEVER, Moves
 from cch.interpreter.outcome import Outcome
 from cch.ledger.endings import UNTOLD
+from cch.ledger.gates import gates_of
 from cch.ledger.map_keys import map_item, visit_key
 from cch.ledger.payloads import Payloads, dump, sha256
 from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey
@@ -42,7 +44,11 @@ def _partition(instance_id: str) -> str:
 def _instance(meta: Item, context: Mapping[str, Any]) -> Instance:
     values: dict[str, Any] = {name: meta[name] for name in _FIELDS if name in meta}
     scheme = meta.get("scheme", FIRST_SCHEME)
-    return Instance(id=meta["PK"].removeprefix("INST#"), context=context, scheme=scheme, **values)
+    moves = Moves.from_json(json.loads(meta["moves"])) if "moves" in meta else NEVER
+    return Instance(
+        id=meta["PK"].removeprefix("INST#"), context=context, scheme=scheme, moves=moves, gates=meta.get("gates", 0),
+        closed=gates_of(meta), **values,
+    )  # fmt: skip
 
 
 class Instances:
@@ -111,6 +117,7 @@ class Instances:
             generation=item["generation"],
             task_instance=item["task_instance"],
             outcomes=tuple(Outcome.from_json(outcome) for outcome in raw),
+            unfinished=bool(item.get("unfinished")),
         )
 
     async def begin(
@@ -242,6 +249,10 @@ class Instances:
         except ConditionFailedError:
             return False
         return True
+
+    async def unfinish(self, instance_id: str, region: str) -> None:
+        """The region that has left has something to do again: its next try goes on behind what it left."""
+        await self._store.update((_partition(instance_id), f"EXIT#{region}"), Change(set={"unfinished": 1}))
 
     async def least_checked(self, limit: int) -> list[Instance]:
         """Live instances, the ones that nobody compared with Airflow for the longest time first."""

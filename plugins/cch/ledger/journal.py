@@ -39,6 +39,8 @@ class Journal:
         }
         if entry.mode:
             item["mode"] = entry.mode
+        if entry.gate:
+            item["gate"] = entry.gate
         if entry.dropped:
             item["dropped"] = dump(dict(entry.dropped))
         try:
@@ -54,6 +56,7 @@ class Journal:
             task_instance=item["task_instance"],
             generation=item["generation"],
             mode=item.get("mode", ""),
+            gate=item.get("gate", 0),
             dropped=json.loads(item.get("dropped", "{}")),
             outcomes=tuple(Outcome.from_json(outcome) for outcome in raw),
         )

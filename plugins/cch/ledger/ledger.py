@@ -6,6 +6,7 @@ import asyncio
 
 from cch.identity import Box
 from cch.ledger.endings import Endings
+from cch.ledger.gates import Gates
 from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
 from cch.ledger.listing import Listing
@@ -29,6 +30,7 @@ class Ledger:
         payloads = Payloads(blobs)
         self.store = store
         self.endings = Endings(store)
+        self.gates = Gates(store)
         self.instances = Instances(store, payloads, retention_days * _DAY)
         self.listing = Listing(store, self.instances)
         self.journal = Journal(store, payloads)

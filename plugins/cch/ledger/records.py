@@ -11,8 +11,10 @@ from cch.definition.rules import FIRST
 from cch.definition.version import FIRST_PLANNER, Version
 from cch.dialects import Dialect, recorded_dialect
 from cch.identity import NAMESPACE, NEWEST_SCHEME, ROOT, Box, ItemStep, Scope, Step
+from cch.interpreter.moves import NEVER, Moves
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalEntry
+from cch.ledger.gates import Gate
 
 __all__ = [
     "ENDED", "FINAL", "Exit", "Fate", "Instance", "InstanceStatus", "InstanceView", "JournalEntry", "MapItem",
@@ -61,6 +63,11 @@ class Instance:
     dialect: str = ""
     #: The capabilities that its definition asks, where replies are told apart by them.
     capabilities: frozenset[str] = frozenset()
+    #: How its outcomes are read since it was moved to another version.
+    moves: Moves = NEVER
+    #: How many gates were closed before it so far, and those that are closed now (:mod:`cch.ledger.gates`).
+    gates: int = 0
+    closed: tuple[Gate, ...] = ()
 
     @property
     def version(self) -> Version | None:
@@ -71,6 +78,10 @@ class Instance:
     def speaks(self) -> Dialect:
         """:raises UnknownDialectError: a later release made it."""
         return recorded_dialect(self.dialect, self.id)
+
+    def region(self, head: str) -> RegionKey:
+        """Where the records of a region of its root are, by the name that the head has now."""
+        return RegionKey(instance=self.id, region=self.moves.recorded(head))
 
     def box(self, branch: str = "") -> Box:
         """Where pointers to what a branch asks and awaits are."""
@@ -119,12 +130,16 @@ class MapItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """What a region left behind: its outcomes. ``task_instance`` orders tries (Airflow's ids sort by time)."""
+    """What a region left behind: its outcomes. ``task_instance`` orders tries (Airflow's ids sort by time).
+
+    ``region``: the name under which it is recorded. ``unfinished``: a move has given it something to do again.
+    """
 
     region: str
     generation: int
     task_instance: str
     outcomes: tuple[Outcome, ...]
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

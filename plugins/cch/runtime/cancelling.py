@@ -9,6 +9,7 @@ import uuid6
 from cch.identity import require_known
 from cch.ledger.records import Instance, JournalEntry, RegionKey
 from cch.runtime.ending import end_instance
+from cch.runtime.gating import journals_of
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
 
@@ -39,13 +40,9 @@ async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
 
 
 async def _fence(platform: Platform, instance: Instance) -> None:
-    plan = await platform.plans.of(instance)
-    if plan is None:
-        return
     task_instance = str(uuid6.uuid7())
     slots = asyncio.Semaphore(_AT_ONCE)
-    keys = [RegionKey(instance=instance.id, region=head) for head in plan.regions]
-    keys += await platform.ledger.instances.scopes(instance.id)
+    keys = await journals_of(platform, instance)
     await asyncio.gather(*(_close_journal(platform, key, task_instance, slots) for key in keys))
 
 

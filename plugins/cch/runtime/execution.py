@@ -27,10 +27,11 @@ from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
-from cch.ledger.records import Exit, Instance, InstanceView, RegionKey, instance_id_of_run
+from cch.ledger.records import Exit, Instance, InstanceView, instance_id_of_run
 from cch.runtime.ending import end_instance
 from cch.runtime.host import LedgerHost, Try
-from cch.runtime.journaling import enter, never, succeeded
+from cch.runtime.gating import is_stopped
+from cch.runtime.journaling import StoppedError, enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
 from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
@@ -40,6 +41,8 @@ from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE, initial_contex
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+#: Seconds after which an instance that waits before a gate is looked at again, at the latest.
+_LOOK_AT_GATE = 5.0
 
 _Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
 
@@ -76,6 +79,8 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
             plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
+        except (OvertakenError, StoppedError):
+            continue
         except (ServiceUnavailableError, UnknownSchemeError, UnknownDialectError, UnknownPlannerError) as error:
             log.warning("trying again: %s", error, extra={"cch_region": task.region})
         finally:
@@ -93,6 +98,7 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
     view = await instances.view(instance_id)
     if view is None and given:
         raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
+    view = await _behind_gates(platform, view)
     if view is not None:
         require_known(view.instance.scheme, instance_id)
         recorded_dialect(view.instance.dialect, instance_id)
@@ -111,6 +117,18 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         )
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
+    return view
+
+
+async def _behind_gates(platform: Platform, view: InstanceView | None) -> InstanceView | None:
+    """The instance, once no gate before it is closed."""
+    pauses = platform.pauses()
+    while view is not None and is_stopped(view.instance):
+        platform.turnstile.leave()
+        await asyncio.sleep(min(pauses.next(), _LOOK_AT_GATE))
+        instance = await platform.ledger.instances.head(view.instance.id)
+        if instance is None or not is_stopped(instance):
+            view = await platform.ledger.instances.view(view.instance.id)
     return view
 
 
@@ -151,6 +169,8 @@ def _check_version(task: RegionTask, instance: Instance) -> None:
 
 
 def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:
+    if instance.moves.count:
+        return  # the task may have been made by the version before
     if task.structure_digest != plan.structure_digest or task.region not in plan.regions:
         raise StructureChangedError(
             f"{task.workflow_id} was republished with another structure ({task.structure_digest}) while instance"
@@ -161,32 +181,36 @@ def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:
 
 async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> RegionEnd:
     instance = view.instance
-    key = RegionKey(instance=instance.id, region=task.region)
-    region = plan.regions[task.region]
-    while True:
-        flow = flow_of(plan, view.instance.context, view.outcomes(task.region))
-        if not RegionRun.may_begin(region, flow):
-            return _not_begun(region, flow)
-        left = any(exit_.region == task.region for exit_ in view.exits)
-        journal = await enter(platform.ledger, key, task.task_instance, succeeded if left else never)
-        if journal is None:
-            log.warning("a newer copy of this task runs: this one does nothing", extra={"cch_region": task.region})
-            platform.turnstile.leave()
-            await asyncio.Event().wait()
-        assert journal is not None
-        if instance.status == "failed":  # the run had ended without this task, and somebody has cleared it
-            await platform.ledger.instances.reopen(instance.id)
-        flow.apply_all(journal.outcomes.values())
-        attempt = Try(key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped)
-        host = (ResultsHost if region.mapped else LedgerHost)(platform, instance, attempt, journal)
-        try:
-            await RegionRun(region, flow, host).run()
-        except OvertakenError:
-            again = await platform.ledger.instances.view(instance.id)
-            assert again is not None
-            view = again
-            continue
-        return await _leave(task, platform, plan, flow, journal.generation)
+    key = instance.region(task.region)
+    region = plan.regions.get(task.region)
+    if region is None:
+        return RegionEnd(state="skipped", reason="the instance was moved to a version that has no such task")
+    others = view.outcomes(key.region)
+    flow = flow_of(plan, instance.context, others, instance.moves)
+    if not RegionRun.may_begin(region, flow):
+        return _not_begun(region, flow)
+    left = any(exit_.region == key.region and not exit_.unfinished for exit_ in view.exits)
+    journal = await enter(platform.ledger, key, task.task_instance, succeeded if left else never, instance)
+    if journal is None:
+        log.warning("a newer copy of this task runs: this one does nothing", extra={"cch_region": task.region})
+        platform.turnstile.leave()
+        await asyncio.Event().wait()
+    assert journal is not None
+    if instance.status == "failed":  # the run had ended without this task, and somebody has cleared it
+        await platform.ledger.instances.reopen(instance.id)
+    known = set(flow.outcomes)
+    flow.apply_all(journal.outcomes.values())
+    attempt = Try(key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped)
+    host = (ResultsHost if region.mapped else LedgerHost)(platform, instance, attempt, journal)
+    await RegionRun(region, flow, host).run()
+    own = tuple(outcome for name, outcome in flow.outcomes.items() if name not in known)
+    return await _leave(
+        task,
+        platform,
+        plan,
+        flow,
+        Exit(region=key.region, generation=journal.generation, task_instance=task.task_instance, outcomes=own),
+    )
 
 
 def _not_begun(region: Region, flow: TokenFlow) -> RegionEnd:
@@ -216,29 +240,25 @@ async def _run_item(task: RegionTask, platform: Platform, view: InstanceView, pl
 
 def _before_map(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> tuple[TokenFlow, ItemHost]:
     """What is recorded before the map, and a host for its items: the map's own region has not begun."""
-    key = RegionKey(instance=view.instance.id, region=task.region)
+    instance = view.instance
+    key = instance.region(task.region)
     attempt = Try(key=key, task_instance=task.task_instance, generation=0, dropped={})
-    return flow_of(plan, view.instance.context, view.outcomes(task.region)), ItemHost(
-        platform, view.instance, attempt, plan.graph
-    )
+    flow = flow_of(plan, instance.context, view.outcomes(key.region), instance.moves)
+    return flow, ItemHost(platform, instance, attempt, plan.graph)
 
 
-async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, generation: int) -> RegionEnd:
+async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, left: Exit) -> RegionEnd:
     """Record the exit, see whether the instance is complete, and say which way was taken."""
-    members = set(plan.regions[task.region].nodes)
-    outcomes = tuple(outcome for outcome in flow.outcomes.values() if outcome.node in members)
     instance_id = _instance_id(task)
-    await platform.ledger.instances.put_exit(
-        instance_id,
-        Exit(region=task.region, generation=generation, task_instance=task.task_instance, outcomes=outcomes),
-    )
+    await platform.ledger.instances.put_exit(instance_id, left)
     ended = await finish_if_complete(instance_id, plan, platform)
-    failed = [outcome for outcome in outcomes if outcome.failed]
+    failed = [outcome for outcome in left.outcomes if outcome.failed]
     if failed:
         return RegionEnd(state="failed", reason=flow.failure_reason(failed[0]))
     if ended.ended_nowhere:  # no task is left that could tell Airflow
         return RegionEnd(state="failed", reason=ended.reason())
-    fired = {outcome.node for outcome in outcomes}
+    members = set(plan.regions[task.region].nodes)
+    fired = {outcome.node for outcome in flow.outcomes.values() if outcome.node in members}
     return RegionEnd(state="success", followed=tuple(plan.followed(task.region, flow.taken(members), fired)))
 
 
@@ -253,7 +273,7 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     """
     view = await platform.ledger.instances.view(instance_id)
     assert view is not None
-    flow = flow_of(plan, view.instance.context, view.outcomes())
+    flow = flow_of(plan, view.instance.context, view.outcomes(), view.instance.moves)
     status = flow.status()
     if status != "running" and await end_instance(platform, instance_id, status, flow.reason()):
         await platform.exchange.sweep(view.instance)

@@ -13,6 +13,7 @@ from cch.ledger.payloads import sha256
 from cch.ledger.records import RequestRecord
 from cch.messaging.outgoing import Reference, capability_queue, queue_fault, send_request
 from cch.runtime.deadlines import Deadlines
+from cch.runtime.gating import pass_gate
 from cch.runtime.platform import Platform
 from cch.tracing import export_span
 
@@ -94,7 +95,11 @@ class Flight:
         return Sent(record)  # its time is up; whoever waits finds out
 
     async def _sent(self, record: RequestRecord, body: str) -> str:
-        """Send once; why it cannot be sent, or ""."""
+        """Send once; why it cannot be sent, or "".
+
+        :raises StoppedError: the instance is to send nothing now.
+        """
+        await pass_gate(self._platform, record.instance)
         names = self._platform.settings.names
         queue = await capability_queue(self._platform.queues, names, record.source)
         if queue is None:
@@ -116,6 +121,7 @@ class Flight:
         exchange, pauses = self._platform.exchange, self._platform.pauses()
         while True:
             if await self._deadlines.expires(woken, record.deadline):
+                await pass_gate(self._platform, record.instance)
                 return await exchange.close(record.command_id, "timed_out")
             woken.clear()
             if woken.closed is not None:

@@ -25,6 +25,7 @@ from cch.ledger.waits import WaitRecord
 from cch.messaging.outgoing import Reference, request_body
 from cch.runtime.deadlines import Deadlines
 from cch.runtime.flight import Flight
+from cch.runtime.gating import pass_gate
 from cch.runtime.journaling import Anew, any_failed, enter
 from cch.runtime.lifecycle import Announcer
 from cch.runtime.platform import Platform
@@ -93,15 +94,18 @@ class LedgerHost:
         return await asyncio.get_running_loop().run_in_executor(_COMPUTING, work)
 
     def first_attempt(self, node: str, visit: int) -> int:
-        return self._try.dropped.get(f"{node}#{visit}", 0) + 1
+        recorded = f"{self._instance.moves.recorded(node)}#{visit}"
+        return self._try.dropped.get(recorded, self._try.dropped.get(f"{node}#{visit}", 0)) + 1
 
     def _step(self, node: str, visit: int) -> Step:
-        return self._try.key.step(self._instance.scheme, self._try.generation, node, visit, self._branch)
+        recorded = self._instance.moves.recorded(node)
+        return self._try.key.step(self._instance.scheme, self._try.generation, recorded, visit, self._branch)
 
     def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
         return self._step(node, visit).keys(attempt, per_attempt=per_attempt, call=True)
 
     async def call(self, call: Call) -> Any:
+        await pass_gate(self._platform, self.instance_id)
         return await run_call(call, self._platform.settings)
 
     async def library(
@@ -150,7 +154,7 @@ class LedgerHost:
         ledger, task_instance = self._platform.ledger, self._try.task_instance
         key = self.item_key(step)
         await ledger.instances.put_scope(key, step.map, index, step.branch)
-        state = await enter(ledger, key, task_instance, anew)
+        state = await enter(ledger, key, task_instance, anew, self._instance)
         if state is None:
             self._platform.turnstile.leave()
             await asyncio.Event().wait()  # a newer copy of this task runs; Airflow will cancel this one
@@ -211,7 +215,7 @@ class LedgerHost:
             id=wait_id,
             instance=self.instance_id,
             branch=self._branch,
-            node=query.node,
+            node=self._instance.moves.recorded(query.node),
             event_key=query.event_key,
             reading_rules=query.rules,
             state="open",
@@ -230,6 +234,7 @@ class LedgerHost:
             return wait
         self._platform.turnstile.leave()
         if await self._deadlines.expires(woken, wait.deadline):
+            await pass_gate(self._platform, self.instance_id)
             return await self._platform.exchange.give_up(wait)
         return wait
 
@@ -305,7 +310,7 @@ class LedgerHost:
             scope=self._try.key.scope,
             scheme=self._instance.scheme,
             generation=self._try.generation,
-            node=request.node,
+            node=self._instance.moves.recorded(request.node),
             visit=request.visit,
             attempt=request.attempt,
             source=request.capability_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from cch.ledger.records import ENDED, RegionKey
+from cch.ledger.records import ENDED
 from cch.runtime.items import current
 from cch.runtime.progress import Asked, ItemJournals, Progress, live_regions, progress, progress_without_plan
 
@@ -51,7 +51,7 @@ class Inspector:
         if plan is None:
             return progress_without_plan(view, asked)
         heads = live_regions(plan, view)
-        keys = [RegionKey(instance=instance_id, region=head) for head in heads]
+        keys = [view.instance.region(head) for head in heads]
         journals = await asyncio.gather(*(ledger.journal.read(key) for key in keys))
         items = await self._items(instance_id, most_items)
         return progress(plan, view, asked, dict(zip(heads, journals, strict=True)), items)

@@ -7,14 +7,18 @@ from collections.abc import Callable, Sequence
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalEntry, JournalState, replay
 from cch.ledger.ledger import Ledger
-from cch.ledger.records import RegionKey
+from cch.ledger.records import Instance, RegionKey
 
 Anew = Callable[[Sequence[Outcome]], bool]
 
 
+class StoppedError(Exception):
+    """A gate was closed before the instance since it was read: it may be of another version now."""
+
+
 def next_try(state: JournalState, task_instance: str, anew: Anew) -> JournalEntry:
     """How a newer task instance begins: after what counts, or with nothing."""
-    if not state.entries:
+    if not state.task_instance:
         return JournalEntry(kind="try", mode="first", task_instance=task_instance, generation=0)
     if anew(tuple(state.outcomes.values())):
         return JournalEntry(kind="try", mode="fresh", task_instance=task_instance, generation=state.generation + 1)
@@ -49,13 +53,20 @@ async def read(ledger: Ledger, key: RegionKey) -> JournalState:
     return replay(await ledger.journal.read(key))
 
 
-async def enter(ledger: Ledger, key: RegionKey, task_instance: str, anew: Anew) -> JournalState | None:
+async def enter(
+    ledger: Ledger, key: RegionKey, task_instance: str, anew: Anew, instance: Instance
+) -> JournalState | None:
     """Read the journal and take part in it; None if a newer copy of the task has taken over.
 
-    ``anew``: whether a newer task instance that finds these outcomes does everything again.
+    ``anew``: whether a newer task instance that finds these outcomes does everything again. ``instance``: as it was
+    when the plan was made.
+
+    :raises StoppedError: a gate was closed since.
     """
     while True:
         state = await read(ledger, key)
+        if state.gate > instance.gates:
+            raise StoppedError
         if state.task_instance == task_instance:
             state.resumed = True
             return state

@@ -99,9 +99,11 @@ class Progress:
 
 def live_regions(plan: Plan, view: InstanceView) -> list[str]:
     """Heads of the regions that have left no exit and that the exits of others lead into."""
-    ready = {ready.node for ready in flow_of(plan, view.instance.context, view.outcomes()).ready()}
-    left = {exit_.region for exit_ in view.exits}
-    return [head for head, region in plan.regions.items() if head not in left and ready & set(region.nodes)]
+    moves = view.instance.moves
+    ready = {ready.node for ready in flow_of(plan, view.instance.context, view.outcomes(), moves).ready()}
+    left = {exit_.region for exit_ in view.exits if not exit_.unfinished}
+    live = (head for head, region in plan.regions.items() if ready & set(region.nodes))
+    return [head for head in live if moves.recorded(head) not in left]
 
 
 def _reachable(flow: TokenFlow) -> set[str]:
@@ -160,8 +162,10 @@ class _Nodes:
         self._journals = journals
         self._carrier = carriers(plan.regions)
         self._ended = view.instance.status in ENDED
-        self._asks = {r.node: r for r in asked.requests if r.state == "open" and r.scope.is_root and not self._ended}
-        self._awaits = {w.node: w for w in asked.waits if w.state == "open" and not self._ended}
+        now = view.instance.moves.now
+        asks = [request for request in asked.requests if request.state == "open" and request.scope.is_root]
+        self._asks = {} if self._ended else {now(request.node): request for request in asks}
+        self._awaits = {now(w.node): w for w in asked.waits if w.state == "open" and not self._ended}
         self._ready = {ready.node: ready for ready in flow.ready()}
         self._reachable = _reachable(flow)
         self._visits: dict[str, list[Outcome]] = {}
@@ -239,9 +243,10 @@ def progress(
     ended = view.instance.status in ENDED
     states = ItemStates(plan.graph, ended=ended)
     stand = tuple(states.item(item, replay(journal)) for item, journal in items.looked_at)
-    flow = flow_of(plan, view.instance.context, view.outcomes())
+    instance = view.instance
+    flow = flow_of(plan, instance.context, view.outcomes(), instance.moves)
     for head, entries in (journals or {}).items():
-        if all(exit_.region != head for exit_ in view.exits):
+        if all(exit_.region != instance.moves.recorded(head) or exit_.unfinished for exit_ in view.exits):
             flow.apply_all(replay(entries).outcomes.values())
     flow.status()
     nodes = _Nodes(plan, flow, view, asked, journals, items=stand)

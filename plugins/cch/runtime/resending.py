@@ -50,12 +50,13 @@ class Rebuilder:
         plan = await self._inspector.plan(progress.instance) if progress else None
         if progress is None or plan is None:
             raise BodyLostError("the instance, or its definition, is not kept any more")
-        flow = flow_of(plan, progress.instance.context, progress.outcomes)
+        moves = progress.instance.moves
+        flow = flow_of(plan, progress.instance.context, progress.outcomes, moves)
         if record.scope:
             await self._come_to_map(plan, flow, progress.instance, record)
             flow = await self._enter_item(flow, progress.instance, record)
-        node = plan.graph.nodes.get(record.node)
-        visit = _visit(flow, record.node, record.visit, progress.instance)
+        node = plan.graph.nodes.get(moves.now(record.node))
+        visit = _visit(flow, moves.now(record.node), record.visit, progress.instance)
         if visit is None or not isinstance(node, Requesting):
             raise BodyLostError(f"visit {record.visit} of {record.node!r} was set aside by a later try")
         try:
@@ -89,7 +90,7 @@ class Rebuilder:
     async def _come_to_map(self, plan: Plan, flow: TokenFlow, instance: Instance, record: RequestRecord) -> None:
         """Go the instant way to a map whose items have tasks of their own, as they do: nobody commits it before."""
         if (region := plan.regions.get(record.region)) and region.mapped:
-            key = RegionKey(instance=instance.id, region=record.region)
+            key = instance.region(record.region)
             attempt = Try(key=key, task_instance="", generation=0, dropped={})
             await RegionRun(region, flow, LedgerHost(self._platform, instance, attempt)).approach(region.head)
 

@@ -1,0 +1,102 @@
+"""Gates: an instance whose gate is closed does nothing until the gate is opened again.
+
+A person closes it to hold the instance, and a move closes it while the instance goes to another version. Regions find
+it at their next commit, because whoever closes the gate also leaves an entry in each of their journals
+(:mod:`cch.runtime.gating`), and before they send anything. Replies and events are taken and kept meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cch.errors import CchError
+from cch.ledger.payloads import dump
+from cch.ledger.store import Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
+
+#: Why a gate is closed; names of attributes of the instance's item: do not rename.
+GateKind = Literal["held", "moving"]
+GATES: tuple[GateKind, ...] = ("held", "moving")
+_INDEX = "GATES"
+
+
+class GateTakenError(CchError):
+    """Somebody else has closed the gate, or the instance has ended."""
+
+    code = "CCH-L006"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A closed gate: who closed it, when (ms) and why. ``wish``: what is being done behind it, to be gone on with."""
+
+    kind: GateKind
+    by: str
+    since: int
+    reason: str = ""
+    wish: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        return dump({"by": self.by, "since": self.since, "reason": self.reason, "wish": dict(self.wish)})
+
+    @classmethod
+    def of(cls, kind: GateKind, text: str) -> Gate:
+        return cls(kind=kind, **json.loads(text))
+
+
+def gates_of(meta: Item) -> tuple[Gate, ...]:
+    """The closed gates of an instance's item."""
+    return tuple(Gate.of(kind, meta[kind]) for kind in GATES if kind in meta)
+
+
+class Gates:
+    """Attributes ``held``, ``moving`` and ``gates`` of ``INST#<id>`` / ``META``; those closed: ``GATES`` / ``<id>``."""
+
+    def __init__(self, store: ItemStore) -> None:
+        self._store = store
+
+    async def close(self, instance_id: str, gate: Gate) -> int:
+        """Close a gate of a live instance; its number, which is greater than those of all gates before.
+
+        :raises GateTakenError: the instance has ended, is not known, or this gate is closed already.
+        """
+        key = (f"INST#{instance_id}", "META")
+        await self._store.put({"PK": _INDEX, "SK": f"{gate.kind}#{instance_id}", "since": gate.since})
+        while True:
+            meta = await self._store.get(key)
+            if meta is None or meta.get("live") != "yes":
+                raise GateTakenError(f"instance {instance_id} has ended, or is not known")
+            if gate.kind in meta:
+                other = Gate.of(gate.kind, meta[gate.kind])
+                raise GateTakenError(
+                    f"instance {instance_id} is {gate.kind} already, since {other.since} by {other.by}"
+                )
+            number = int(meta.get("gates", 0)) + 1
+            as_seen = Equals("gates", number - 1) if "gates" in meta else Absent("gates")
+            change = Change(set={gate.kind: gate.to_text(), "gates": number})
+            try:
+                await self._store.update(key, change, When.all(as_seen, Absent(gate.kind), Equals("live", "yes")))
+            except ConditionFailedError:
+                continue
+            return number
+
+    async def open(self, instance_id: str, gate: Gate, change: Change | None = None) -> bool:
+        """Open the gate that was closed so, with a ``change`` of the instance; False if it is not closed so any more."""
+        change = change or Change()
+        opened = Change(set=change.set, remove=(*change.remove, gate.kind))
+        done = True
+        try:
+            await self._store.update(
+                (f"INST#{instance_id}", "META"), opened, When.all(Equals(gate.kind, gate.to_text()))
+            )
+        except ConditionFailedError:
+            done = False
+        await self._store.delete((_INDEX, f"{gate.kind}#{instance_id}"))
+        return done
+
+    async def closed(self, kind: GateKind) -> list[tuple[str, int]]:
+        """Instances whose gate of this kind may be closed, and since when (ms)."""
+        items = await self._store.query(_INDEX, f"{kind}#")
+        return [(item["SK"].partition("#")[2], item["since"]) for item in items]

@@ -1,0 +1,79 @@
+"""Stopping an instance between two of its steps, and letting it go on (:mod:`cch.ledger.gates`).
+
+The gate is closed first, then an entry with its number goes into every journal. A region that runs fails at its next
+commit, reads the instance again and waits before the gate. One that is about to begin finds the number in its journal,
+which is greater than that of the instance that it has read. Whoever sends something looks at the gate right before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cch.ledger.records import ENDED, Instance, JournalEntry, RegionKey
+from cch.runtime.journaling import StoppedError, read
+
+if TYPE_CHECKING:
+    from cch.ledger.gates import Gate
+    from cch.ledger.ledger import Ledger
+    from cch.runtime.platform import Platform
+
+#: Journals that are written at the same time.
+_AT_ONCE = 20
+
+
+def is_stopped(instance: Instance) -> bool:
+    """Whether the instance has to wait before a gate."""
+    return bool(instance.closed) and instance.status not in ENDED
+
+
+async def close_gate(platform: Platform, instance: Instance, gate: Gate) -> int:
+    """Close the gate and stop every region; the gate's number. Safe to repeat from :func:`stop_regions` on.
+
+    :raises GateTakenError: it is closed already, or the instance has ended.
+    """
+    number = await platform.ledger.gates.close(instance.id, gate)
+    await stop_regions(platform, instance, number)
+    return number
+
+
+async def stop_regions(platform: Platform, instance: Instance, number: int) -> None:
+    """No copy of a region commits anything any more that has not seen the gate of this number."""
+    keys = await journals_of(platform, instance)
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def stop(key: RegionKey) -> None:
+        async with slots:
+            await _stop(platform.ledger, key, number)
+
+    await asyncio.gather(*map(stop, keys))
+
+
+async def journals_of(platform: Platform, instance: Instance) -> list[RegionKey]:
+    """The journals of all regions of an instance, and of all items of its maps that have begun."""
+    plan = await platform.plans.of(instance)
+    heads = plan.regions if plan is not None else ()
+    return [*map(instance.region, heads), *await platform.ledger.instances.scopes(instance.id)]
+
+
+async def _stop(ledger: Ledger, key: RegionKey, number: int) -> None:
+    while True:
+        state = await read(ledger, key)
+        if state.gate >= number:
+            return
+        # By the same task: it is the one that goes on.
+        entry = JournalEntry(
+            kind="try", mode="continue", task_instance=state.task_instance, generation=state.generation, gate=number
+        )
+        if await ledger.journal.append(key, state.entries, entry):
+            return
+
+
+async def pass_gate(platform: Platform, instance_id: str) -> None:
+    """To be called right before something is sent.
+
+    :raises StoppedError: the gate is closed: read the instance again, and wait.
+    """
+    instance = await platform.ledger.instances.head(instance_id)
+    if instance is not None and is_stopped(instance):
+        raise StoppedError
