@@ -6,6 +6,7 @@ Written from Airflow 3.3.1: ``ti_deps/deps/trigger_rule_dep.py`` (the two rules 
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,7 @@ from strategies import Scenario
 
 from cch.graph.plan import Plan
 from cch.interpreter.flow import TokenFlow
+from cch.interpreter.moves import NEVER, Moves
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import RegionRun
 
@@ -32,7 +34,7 @@ class _Ending:
 
 @dataclass(slots=True)
 class AirflowRun:
-    """One DagRun of a plan."""
+    """One DagRun of a plan. ``left``: region → what it has left; ``moves``: as in a flow."""
 
     plan: Plan
     scenario: Scenario
@@ -41,6 +43,8 @@ class AirflowRun:
     states: dict[str, State] = field(default_factory=dict)
     followed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
+    left: dict[str, list[Outcome]] = field(default_factory=dict)
+    moves: Moves = NEVER
     _endings: dict[str, _Ending] = field(default_factory=dict)
     _parents: dict[str, list[str]] = field(default_factory=dict)
 
@@ -48,13 +52,15 @@ class AirflowRun:
         self._parents = {task: sorted(a for a, b in self.plan.edges if b == task) for task in self.plan.tasks}
 
     def flow(self) -> TokenFlow:
-        flow = TokenFlow(self.plan.graph, self.plan.domains, self.scenario.context)
+        flow = TokenFlow(self.plan.graph, self.plan.domains, self.scenario.context, moves=self.moves)
         flow.apply_all(self.outcomes)
         return flow
 
-    async def run(self) -> None:
-        """Take steps in random order until nothing can happen."""
-        while True:
+    async def run(self, most: int | None = None) -> None:
+        """Take steps in random order until nothing can happen, or ``most`` are taken."""
+        for number in itertools.count():
+            if number == most:
+                return
             steps = [("settle", task) for task in self.plan.tasks if self._settled(task)]
             steps += [("finish", task) for task in self._endings]
             if not steps:
@@ -107,6 +113,16 @@ class AirflowRun:
             self.states[task] = "running"
             self._endings[task] = await self._execute(self.plan.tasks[task].node)
 
+    def begin(self, task: str) -> None:
+        """Let a task run that somebody has begun from outside."""
+        self.states[task] = "running"
+
+    async def finish_started(self) -> None:
+        """What was begun from outside runs by now."""
+        for task, state in list(self.states.items()):
+            if state == "running" and task not in self._endings:
+                self._endings[task] = await self._execute(self.plan.tasks[task].node)
+
     async def _execute(self, head: str) -> _Ending:
         """What ``cch.runtime.execution`` does, with the exits that are there when the task starts."""
         region, flow = self.plan.regions[head], self.flow()
@@ -127,6 +143,7 @@ class AirflowRun:
         ending = self._endings.pop(task)
         self.states[task] = ending.state
         self.outcomes.extend(ending.outcomes)
+        self.left.setdefault(self.moves.recorded(self.plan.tasks[task].node), []).extend(ending.outcomes)
         flow = self.flow()
         if ending.state == "success" and flow.status() == "failed" and flow.ended_nowhere:
             self.states[task] = "failed"

@@ -117,7 +117,11 @@ async def start_instance(
     return (await summaries(platform, await platform.ledger.instances.many([instance_id])))[0]
 
 
-async def _editable(backend: Backend, access: Access, instance_id: str) -> tuple[Platform, Instance]:
+async def editable(backend: Backend, access: Access, instance_id: str) -> tuple[Platform, Instance]:
+    """The platform and the instance, if the user may change it.
+
+    :raises ApiError: 404 or 403.
+    """
     platform = await backend.platform()
     instance = await visible(platform, access, instance_id)
     await access.need_edit(instance.workflow_id)
@@ -170,7 +174,7 @@ async def send_event(
     instance_id: InstanceIdPath, body: Annotated[EventBody, Body()], access: AccessDep, backend: BackendDep
 ) -> EventReceipt:
     """Send an event, or resolve what waits for a person. It is kept until a wait takes it or the instance ends."""
-    platform, instance = await _editable(backend, access, instance_id)
+    platform, instance = await editable(backend, access, instance_id)
     event_id = body.event_id or str(uuid.uuid4())
     command = event_command(
         instance=instance_id,
@@ -207,7 +211,7 @@ async def cancel_instance(
 
     To cancel it again changes nothing: 200. One that has ended otherwise: 409.
     """
-    platform, instance = await _editable(backend, access, instance_id)
+    platform, instance = await editable(backend, access, instance_id)
     said = (body.reason if body else "").strip()
     reason = f"cancelled by {access.name}{': ' + said if said else ''}"
     if not await cancel(platform, instance, reason):
@@ -228,7 +232,7 @@ async def resend_request(
     instance_id: InstanceIdPath, command_id: Annotated[CommandId, Path()], access: AccessDep, backend: BackendDep
 ) -> ResendReceipt:
     """Send an open request again: same command id, same body. A capability that has done it must not do it twice."""
-    platform, instance = await _editable(backend, access, instance_id)
+    platform, instance = await editable(backend, access, instance_id)
     record = await platform.ledger.requests.get(command_id)
     if record is None or record.instance != instance_id:
         raise not_found("request", command_id)

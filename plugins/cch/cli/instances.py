@@ -125,6 +125,53 @@ def event(
     events.send(wish, as_json=as_json)
 
 
+def migrate(
+    target: Annotated[
+        str, typer.Argument(metavar="INSTANCE|WORKFLOW", help="One instance, or all live ones of a workflow.")
+    ],
+    *,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="VERSION", help="A number, @label, or a digest.  [default: what is published]"),
+    ] = "",
+    came_from: Annotated[
+        str, typer.Option("--from", metavar="VERSION", help="Of a workflow: only instances of this version.")
+    ] = "",
+    everything: Annotated[bool, typer.Option("--all", help="TARGET is a workflow: move all that are alive.")] = False,
+    rename: Annotated[
+        list[str] | None, typer.Option(metavar="OLD=NEW", help="How a node is called in that version. May be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    reason: Annotated[str, typer.Option(help="Kept with each instance.")] = "",
+    per_second: Annotated[
+        float | None, typer.Option(min=0.01, metavar="N", help="Move at most so many a second.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move live instances to another version of their workflow.
+
+    What is over stays as it was. An open request goes on if the version would ask the same. Asks the API server of
+    Airflow: CCH_API_URL, and CCH_API_TOKEN or CCH_API_USER and CCH_API_PASSWORD. Exit code 1 if any could not be moved.
+    """
+    from cch.cli import migrating  # noqa: PLC0415 - loads what talks to the server
+    from cch.errors import WrongUseError  # noqa: PLC0415
+
+    if came_from and not everything:
+        raise WrongUseError("--from needs --all: it says which instances of a workflow are meant")
+    wish = migrating.MigrateWish(
+        workflow=target if everything else "",
+        instance="" if everything else target,
+        came_from=came_from,
+        to=to,
+        renames=migrating.renames_of(rename or []),
+        reason=reason,
+        dry_run=dry_run,
+        per_second=per_second,
+    )
+    if not migrating.migrate(wish, as_json=as_json):
+        raise typer.Exit(1)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (run, status, event):
+    for command in (run, status, event, migrate):
         app.command()(command)

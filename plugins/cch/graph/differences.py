@@ -71,6 +71,21 @@ def _keys(old: NodeRecord, new: NodeRecord) -> tuple[str, ...]:
     return tuple(name for name in named if getattr(old, name) != getattr(new, name))
 
 
+def likely_renames(old: Definition, new: Definition) -> dict[str, str]:
+    """Nodes that seem to have another name in ``new``: one that is gone, and the only new one that is the same in all
+    but its name and its ways.
+    """
+    gone = [node for name, node in old.nodes.items() if name not in new.nodes]
+    come = [node for name, node in new.nodes.items() if name not in old.nodes]
+    found: dict[str, str] = {}
+    for node in gone:
+        twins = [each for each in come if not _keys(node, each)]
+        rivals = [each for each in gone if not _keys(each, node)]
+        if len(twins) == len(rivals) == 1:
+            found[node.name] = twins[0].name
+    return found
+
+
 def _ways(definition: Definition) -> dict[str, Edge]:
     edges = build_graph(definition).edges
     return {f"{edge.source} --{edge.label}--> {edge.target}": edge for edge in edges if not edge.implied}

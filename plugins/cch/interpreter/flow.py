@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cch.definition.merging import has_items
@@ -94,7 +94,7 @@ class TokenFlow:
 
     def apply(self, outcome: Outcome) -> None:
         """Take in one committed visit; one that is known already changes nothing."""
-        outcome = self._moves.read(outcome)
+        outcome = self._read(outcome)
         if outcome.id in self.outcomes:
             return
         self.outcomes[outcome.id] = outcome
@@ -116,6 +116,14 @@ class TokenFlow:
         if outcome.failed:
             self.failures.append(outcome)
             self._stop_behind(outcome.node)
+
+    def _read(self, outcome: Outcome) -> Outcome:
+        """The outcome as it counts now; the label of a choice is the node that it leads to, which may be renamed."""
+        read = self._moves.read(outcome)
+        label = self._moves.now(read.label)
+        if label == read.label or read.node not in self.graph.nodes or self.graph.chosen(read.node, read.label):
+            return read
+        return replace(read, label=label)
 
     def apply_all(self, outcomes: Iterable[Outcome]) -> None:
         """Apply outcomes after sorting them by stamp, which parents always precede."""

@@ -82,15 +82,11 @@ class Gates:
                 continue
             return number
 
-    async def open(self, instance_id: str, gate: Gate, change: Change | None = None) -> bool:
-        """Open the gate that was closed so, with a ``change`` of the instance; False if it is not closed so any more."""
-        change = change or Change()
-        opened = Change(set=change.set, remove=(*change.remove, gate.kind))
-        done = True
+    async def open(self, instance_id: str, gate: Gate) -> bool:
+        """Open the gate that was closed so; False if it is not closed so any more."""
+        done, as_closed = True, When.all(Equals(gate.kind, gate.to_text()))
         try:
-            await self._store.update(
-                (f"INST#{instance_id}", "META"), opened, When.all(Equals(gate.kind, gate.to_text()))
-            )
+            await self._store.update((f"INST#{instance_id}", "META"), Change(remove=(gate.kind,)), as_closed)
         except ConditionFailedError:
             done = False
         await self._store.delete((_INDEX, f"{gate.kind}#{instance_id}"))

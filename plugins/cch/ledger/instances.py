@@ -15,10 +15,10 @@ from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
 from cch.interpreter.moves import NEVER, Moves
 from cch.interpreter.outcome import Outcome
 from cch.ledger.endings import UNTOLD
-from cch.ledger.gates import gates_of
+from cch.ledger.gates import Gate, gates_of
 from cch.ledger.map_keys import map_item, visit_key
 from cch.ledger.payloads import Payloads, dump, sha256
-from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey
+from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, MapItem, MoveRecord, RegionKey
 from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.tracing import export_span
 
@@ -176,6 +176,41 @@ class Instances:
         except ConditionFailedError:
             return False
         return True
+
+    async def rebind(
+        self, instance: Instance, version: Version, structure_digest: str, moves: Moves, gate: tuple[Gate, Gate]
+    ) -> bool:
+        """Move the instance behind its closed gate: the first ``gate`` becomes the second; False if it has ended."""
+        before, after = gate
+        moved: dict[str, Any] = {
+            "definition_digest": version.digest,
+            "structure_digest": structure_digest,
+            "reading_rules": version.reading_rules,
+            "planner": version.planner,
+            "moves": dump(moves.to_json()),
+            after.kind: after.to_text(),
+        }
+        as_seen = When.all(Equals(before.kind, before.to_text()), Equals("live", "yes"))
+        try:
+            await self._store.update((_partition(instance.id), "META"), Change(set=moved), as_seen)
+        except ConditionFailedError:
+            return False
+        return True
+
+    async def put_move(self, instance_id: str, record: MoveRecord) -> None:
+        """Keep what a move did, for people."""
+        facts = {name: getattr(record, name) for name in ("at", "by", "reason", "came_from", "version", "renamed")}
+        facts |= {"before": list(record.before), "after": list(record.after)}
+        await self._store.put({"PK": _partition(instance_id), "SK": f"MOVE#{record.number:06d}", "facts": dump(facts)})
+
+    async def moves(self, instance_id: str) -> list[MoveRecord]:
+        """The moves of an instance, the first of them first."""
+        items = await self._store.query(_partition(instance_id), "MOVE#")
+        found = [(int(item["SK"].removeprefix("MOVE#")), json.loads(item["facts"])) for item in items]
+        return [
+            MoveRecord(number=number, **{**facts, "before": tuple(facts["before"]), "after": tuple(facts["after"])})
+            for number, facts in found
+        ]
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:
         """Airflow has the run."""

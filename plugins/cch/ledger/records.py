@@ -18,7 +18,7 @@ from cch.ledger.gates import Gate
 
 __all__ = [
     "ENDED", "FINAL", "Exit", "Fate", "Instance", "InstanceStatus", "InstanceView", "JournalEntry", "MapItem",
-    "MessageRecord", "RegionKey", "RequestRecord", "RequestState", "instance_id_of_run",
+    "MessageRecord", "MoveRecord", "RegionKey", "RequestRecord", "RequestState", "instance_id_of_run",
 ]  # fmt: skip
 
 InstanceStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
@@ -140,6 +140,24 @@ class Exit:
     task_instance: str
     outcomes: tuple[Outcome, ...]
     unfinished: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveRecord:
+    """One move of an instance: between which versions (as stored), who wanted it when (ms) and why.
+
+    ``before`` and ``after``: the nodes where its tokens were, by the names of either version.
+    """
+
+    number: int
+    at: int
+    by: str
+    reason: str
+    came_from: str
+    version: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

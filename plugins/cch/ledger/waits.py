@@ -108,6 +108,15 @@ class Waits:
             assert closed.item is not None
             return self._record(closed.item)
 
+    async def rekey(self, record: WaitRecord, event_key: str) -> None:
+        """An open wait takes events with another key from now on."""
+        key = (record.box.key, f"EVT#{record.id}")
+        change = Change(set={"event_key": event_key}) if event_key else Change(remove=("event_key",))
+        try:
+            await self._store.update(key, change, _OPEN)
+        except ConditionFailedError:
+            pass  # it has ended meanwhile
+
     async def of_box(self, box: Box) -> list[WaitRecord]:
         """Every wait in a box, oldest first."""
         items = await self._store.query(box.key, "EVT#")

@@ -29,8 +29,8 @@ from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
 from cch.ledger.records import Exit, Instance, InstanceView, instance_id_of_run
 from cch.runtime.ending import end_instance
-from cch.runtime.host import LedgerHost, Try
 from cch.runtime.gating import is_stopped
+from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import StoppedError, enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
 from cch.runtime.plans import PlanKey

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cch.definition.version import Version, parse_version
+from cch.errors import WrongUseError
 from cch.runtime.run_conf import CONF_DIGEST, CONF_VERSION
 from cch.scheduling.absent import AbsentVersions, Wish
 from cch.scheduling.marking import version_of_dag
@@ -182,6 +183,18 @@ def _dag(row: DagVersion, session: Session) -> Any:
     from airflow.models.dagbag import DBDagBag  # noqa: PLC0415
 
     return DBDagBag(load_op_links=False).get_dag(row.id, session=session)
+
+
+def place_run(run: DagRun, version: str, session: Session) -> None:
+    """Put a live run on a version that Airflow holds.
+
+    :raises WrongUseError: Airflow does not hold it.
+    """
+    wanted = parse_version(version)
+    row = _held(run.dag_id, wanted, session) if wanted is not None else None
+    if row is None:
+        raise WrongUseError(f"Airflow does not hold version {version} of {run.dag_id}")
+    place(run, row, session)
 
 
 def place(run: DagRun, row: DagVersion, session: Session) -> None:
