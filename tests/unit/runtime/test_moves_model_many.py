@@ -27,7 +27,6 @@ from cch.ledger.records import Exit, Instance, InstanceView, RequestRecord
 from cch.runtime.move_plan import MovePlan, MoveRefusedError, Standing, plan_move
 from cch.runtime.task_wishes import task_wishes
 
-
 _WAYS = ("on_success", "on_response", "on_event", "on_failure", "next")
 
 
