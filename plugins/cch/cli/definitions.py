@@ -214,8 +214,26 @@ def evaluate(
     evaluating.evaluate(expression, context=context, reply=reply, item=item, error=error)
 
 
+def replay(
+    definition: Annotated[Path, typer.Argument(help="A definition file, of a workflow that has instances.")],
+    *,
+    days: Annotated[float, typer.Option(min=0, help="Instances that started so many days ago or later.")] = 30.0,
+    limit: Annotated[int, typer.Option(min=1, max=5000, help="Most instances, the newest.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a definition would make of recorded instances: who would go another way, who could not be moved.
+
+    Nothing is changed and nobody is asked: the recorded answers are taken. Exit code 1 if anybody would go another way,
+    or is alive and could not be moved.
+    """
+    from cch.cli import rehearsing  # noqa: PLC0415 - loads the platform
+
+    if not rehearsing.replay(definition, days=days, limit=limit, as_json=as_json):
+        raise typer.Exit(1)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (validate, graph, publish, versions, label, rollback, simulate):
+    for command in (validate, graph, publish, versions, label, rollback, replay, simulate):
         app.command()(command)
     app.command("test")(run_scenarios)
     app.command("eval")(evaluate)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from cch.definition.kinds import NodeRecord
 from cch.definition.rules import THIRD
+from cch.graph.model import Graph
 from cch.graph.regions import Region
 from cch.interpreter.effects import perform
 from cch.interpreter.flow import Ready, TokenFlow
@@ -82,22 +83,11 @@ class RegionRun:
     def _visit(self, ready: Ready, now: int) -> Visit:
         return visit_at(self._flow, ready, now, self._about)
 
-    def _too_often(self, ready: Ready) -> Result | None:
-        node = self._flow.graph.nodes[ready.node]
-        if ready.visit <= node.max_visits:
-            return None
-        reason = f"{ready.node!r} was visited more than {node.max_visits} times"
-        failed = failure(self._flow.graph, node, reason)
-        # A way on that leads back here would be gone for ever; the older rules let it be gone max_visits times.
-        rules = self._flow.graph.definition.reading_rules
-        is_last = rules >= THIRD or ready.visit > 2 * node.max_visits
-        return replace(failed, label="", failed=True) if is_last else failed
-
     async def _instant(self, ready: Ready) -> Outcome:
         now = self._host.now()
         stamp = self._flow.stamp(ready.parents, now)
         node = self._flow.graph.nodes[ready.node]
-        result = self._too_often(ready) or await self._evaluated(node, self._visit(ready, stamp))
+        result = too_often(self._flow.graph, ready) or await self._evaluated(node, self._visit(ready, stamp))
         for error in result.errors:
             self._host.note("workflow error", **error)
         return self._outcome(ready, result, stamp, stamp)
@@ -115,7 +105,7 @@ class RegionRun:
 
     async def _perform(self, ready: Ready, now: int) -> Result:
         node = self._flow.graph.nodes[ready.node]
-        if (failed := self._too_often(ready)) is not None:
+        if (failed := too_often(self._flow.graph, ready)) is not None:
             return failed
         visit = self._visit(ready, now)
         if (mapping := self._flow.graph.maps.get(ready.node)) is not None:
@@ -132,20 +122,37 @@ class RegionRun:
         return turn + await self._settle()
 
     def _outcome(self, ready: Ready, result: Result, stamp: int, started: int) -> Outcome:
-        edges = self._flow.graph.chosen(ready.node, result.label) if result.label else ()
-        return Outcome(
-            node=ready.node,
-            visit=ready.visit,
-            stamp=stamp,
-            started=started,
-            parents=ready.parents,
-            label=result.label,
-            targets=tuple(dict.fromkeys([*(edge.target for edge in edges), *([ready.node] if result.again else [])])),
-            patch=result.patch,
-            failed=result.failed,
-            cause=result.cause,
-            errors=result.errors,
-        )
+        return outcome_of(self._flow.graph, ready, result, stamp, started)
+
+
+def too_often(graph: Graph, ready: Ready) -> Result | None:
+    """The failure of a node that was visited more often than ``max_visits`` says; None if it was not."""
+    node = graph.nodes[ready.node]
+    if ready.visit <= node.max_visits:
+        return None
+    reason = f"{ready.node!r} was visited more than {node.max_visits} times"
+    failed = failure(graph, node, reason)
+    # A way on that leads back here would be gone for ever; the older rules let it be gone max_visits times.
+    is_last = graph.definition.reading_rules >= THIRD or ready.visit > 2 * node.max_visits
+    return replace(failed, label="", failed=True) if is_last else failed
+
+
+def outcome_of(graph: Graph, ready: Ready, result: Result, stamp: int, started: int) -> Outcome:
+    """The outcome of a visit that began at ``started`` and ended at ``stamp`` (ms) with this result."""
+    edges = graph.chosen(ready.node, result.label) if result.label else ()
+    return Outcome(
+        node=ready.node,
+        visit=ready.visit,
+        stamp=stamp,
+        started=started,
+        parents=ready.parents,
+        label=result.label,
+        targets=tuple(dict.fromkeys([*(edge.target for edge in edges), *([ready.node] if result.again else [])])),
+        patch=result.patch,
+        failed=result.failed,
+        cause=result.cause,
+        errors=result.errors,
+    )
 
 
 async def run_region(region: Region, flow: TokenFlow, host: Host) -> None:
