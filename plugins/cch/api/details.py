@@ -22,19 +22,24 @@ from cch.api.models import (
     Action,
     ErrorView,
     EventWaitView,
+    GateView,
     InstanceDetail,
     Links,
     MapView,
+    MoveRecordView,
     NodeView,
     RequestView,
     TimelineEntry,
     VisitView,
 )
 from cch.api.problems import not_found
+from cch.definition.version import parse_version
 from cch.errors import CchError
 from cch.graph.plan import Plan
 from cch.interpreter.context import selected
-from cch.ledger.records import Instance
+from cch.ledger.gates import Gate
+from cch.ledger.records import Instance, MoveRecord
+from cch.ledger.versions import Shelf
 from cch.runtime.inspection import Inspector
 from cch.runtime.lingering import Lingering, of_instance
 from cch.runtime.platform import Platform
@@ -76,6 +81,7 @@ def timeline(
     requests: Iterable[RequestView],
     waits: Iterable[EventWaitView],
     errors: Iterable[ErrorView],
+    moves: Iterable[MoveRecordView] = (),
 ) -> list[TimelineEntry]:
     """What happened, oldest first."""
     entries = [TimelineEntry(at=at(instance.started), kind="start", text=f"started {instance.workflow_id}")]
@@ -105,9 +111,37 @@ def timeline(
         for error in errors
         if error.at is not None
     ]
+    entries += [TimelineEntry(at=each.at, kind="action", text=_move_text(each)) for each in moves]
     if instance.ended:
         entries.append(TimelineEntry(at=at(instance.ended), kind="end", text=instance.reason or instance.status))
     return sorted(entries, key=lambda entry: entry.at)[-MOST_VISITS:]
+
+
+def _move_text(record: MoveRecordView) -> str:
+    came_from, to = (record.from_version or "an earlier version"), (record.to_version or "another version")
+    why = f": {record.reason}" if record.reason else ""
+    return f"moved from {came_from} to {to} by {record.by}{why}"
+
+
+def _move_view(record: MoveRecord, shelf: Shelf) -> MoveRecordView:
+    def number(stored: str) -> int | None:
+        version = parse_version(stored)
+        known = shelf.known(version.digest) if version is not None else None
+        return known.number if known is not None else None
+
+    return MoveRecordView(
+        at=at(record.at),
+        by=record.by,
+        reason=record.reason,
+        from_version=number(record.came_from),
+        to_version=number(record.version),
+        before=list(record.before),
+        after=list(record.after),
+    )
+
+
+def _gate_view(gate: Gate) -> GateView:
+    return GateView(kind=gate.kind, by=gate.by, since=at(gate.since), reason=gate.reason)
 
 
 def maps_of(visits: Iterable[VisitView], items: Mapping[str, tuple[int, int]], plan: Plan | None) -> list[MapView]:
@@ -154,6 +188,8 @@ class DetailReader:
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
         run = run_url(instance)
+        moved = await self._platform.ledger.instances.moves(instance_id) if instance.moves.count else []
+        moves = [_move_view(each, known_versions) for each in moved]
         if instance.status == "pending" and (start := await self._platform.ledger.mailboxes.start_of(instance_id)):
             row.reason = start.reason
         held = () if progress.ended else await self._held(instance)
@@ -166,12 +202,14 @@ class DetailReader:
             maps=maps_of(visits, items, plan),
             requests=requests,
             event_waits=event_waits,
-            timeline=timeline(instance, requests, event_waits, errors),
+            timeline=timeline(instance, requests, event_waits, errors, moves),
             errors=errors,
             held=[held_view(each) for each in held],
             context=dict(progress.context),
             initial_context=selected(instance.context, None),
             links=Links(airflow_run=run, airflow_graph=f"{run}?graph" if run else ""),
+            moves=moves,
+            gates=[] if progress.ended else [_gate_view(gate) for gate in instance.closed],
             allowed=await self._allowed(progress),
         )
 

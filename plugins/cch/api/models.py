@@ -213,7 +213,7 @@ class TimelineEntry(View):
     """One thing that happened."""
 
     at: datetime
-    kind: Literal["start", "request", "reply", "timeout", "wait", "event", "error", "visit", "end"]
+    kind: Literal["start", "request", "reply", "timeout", "wait", "event", "error", "visit", "action", "end"]
     node: str = ""
     branch: str = ""
     text: str
@@ -237,6 +237,27 @@ class Links(View):
     airflow_graph: str = ""
 
 
+class MoveRecordView(View):
+    """A move of the instance to another version. Nodes are given by the names of either version."""
+
+    at: datetime
+    by: str
+    reason: str = ""
+    from_version: int | None = Field(default=None, description="Null: the version has no number.")
+    to_version: int | None = None
+    before: list[str] = []
+    after: list[str] = []
+
+
+class GateView(View):
+    """Why the instance does nothing now."""
+
+    kind: Literal["held", "moving"]
+    by: str
+    since: datetime
+    reason: str = ""
+
+
 class InstanceDetail(Degradable, InstanceSummary):
     """Everything about one instance, but the items of its maps."""
 
@@ -253,6 +274,8 @@ class InstanceDetail(Degradable, InstanceSummary):
     context: JsonObject = {}
     initial_context: JsonObject = {}
     links: Links = Links()
+    moves: list[MoveRecordView] = []
+    gates: list[GateView] = Field(default=[], description="While there is one, nothing is sent or decided.")
     allowed: list[Action] = Field(default=[], description="What this user may do with it now.")
 
 

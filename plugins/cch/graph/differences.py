@@ -72,18 +72,23 @@ def _keys(old: NodeRecord, new: NodeRecord) -> tuple[str, ...]:
 
 
 def likely_renames(old: Definition, new: Definition) -> dict[str, str]:
-    """Nodes that seem to have another name in ``new``: one that is gone, and the only new one that is the same in all
-    but its name and its ways.
+    """Nodes that seem to have another name in ``new``: old name → new name.
+
+    The one is gone, and the other is the only new one that is the same in all but its names and its ways.
     """
     gone = [node for name, node in old.nodes.items() if name not in new.nodes]
     come = [node for name, node in new.nodes.items() if name not in old.nodes]
     found: dict[str, str] = {}
     for node in gone:
-        twins = [each for each in come if not _keys(node, each)]
-        rivals = [each for each in gone if not _keys(each, node)]
+        twins = [each for each in come if _are_alike(node, each)]
+        rivals = [each for each in gone if _are_alike(each, node)]
         if len(twins) == len(rivals) == 1:
             found[node.name] = twins[0].name
     return found
+
+
+def _are_alike(old: NodeRecord, new: NodeRecord) -> bool:
+    return set(_keys(old, new)) <= {"title"}
 
 
 def _ways(definition: Definition) -> dict[str, Edge]:

@@ -17,6 +17,7 @@ from cch.definition.version import Version, parse_version
 from cch.errors import CchError
 from cch.ledger.gates import Gate
 from cch.ledger.records import ENDED, Exit, MoveRecord
+from cch.runtime.choosing import Choice, Chooser
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.gating import close_gate
 from cch.runtime.journaling import read
@@ -62,7 +63,8 @@ async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: Move
     :raises RunBusyError: a step of it is on a worker; nothing has changed.
     """
     instance = await _movable(platform, instance_id, wish)
-    await asyncio.to_thread(platform.catalogue.keep, wish.definition)
+    chooser = Chooser(platform.catalogue, platform.ledger.versions, platform.clock)
+    await chooser.settle(Choice(wish.definition, await platform.ledger.versions.shelf(instance.workflow_id)))
     version = Version(wish.definition.digest, instance.reading_rules, instance.planner)
     try:
         await asyncio.to_thread(tasks.prepare, instance.workflow_id, str(version))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from workflows import definition_text
 
+from cch.definition.model import Definition
 from cch.definition.reader import read_definition
-from cch.graph.differences import Difference, difference
+from cch.graph.differences import Difference, difference, likely_renames
 
 OLD = """
 A: {type: async_request, capability_id: x#y, timeout: 1h, on_response: B, on_failure: E}
@@ -51,3 +52,18 @@ def test_an_id_that_changes_its_kind_is_changed() -> None:
     )
 
     assert found.changed == {"B": ("type",)}
+
+
+def test_a_node_with_another_name_is_recognised() -> None:
+    """If it is the only one that is the same in all but its names and its ways."""
+    ask = "{{type: async_request, capability_id: x#{capability}, on_response: E}}\n"
+    end = "E: {type: end}\n"
+
+    def of(**capabilities: str) -> Definition:
+        nodes = (f"{name}: {ask.format(capability=capability)}" for name, capability in capabilities.items())
+        return read_definition(definition_text("".join([*nodes, end])))
+
+    assert likely_renames(of(A="a", B="b"), of(Other="a", B="b")) == {"A": "Other"}
+    assert likely_renames(of(A="a"), of(C="a", D="a")) == {}
+    assert likely_renames(of(A="a", B="a"), of(C="a")) == {}
+    assert likely_renames(of(A="a"), of(A="a", C="a")) == {}
