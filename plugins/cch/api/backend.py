@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a look at the ledger is given up: a person waits.
 _PATIENCE = 6.0
+#: Seconds between two looks for moves that were interrupted.
+_LOOK_FOR_MOVES = 30.0
 #: Seconds for which an outage is believed before the ledger is asked again, so that polling does not wait each time.
 _OUTAGE = 3.0
 
@@ -41,6 +43,19 @@ def _leave_heap_alone() -> None:
     gc.freeze()
 
 
+async def _finish_moves(platform: Platform) -> None:
+    """Finish what an API server that died has left half done: the instances stand still meanwhile."""
+    from cch.api.run_tasks import DatabaseTasks  # noqa: PLC0415 - a look at lists needs none of this
+    from cch.runtime.moving import finish_interrupted  # noqa: PLC0415
+
+    while True:
+        try:
+            await finish_interrupted(platform, DatabaseTasks())
+        except Exception:
+            log.exception("interrupted moves cannot be looked for")
+        await asyncio.sleep(_LOOK_FOR_MOVES)
+
+
 class Backend:
     """One for each event loop of an API server."""
 
@@ -49,6 +64,7 @@ class Backend:
         self._opening: asyncio.Task[Platform] | None = None
         self._manager: AbstractAsyncContextManager[Platform] | None = None
         self._inspector: Inspector | None = None
+        self._mending: asyncio.Task[None] | None = None
         self._away_until = 0.0
         self._reason = ""
 
@@ -68,6 +84,7 @@ class Backend:
         except Exception as error:
             raise ServiceUnavailableError(f"AWS cannot be used: {type(error).__name__}: {error}") from error
         _leave_heap_alone()
+        self._mending = asyncio.get_running_loop().create_task(_finish_moves(platform))
         return platform
 
     async def inspector(self) -> Inspector:
@@ -76,6 +93,8 @@ class Backend:
         return self._inspector
 
     async def close(self) -> None:
+        if self._mending is not None:
+            self._mending.cancel()
         if self._manager is not None and self._opening is not None and self._opening.done():
             await self._manager.__aexit__(None, None, None)
         self._manager = self._opening = self._inspector = None

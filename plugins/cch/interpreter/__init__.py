@@ -6,5 +6,6 @@ are recorded.
 """
 
 __all__ = [
-    "context", "effects", "expressing", "flow", "host", "mapping", "moves", "outcome", "region", "replay", "visit",
+    "context", "effects", "expressing", "flow", "host", "mapping", "moves", "outcome", "region",
+    "rehearsal", "replay", "visit",
 ]  # fmt: skip

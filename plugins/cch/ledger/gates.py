@@ -92,6 +92,10 @@ class Gates:
         await self._store.delete((_INDEX, f"{gate.kind}#{instance_id}"))
         return done
 
+    async def forget(self, instance_id: str, kind: GateKind) -> None:
+        """A gate that was to be closed never was."""
+        await self._store.delete((_INDEX, f"{kind}#{instance_id}"))
+
     async def closed(self, kind: GateKind) -> list[tuple[str, int]]:
         """Instances whose gate of this kind may be closed, and since when (ms)."""
         items = await self._store.query(_INDEX, f"{kind}#")

@@ -9,6 +9,7 @@ gate that a crash has left closed goes on from there (:func:`go_on`).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from cch.ledger.records import Instance
     from cch.runtime.platform import Platform
 
+log = logging.getLogger(__name__)
+
+#: A move takes a second or two; after so long (ms) nobody works on it any more.
+INTERRUPTED = 60_000
 #: moved: it runs the other version. busy: a step of it is on a worker; try again. refused: it cannot go there.
 Fate = Literal["moved", "busy", "refused"]
 
@@ -83,11 +88,24 @@ async def go_on(platform: Platform, tasks: RunTasks, instance_id: str) -> bool:
     instance = await platform.ledger.instances.head(instance_id)
     gate = _gate(instance)
     if instance is None or gate is None:
+        await platform.ledger.gates.forget(instance_id, "moving")
         return False
     if instance.status in ENDED or not _is_decided(instance, gate):
         return await platform.ledger.gates.open(instance_id, gate)
     await _carry_out(platform, tasks, instance_id)
     return True
+
+
+async def finish_interrupted(platform: Platform, tasks: RunTasks, patience: int = INTERRUPTED) -> int:
+    """Go on with the moves whose gates have been closed for ``patience`` (ms); how many there were."""
+    found = 0
+    for instance_id, since in await platform.ledger.gates.closed("moving"):
+        if platform.clock() - since >= patience:
+            try:
+                found += await go_on(platform, tasks, instance_id)
+            except (RunBusyError, RunGoneError, CchError) as error:
+                log.warning("the move of %s cannot be finished yet: %s", instance_id, error)
+    return found
 
 
 async def _behind_gate(platform: Platform, tasks: RunTasks, instance_id: str, wish: MoveWish) -> MovePlan:

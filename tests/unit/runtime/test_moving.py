@@ -20,7 +20,7 @@ from cch.graph.plan import Plan
 from cch.ledger.gates import GateTakenError
 from cch.ledger.records import ENDED, RequestRecord
 from cch.runtime.move_plan import MoveRefusedError
-from cch.runtime.moving import MoveWish, go_on, move, preview
+from cch.runtime.moving import MoveWish, finish_interrupted, go_on, move, preview
 from cch.runtime.platform import Platform
 from cch.runtime.progress import live_regions
 from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunWish
@@ -338,3 +338,34 @@ async def carry_on(world: Moved) -> None:
         return False
 
     await eventually(look)
+
+
+async def test_a_move_that_nobody_works_on_any_more_is_finished(tmp_path: Path) -> None:
+    """Not before its time: somebody may be at it. Whoever died had decided, or had not."""
+    store = FragileStore()
+    async with waiting(tmp_path, store) as (world, request):
+        mover = FragileStore(store)
+        async with open_memory_platform(tmp_path, store=mover) as other:
+            other.ledger.instances.rebind = dying(other.ledger.instances.rebind)  # type: ignore[method-assign]
+            with pytest.raises(Died):
+                await move(other, Tables(), world.instance, world.wish())
+
+        assert await finish_interrupted(world.platform, Tables()) == 0
+        assert await gates(world.platform, world.instance) == ["moving"]
+        assert await finish_interrupted(world.platform, Tables(), patience=0) == 1
+        assert await gates(world.platform, world.instance) == []
+        assert await finish_interrupted(world.platform, Tables(), patience=0) == 0
+        await world.reply(request)
+        await eventually(lambda: world.platform.ledger.waits.of_box(request.box))
+        await world.event({"go": 1})
+        assert await finished(world.has_ended()) == ["Ask", "Set", "Wait", "E"]
+
+
+def dying(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Does the work, and dies before anybody learns of it."""
+
+    async def die(*given: Any) -> Any:
+        await work(*given)
+        raise Died
+
+    return die
