@@ -15,8 +15,8 @@ from scripted import ScriptedHost
 from strategies import Scenario
 
 from cch.graph.plan import Plan
+from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.flow import TokenFlow
-from cch.interpreter.moves import NEVER, Moves
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import RegionRun
 
@@ -34,7 +34,7 @@ class _Ending:
 
 @dataclass(slots=True)
 class AirflowRun:
-    """One DagRun of a plan. ``left``: region → what it has left; ``moves``: as in a flow."""
+    """One DagRun of a plan. ``left``: region → what it has left; ``amendments``: as in a flow."""
 
     plan: Plan
     scenario: Scenario
@@ -44,7 +44,7 @@ class AirflowRun:
     followed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     left: dict[str, list[Outcome]] = field(default_factory=dict)
-    moves: Moves = NEVER
+    amendments: Amendments = UNAMENDED
     _endings: dict[str, _Ending] = field(default_factory=dict)
     _parents: dict[str, list[str]] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ class AirflowRun:
         self._parents = {task: sorted(a for a, b in self.plan.edges if b == task) for task in self.plan.tasks}
 
     def flow(self) -> TokenFlow:
-        flow = TokenFlow(self.plan.graph, self.plan.domains, self.scenario.context, moves=self.moves)
+        flow = TokenFlow(self.plan.graph, self.plan.domains, self.scenario.context, amendments=self.amendments)
         flow.apply_all(self.outcomes)
         return flow
 
@@ -143,7 +143,7 @@ class AirflowRun:
         ending = self._endings.pop(task)
         self.states[task] = ending.state
         self.outcomes.extend(ending.outcomes)
-        self.left.setdefault(self.moves.recorded(self.plan.tasks[task].node), []).extend(ending.outcomes)
+        self.left.setdefault(self.amendments.recorded(self.plan.tasks[task].node), []).extend(ending.outcomes)
         flow = self.flow()
         if ending.state == "success" and flow.status() == "failed" and flow.ended_nowhere:
             self.states[task] = "failed"

@@ -188,7 +188,7 @@ class DetailReader:
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
         run = run_url(instance)
-        moved = await self._platform.ledger.instances.moves(instance_id) if instance.moves.count else []
+        moved = await self._platform.ledger.instances.move_records(instance_id) if instance.amendments.count else []
         moves = [_move_view(each, known_versions) for each in moved]
         if instance.status == "pending" and (start := await self._platform.ledger.mailboxes.start_of(instance_id)):
             row.reason = start.reason

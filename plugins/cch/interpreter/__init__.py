@@ -6,6 +6,16 @@ are recorded.
 """
 
 __all__ = [
-    "context", "effects", "expressing", "flow", "host", "mapping", "moves", "outcome", "region",
-    "rehearsal", "replay", "visit",
+    "amendments",
+    "context",
+    "effects",
+    "expressing",
+    "flow",
+    "host",
+    "mapping",
+    "outcome",
+    "region",
+    "rehearsal",
+    "replay",
+    "visit",
 ]  # fmt: skip

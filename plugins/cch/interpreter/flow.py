@@ -17,8 +17,8 @@ from typing import Any, Literal
 from cch.definition.merging import has_items
 from cch.definition.rules import THIRD
 from cch.graph.model import Edge, Graph
+from cch.interpreter.amendments import START, UNAMENDED, Amendments
 from cch.interpreter.context import merge
-from cch.interpreter.moves import NEVER, START, Moves
 from cch.interpreter.outcome import Outcome
 
 Status = Literal["running", "completed", "failed"]
@@ -56,7 +56,7 @@ class TokenFlow:
 
     ``domains``: node → head of its region (:func:`cch.graph.regions.failure_domains`). ``is_item``: the scope is one
     item of a map, which needs no ``end``; ``item_key``: where the context has that item; ``around``: flat keys of the
-    items that it is inside of. ``begun``: when the scope began (ms). ``moves``: how recorded outcomes are read.
+    items that it is inside of. ``begun``: when the scope began (ms). ``amendments``: how recorded outcomes are read.
     """
 
     def __init__(
@@ -69,19 +69,19 @@ class TokenFlow:
         item_key: str = "",
         around: Mapping[str, Any] = _NOTHING,
         begun: int = 0,
-        moves: Moves = NEVER,
+        amendments: Amendments = UNAMENDED,
     ) -> None:
         self.graph = graph
-        self._moves = moves
+        self._amendments = amendments
         self._around = around
-        self.initial = initial
+        self.initial = amendments.known(initial)
         self.outcomes: dict[str, Outcome] = {}
         self.failures: list[Outcome] = []
         self._domains = domains
         self.item_key = item_key
         self.begun = begun
         self._needs_end = not is_item and graph.definition.reading_rules >= THIRD
-        self._tokens: list[Token] = [Token(name, START, "") for name in moves.entered(graph.entry)]
+        self._tokens: list[Token] = [Token(name, START, "") for name in amendments.entered(graph.entry)]
         self._stopped: set[str] = set()
         self._visits: dict[str, int] = {}
         self._after_region: dict[str, frozenset[str]] = {}
@@ -119,8 +119,8 @@ class TokenFlow:
 
     def _read(self, outcome: Outcome) -> Outcome:
         """The outcome as it counts now; the label of a choice is the node that it leads to, which may be renamed."""
-        read = self._moves.read(outcome)
-        label = self._moves.now(read.label)
+        read = self._amendments.read(outcome)
+        label = self._amendments.now(read.label)
         if label == read.label or read.node not in self.graph.nodes or self.graph.chosen(read.node, read.label):
             return read
         return replace(read, label=label)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.flow import TokenFlow
-from cch.interpreter.moves import NEVER, Moves
 
 if TYPE_CHECKING:
     from cch.graph.plan import Plan
@@ -76,9 +76,11 @@ def replay(entries: Iterable[JournalEntry]) -> JournalState:
     return state
 
 
-def flow_of(plan: Plan, initial: Mapping[str, Any], outcomes: Iterable[Outcome], moves: Moves = NEVER) -> TokenFlow:
+def flow_of(
+    plan: Plan, initial: Mapping[str, Any], outcomes: Iterable[Outcome], amendments: Amendments = UNAMENDED
+) -> TokenFlow:
     """The tokens of an instance's root after these outcomes, in any order."""
-    flow = TokenFlow(plan.graph, plan.domains, initial, moves=moves)
+    flow = TokenFlow(plan.graph, plan.domains, initial, amendments=amendments)
     flow.apply_all(outcomes)
     return flow
 

@@ -218,7 +218,7 @@ async def _citation_findings(ledger: Ledger, books: _Books) -> list[Finding]:
 
 
 def _says(plan: Plan, view: InstanceView) -> str:
-    return flow_of(plan, view.instance.context, view.outcomes(), view.instance.moves).status()
+    return flow_of(plan, view.instance.context, view.outcomes(), view.instance.amendments).status()
 
 
 async def _ending_findings(ledger: Ledger, books: _Books, plan_of: PlanOf) -> list[Finding]:

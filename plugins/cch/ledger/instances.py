@@ -12,7 +12,7 @@ from cch.definition.version import Version
 from cch.dialects import OWN, Dialect
 from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
-from cch.interpreter.moves import NEVER, Moves
+from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.outcome import Outcome
 from cch.ledger.endings import UNTOLD
 from cch.ledger.gates import Gate, gates_of
@@ -44,10 +44,10 @@ def _partition(instance_id: str) -> str:
 def _instance(meta: Item, context: Mapping[str, Any]) -> Instance:
     values: dict[str, Any] = {name: meta[name] for name in _FIELDS if name in meta}
     scheme = meta.get("scheme", FIRST_SCHEME)
-    moves = Moves.from_json(json.loads(meta["moves"])) if "moves" in meta else NEVER
+    amendments = Amendments.from_json(json.loads(meta["amendments"])) if "amendments" in meta else UNAMENDED
     return Instance(
-        id=meta["PK"].removeprefix("INST#"), context=context, scheme=scheme, moves=moves, gates=meta.get("gates", 0),
-        closed=gates_of(meta), **values,
+        id=meta["PK"].removeprefix("INST#"), context=context, scheme=scheme, amendments=amendments,
+        gates=meta.get("gates", 0), closed=gates_of(meta), **values,
     )  # fmt: skip
 
 
@@ -178,7 +178,12 @@ class Instances:
         return True
 
     async def rebind(
-        self, instance: Instance, version: Version, structure_digest: str, moves: Moves, gate: tuple[Gate, Gate]
+        self,
+        instance: Instance,
+        version: Version,
+        structure_digest: str,
+        amendments: Amendments,
+        gate: tuple[Gate, Gate],
     ) -> bool:
         """Move the instance behind its closed gate: the first ``gate`` becomes the second; False if it has ended."""
         before, after = gate
@@ -187,7 +192,7 @@ class Instances:
             "structure_digest": structure_digest,
             "reading_rules": version.reading_rules,
             "planner": version.planner,
-            "moves": dump(moves.to_json()),
+            "amendments": dump(amendments.to_json()),
             after.kind: after.to_text(),
         }
         as_seen = When.all(Equals(before.kind, before.to_text()), Equals("live", "yes"))
@@ -203,7 +208,7 @@ class Instances:
         facts |= {"before": list(record.before), "after": list(record.after)}
         await self._store.put({"PK": _partition(instance_id), "SK": f"MOVE#{record.number:06d}", "facts": dump(facts)})
 
-    async def moves(self, instance_id: str) -> list[MoveRecord]:
+    async def move_records(self, instance_id: str) -> list[MoveRecord]:
         """The moves of an instance, the first of them first."""
         items = await self._store.query(_partition(instance_id), "MOVE#")
         found = [(int(item["SK"].removeprefix("MOVE#")), json.loads(item["facts"])) for item in items]

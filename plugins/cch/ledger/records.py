@@ -11,7 +11,7 @@ from cch.definition.rules import FIRST
 from cch.definition.version import FIRST_PLANNER, Version
 from cch.dialects import Dialect, recorded_dialect
 from cch.identity import NAMESPACE, NEWEST_SCHEME, ROOT, Box, ItemStep, Scope, Step
-from cch.interpreter.moves import NEVER, Moves
+from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalEntry
 from cch.ledger.gates import Gate
@@ -64,7 +64,7 @@ class Instance:
     #: The capabilities that its definition asks, where replies are told apart by them.
     capabilities: frozenset[str] = frozenset()
     #: How its outcomes are read since it was moved to another version.
-    moves: Moves = NEVER
+    amendments: Amendments = UNAMENDED
     #: How many gates were closed before it so far, and those that are closed now (:mod:`cch.ledger.gates`).
     gates: int = 0
     closed: tuple[Gate, ...] = ()
@@ -81,7 +81,7 @@ class Instance:
 
     def region(self, head: str) -> RegionKey:
         """Where the records of a region of its root are, by the name that the head has now."""
-        return RegionKey(instance=self.id, region=self.moves.recorded(head))
+        return RegionKey(instance=self.id, region=self.amendments.recorded(head))
 
     def box(self, branch: str = "") -> Box:
         """Where pointers to what a branch asks and awaits are."""

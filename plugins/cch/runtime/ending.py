@@ -69,7 +69,7 @@ def _event(view: InstanceView, plan: Plan | None) -> LifecycleEvent:
     if plan is not None:
         graph = plan.graph
         name = graph.definition.workflow_name
-        context = flow_of(plan, instance.context, outcomes, instance.moves).final_context()
+        context = flow_of(plan, instance.context, outcomes, instance.amendments).final_context()
         step = step_of(graph, outcomes[-1].node if outcomes else graph.entry)
     return LifecycleEvent(
         type="WorkflowInstanceEnded", about=_about(instance), at=instance.ended, instance=instance,

@@ -169,7 +169,7 @@ def _check_version(task: RegionTask, instance: Instance) -> None:
 
 
 def _check_structure(task: RegionTask, plan: Plan, instance: Instance) -> None:
-    if instance.moves.count:
+    if instance.amendments.count:
         return  # the task may have been made by the version before
     if task.structure_digest != plan.structure_digest or task.region not in plan.regions:
         raise StructureChangedError(
@@ -186,7 +186,7 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
     if region is None:
         return RegionEnd(state="skipped", reason="the instance was moved to a version that has no such task")
     others = view.outcomes(key.region)
-    flow = flow_of(plan, instance.context, others, instance.moves)
+    flow = flow_of(plan, instance.context, others, instance.amendments)
     if not RegionRun.may_begin(region, flow):
         return _not_begun(region, flow)
     left = any(exit_.region == key.region and not exit_.unfinished for exit_ in view.exits)
@@ -243,7 +243,7 @@ def _before_map(task: RegionTask, platform: Platform, view: InstanceView, plan: 
     instance = view.instance
     key = instance.region(task.region)
     attempt = Try(key=key, task_instance=task.task_instance, generation=0, dropped={})
-    flow = flow_of(plan, instance.context, view.outcomes(key.region), instance.moves)
+    flow = flow_of(plan, instance.context, view.outcomes(key.region), instance.amendments)
     return flow, ItemHost(platform, instance, attempt, plan.graph)
 
 
@@ -273,7 +273,7 @@ async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -
     """
     view = await platform.ledger.instances.view(instance_id)
     assert view is not None
-    flow = flow_of(plan, view.instance.context, view.outcomes(), view.instance.moves)
+    flow = flow_of(plan, view.instance.context, view.outcomes(), view.instance.amendments)
     status = flow.status()
     if status != "running" and await end_instance(platform, instance_id, status, flow.reason()):
         await platform.exchange.sweep(view.instance)

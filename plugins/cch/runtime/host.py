@@ -94,11 +94,11 @@ class LedgerHost:
         return await asyncio.get_running_loop().run_in_executor(_COMPUTING, work)
 
     def first_attempt(self, node: str, visit: int) -> int:
-        recorded = f"{self._instance.moves.recorded(node)}#{visit}"
+        recorded = f"{self._instance.amendments.recorded(node)}#{visit}"
         return self._try.dropped.get(recorded, self._try.dropped.get(f"{node}#{visit}", 0)) + 1
 
     def _step(self, node: str, visit: int) -> Step:
-        recorded = self._instance.moves.recorded(node)
+        recorded = self._instance.amendments.recorded(node)
         return self._try.key.step(self._instance.scheme, self._try.generation, recorded, visit, self._branch)
 
     def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
@@ -215,7 +215,7 @@ class LedgerHost:
             id=wait_id,
             instance=self.instance_id,
             branch=self._branch,
-            node=self._instance.moves.recorded(query.node),
+            node=self._instance.amendments.recorded(query.node),
             event_key=query.event_key,
             reading_rules=query.rules,
             state="open",
@@ -310,7 +310,7 @@ class LedgerHost:
             scope=self._try.key.scope,
             scheme=self._instance.scheme,
             generation=self._try.generation,
-            node=self._instance.moves.recorded(request.node),
+            node=self._instance.amendments.recorded(request.node),
             visit=request.visit,
             attempt=request.attempt,
             source=request.capability_id,

@@ -18,8 +18,8 @@ from cch.graph.model import Graph
 from cch.graph.plan import Plan
 from cch.graph.regions import carriers
 from cch.graph.scopes import map_body
+from cch.interpreter.amendments import START, Amendments
 from cch.interpreter.flow import Token, TokenFlow
-from cch.interpreter.moves import START, Moves
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalState, flow_of
 from cch.ledger.records import InstanceView, MapItem, RequestRecord
@@ -60,9 +60,9 @@ class Standing:
         left = {exit_.region: exit_.task_instance for exit_ in self.view.exits if not exit_.unfinished}
         return [region for region, state in self.journals.items() if state.task_instance > left.get(region, "")]
 
-    def flow(self, plan: Plan, moves: Moves) -> TokenFlow:
+    def flow(self, plan: Plan, amendments: Amendments) -> TokenFlow:
         """Its tokens, read by a plan."""
-        return flow_of(plan, self.view.instance.context, self.outcomes, moves)
+        return flow_of(plan, self.view.instance.context, self.outcomes, amendments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class MovePlan:
     ``again``: regions that have left and have something to do again. ``notes``: what people should know.
     """
 
-    moves: Moves
+    amendments: Amendments
     flow: TokenFlow
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -104,8 +104,8 @@ class _Planner:
 
     def __post_init__(self) -> None:
         self.old = self.standing.plan
-        self.moves = self.standing.view.instance.moves
-        self.flow = self.standing.flow(self.old, self.moves)
+        self.amendments = self.standing.view.instance.amendments
+        self.flow = self.standing.flow(self.old, self.amendments)
         self.flow.ready()  # tokens that die before a join are gone
         self._check_names()
         self.begun = self._begun()
@@ -122,23 +122,23 @@ class _Planner:
         self._check_joins()
         for name in self.begun:
             self._check_begun(name)
-        moves = self.moves.then(self.renamed, self._targets())
-        flow = self.standing.flow(self.new, moves)
+        amendments = self.amendments.moved(self.renamed, self._targets())
+        flow = self.standing.flow(self.new, amendments)
         after = tuple(flow.positions)
         status = flow.status()
         if status == "failed":
             raise MoveRefusedError(f"there it would have ended as failed: {flow.reason()}")
-        kept, superseded = self._asked(moves, flow)
+        kept, superseded = self._asked(amendments, flow)
         return MovePlan(
-            moves=moves,
+            amendments=amendments,
             flow=flow,
             before=tuple(self.flow.positions),
             after=after,
             kept=kept,
             superseded=superseded,
             rekeyed=tuple(self._rekeyed(kept)),
-            carried=tuple(self._carried(moves)),
-            again=tuple(self._again(moves, flow)),
+            carried=tuple(self._carried(amendments)),
+            again=tuple(self._again(amendments, flow)),
             notes=tuple(self.notes),
         )
 
@@ -156,7 +156,7 @@ class _Planner:
                 raise MoveRefusedError(f"{old!r} cannot be called {new!r}: the version still has a node {old!r}")
         if len(set(self.renamed.values())) < len(self.renamed):
             raise MoveRefusedError("two nodes cannot get the same name")
-        for name, latest in self.moves.names.items():
+        for name, latest in self.amendments.names.items():
             if name in self.graph.nodes and self._then(latest) != name:
                 raise MoveRefusedError(
                     f"its node {latest!r} was called {name!r} before, and the version has a node {name!r}: if they are"
@@ -165,11 +165,11 @@ class _Planner:
 
     def _begun(self) -> tuple[str, ...]:
         """Nodes that somebody works on or waits for, and that no recorded visit has ended."""
-        now = self.moves.now
+        now = self.amendments.now
         asked = [record.node for record in self.standing.requests if record.scope.is_root]
         asked += [record.node for record in self.standing.waits if record.scope.is_root and not record.path]
         found = dict.fromkeys(map(now, asked))
-        heads = {self.moves.now(region) for region in self.standing.unfinished}
+        heads = {self.amendments.now(region) for region in self.standing.unfinished}
         mapped = {(now(item.node), item.made_by[1].visit) for item in self.standing.items if item.made_by[0].is_root}
         for ready in self.flow.ready():
             of_map = ready.node in self.old.graph.maps
@@ -226,13 +226,13 @@ class _Planner:
 
     def _targets(self) -> dict[str, tuple[str, ...]]:
         """Recorded outcome → where its tokens lead in the version, where that is not what reading it would give."""
-        stored = {self.moves.read(outcome).id: outcome.id for outcome in self.standing.outcomes}
+        stored = {self.amendments.read(outcome).id: outcome.id for outcome in self.standing.outcomes}
         live: dict[str, list[str]] = {}
         for token in self.flow.tokens:
             live.setdefault(token.source, []).append(token.target)
-        entered = self.moves.entered(self.old.graph.entry)
+        entered = self.amendments.entered(self.old.graph.entry)
         found = {START: self._led(START, entered, live.get(START, []))}
-        usual = {START: tuple(map(self._then, entered)) if START in self.moves.targets else (self.graph.entry,)}
+        usual = {START: tuple(map(self._then, entered)) if START in self.amendments.targets else (self.graph.entry,)}
         for outcome in self.flow.outcomes.values():
             if (name := stored.get(outcome.id)) is not None:
                 found[name] = self._led(outcome.id, outcome.targets, live.get(outcome.id, []))
@@ -278,24 +278,24 @@ class _Planner:
         return tuple(dict.fromkeys([*(edge.target for edge in edges), *again]))
 
     def _asked(
-        self, moves: Moves, flow: TokenFlow
+        self, amendments: Amendments, flow: TokenFlow
     ) -> tuple[tuple[RequestRecord | WaitRecord, ...], tuple[RequestRecord | WaitRecord, ...]]:
         kept: list[RequestRecord | WaitRecord] = []
         superseded: list[RequestRecord | WaitRecord] = []
         everything: list[RequestRecord | WaitRecord] = [*self.standing.requests, *self.standing.waits]
         for record in everything:
-            (kept if self._goes_on(record, moves, flow) else superseded).append(record)
+            (kept if self._goes_on(record, amendments, flow) else superseded).append(record)
         return tuple(kept), tuple(superseded)
 
-    def _goes_on(self, record: RequestRecord | WaitRecord, moves: Moves, flow: TokenFlow) -> bool:
+    def _goes_on(self, record: RequestRecord | WaitRecord, amendments: Amendments, flow: TokenFlow) -> bool:
         """Whether the same visit of the same task would ask for the same."""
         if not record.scope.is_root:
             return True  # a map that has begun has the same body
-        was = self.moves.now(record.node)
+        was = self.amendments.now(record.node)
         name = self._then(was)
         if name not in flow.positions or name not in self.graph.nodes:
             return False
-        if self.moves.recorded(self._head(was)) != moves.recorded(carriers(self.new.regions).get(name, "")):
+        if self.amendments.recorded(self._head(was)) != amendments.recorded(carriers(self.new.regions).get(name, "")):
             return False
         node = self.graph.nodes[name]
         if isinstance(record, RequestRecord):
@@ -306,24 +306,24 @@ class _Planner:
     def _rekeyed(self, kept: Iterable[RequestRecord | WaitRecord]) -> Iterable[tuple[WaitRecord, EventWait]]:
         for record in kept:
             if isinstance(record, WaitRecord):
-                node = self.graph.nodes.get(self._then(self.moves.now(record.node)))
+                node = self.graph.nodes.get(self._then(self.amendments.now(record.node)))
                 if isinstance(node, EventWait) and node.event_path != record.event_key:
                     self.notes.append(
                         f"{node.name!r} waits for an event with {node.event_key or 'any key'!r} from now on"
                     )
                     yield record, node
 
-    def _carried(self, moves: Moves) -> Iterable[str]:
+    def _carried(self, amendments: Amendments) -> Iterable[str]:
         """Unfinished regions whose task the version has not; what they have done must not be lost with it."""
-        there = set(map(moves.recorded, self.new.regions))
+        there = set(map(amendments.recorded, self.new.regions))
         return [region for region in self.standing.unfinished if region not in there]
 
-    def _again(self, moves: Moves, flow: TokenFlow) -> Iterable[str]:
+    def _again(self, amendments: Amendments, flow: TokenFlow) -> Iterable[str]:
         left = {exit_.region for exit_ in self.standing.view.exits}
         ready = {each.node for each in flow.ready()}
         for head, region in self.new.regions.items():
-            if moves.recorded(head) in left and ready & set(region.nodes):
-                yield moves.recorded(head)
+            if amendments.recorded(head) in left and ready & set(region.nodes):
+                yield amendments.recorded(head)
 
 
 def _kept_for_itself(token: Token) -> bool:

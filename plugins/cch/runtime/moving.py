@@ -77,7 +77,7 @@ async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: Move
         raise MoveRefusedError(str(error)) from None
     gate = Gate(
         kind="moving", by=wish.by, since=platform.clock(), reason=wish.reason,
-        wish={"version": str(version), "renamed": dict(wish.renamed), "moves": instance.moves.count + 1},
+        wish={"version": str(version), "renamed": dict(wish.renamed), "amendment": instance.amendments.count + 1},
     )  # fmt: skip
     await close_gate(platform, instance, gate)
     return await _behind_gate(platform, tasks, instance_id, wish)
@@ -154,7 +154,7 @@ async def _open(platform: Platform, instance_id: str) -> None:
         return
     todo = gate.wish
     record = MoveRecord(
-        number=instance.moves.count, at=gate.since, by=gate.by, reason=gate.reason, came_from=todo["from"],
+        number=instance.amendments.count, at=gate.since, by=gate.by, reason=gate.reason, came_from=todo["from"],
         version=todo["version"], before=tuple(todo["before"]), after=tuple(todo["after"]), renamed=todo["renamed"],
     )  # fmt: skip
     await platform.ledger.instances.put_move(instance_id, record)
@@ -170,7 +170,7 @@ def _gate(instance: Instance | None) -> Gate | None:
 
 
 def _is_decided(instance: Instance, gate: Gate) -> bool:
-    return bool(instance.moves.count == gate.wish["moves"])
+    return bool(instance.amendments.count == gate.wish["amendment"])
 
 
 async def _movable(platform: Platform, instance_id: str, wish: MoveWish) -> Instance:
@@ -249,7 +249,7 @@ async def _decide(platform: Platform, instance_id: str, wish: MoveWish) -> MoveP
         )  # fmt: skip
     decided = replace(gate, wish={**gate.wish, **todo})
     version = Version(wish.definition.digest, instance.reading_rules, instance.planner)
-    if not await ledger.instances.rebind(instance, version, new.structure_digest, plan.moves, (gate, decided)):
+    if not await ledger.instances.rebind(instance, version, new.structure_digest, plan.amendments, (gate, decided)):
         raise MoveRefusedError("the instance has ended meanwhile")
     return plan
 
@@ -267,8 +267,8 @@ async def _run_wish(platform: Platform, instance_id: str) -> RunWish:
     before = await platform.plans.of(replace(instance, definition_digest=came_from.digest)) if came_from else None
     assert plan is not None
     stands = await standing(platform, instance)
-    flow = stands.flow(plan, instance.moves)
-    items = {instance.moves.now(item.node) for item in stands.items if item.made_by[0].is_root}
+    flow = stands.flow(plan, instance.amendments)
+    items = {instance.amendments.now(item.node) for item in stands.items if item.made_by[0].is_root}
     ready = {each.node for each in flow.ready()}
     renamed = {
         before.task_of[old]: plan.task_of[new]

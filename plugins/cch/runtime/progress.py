@@ -99,11 +99,11 @@ class Progress:
 
 def live_regions(plan: Plan, view: InstanceView) -> list[str]:
     """Heads of the regions that have left no exit and that the exits of others lead into."""
-    moves = view.instance.moves
-    ready = {ready.node for ready in flow_of(plan, view.instance.context, view.outcomes(), moves).ready()}
+    amendments = view.instance.amendments
+    ready = {ready.node for ready in flow_of(plan, view.instance.context, view.outcomes(), amendments).ready()}
     left = {exit_.region for exit_ in view.exits if not exit_.unfinished}
     live = (head for head, region in plan.regions.items() if ready & set(region.nodes))
-    return [head for head in live if moves.recorded(head) not in left]
+    return [head for head in live if amendments.recorded(head) not in left]
 
 
 def _reachable(flow: TokenFlow) -> set[str]:
@@ -162,7 +162,7 @@ class _Nodes:
         self._journals = journals
         self._carrier = carriers(plan.regions)
         self._ended = view.instance.status in ENDED
-        now = view.instance.moves.now
+        now = view.instance.amendments.now
         asks = [request for request in asked.requests if request.state == "open" and request.scope.is_root]
         self._asks = {} if self._ended else {now(request.node): request for request in asks}
         self._awaits = {now(w.node): w for w in asked.waits if w.state == "open" and not self._ended}
@@ -244,9 +244,9 @@ def progress(
     states = ItemStates(plan.graph, ended=ended)
     stand = tuple(states.item(item, replay(journal)) for item, journal in items.looked_at)
     instance = view.instance
-    flow = flow_of(plan, instance.context, view.outcomes(), instance.moves)
+    flow = flow_of(plan, instance.context, view.outcomes(), instance.amendments)
     for head, entries in (journals or {}).items():
-        if all(exit_.region != instance.moves.recorded(head) or exit_.unfinished for exit_ in view.exits):
+        if all(exit_.region != instance.amendments.recorded(head) or exit_.unfinished for exit_ in view.exits):
             flow.apply_all(replay(entries).outcomes.values())
     flow.status()
     nodes = _Nodes(plan, flow, view, asked, journals, items=stand)

@@ -58,7 +58,7 @@ async def _one(platform: Platform, instance: Instance, plan: Plan) -> Rehearsed 
         stands = await standing(platform, instance)
     except MoveRefusedError:
         return None
-    recorded = stands.flow(stands.plan, instance.moves)
+    recorded = stands.flow(stands.plan, instance.amendments)
     about = About(
         id=instance.id, correlation_id=instance.correlation_id, workflow_id=instance.workflow_id,
         started=instance.started,

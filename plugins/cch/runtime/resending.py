@@ -50,13 +50,13 @@ class Rebuilder:
         plan = await self._inspector.plan(progress.instance) if progress else None
         if progress is None or plan is None:
             raise BodyLostError("the instance, or its definition, is not kept any more")
-        moves = progress.instance.moves
-        flow = flow_of(plan, progress.instance.context, progress.outcomes, moves)
+        amendments = progress.instance.amendments
+        flow = flow_of(plan, progress.instance.context, progress.outcomes, amendments)
         if record.scope:
             await self._come_to_map(plan, flow, progress.instance, record)
             flow = await self._enter_item(flow, progress.instance, record)
-        node = plan.graph.nodes.get(moves.now(record.node))
-        visit = _visit(flow, moves.now(record.node), record.visit, progress.instance)
+        node = plan.graph.nodes.get(amendments.now(record.node))
+        visit = _visit(flow, amendments.now(record.node), record.visit, progress.instance)
         if visit is None or not isinstance(node, Requesting):
             raise BodyLostError(f"visit {record.visit} of {record.node!r} was set aside by a later try")
         try:

@@ -19,8 +19,8 @@ from cch.graph.build import build_graph
 from cch.graph.checks import check
 from cch.graph.plan import Plan, plan_tasks
 from cch.graph.regions import Region
+from cch.interpreter.amendments import Amendments
 from cch.interpreter.flow import TokenFlow
-from cch.interpreter.moves import Moves
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import JournalState
 from cch.ledger.records import Exit, Instance, InstanceView, RequestRecord
@@ -104,11 +104,17 @@ def _replaced(value: Any, old: str, new: str) -> Any:
     return new if value == old else value
 
 
-def standing_of(run: AirflowRun, context: Mapping[str, Any], moves: Moves) -> Standing:
+def standing_of(run: AirflowRun, context: Mapping[str, Any], amendments: Amendments) -> Standing:
     """What the ledger would say of the run: tasks that have not finished wait for what they have asked."""
     view = InstanceView(
         instance=Instance(
-            id="i", workflow_id="random", correlation_id="c", status="running", started=1, context=context, moves=moves
+            id="i",
+            workflow_id="random",
+            correlation_id="c",
+            status="running",
+            started=1,
+            context=context,
+            amendments=amendments,
         ),
         exits=tuple(
             Exit(region=region, generation=0, task_instance="t", outcomes=tuple(outcomes))
@@ -119,20 +125,20 @@ def standing_of(run: AirflowRun, context: Mapping[str, Any], moves: Moves) -> St
     ready = {each.node: each for each in run.flow().ready()}
     asked = [
         RequestRecord(
-            command_id=f"{head}-{ready[head].visit}", instance="i", region=moves.recorded(head),
-            node=moves.recorded(head), visit=ready[head].visit, attempt=1, source="cap#it", branch="", state="open",
-            created=1, deadline=0, sent_at=1, task_instance="t", body_hash="", owners=frozenset(),
+            command_id=f"{head}-{ready[head].visit}", instance="i", region=amendments.recorded(head),
+            node=amendments.recorded(head), visit=ready[head].visit, attempt=1, source="cap#it", branch="",
+            state="open", created=1, deadline=0, sent_at=1, task_instance="t", body_hash="", owners=frozenset(),
         )
         for head in waiting
         if head in ready and run.plan.graph.nodes[head].type == "async_request"
     ]  # fmt: skip
-    journals = {moves.recorded(head): JournalState(entries=1, task_instance="t") for head in waiting}
+    journals = {amendments.recorded(head): JournalState(entries=1, task_instance="t") for head in waiting}
     return Standing(plan=run.plan, view=view, journals=journals, requests=asked)
 
 
 def moved(run: AirflowRun, planned: MovePlan, new: Plan, seed: int) -> AirflowRun:
     """The run after Airflow's tables were made what the plan says."""
-    after = AirflowRun(new, run.scenario, random.Random(seed), moves=planned.moves)
+    after = AirflowRun(new, run.scenario, random.Random(seed), amendments=planned.amendments)
     after.outcomes, after.left = run.outcomes, run.left
     begun = {run.plan.tasks[task].node for task, state in run.states.items() if state == "running"}
     ready = {each.node for each in planned.flow.ready()}
@@ -168,7 +174,7 @@ def test_a_moved_instance_ends_as_its_new_version_says(data: st.DataObject, seed
     assume(run.flow().status() == "running")
     new = plan_tasks(build_graph(definition))
     try:
-        planned = plan_move(standing_of(run, scenario.context, Moves()), new, edited.renamed)
+        planned = plan_move(standing_of(run, scenario.context, Amendments()), new, edited.renamed)
     except MoveRefusedError as refused:
         event(f"refused: {str(refused)[:30]}")
         return

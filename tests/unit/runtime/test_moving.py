@@ -91,9 +91,9 @@ class Moved(World):
             running["first"] = asyncio.create_task(self.execute(self.definition.entry_point, "t-Ask"))
             while (view := await self.view()).instance.status not in ENDED:
                 if view.instance.structure_digest:
-                    moves = view.instance.moves
+                    amendments = view.instance.amendments
                     for head in live_regions(await self.plan_now(), view):
-                        name = f"t-{moves.recorded(head)}"
+                        name = f"t-{amendments.recorded(head)}"
                         if name not in running or running[name].done():
                             running[name] = asyncio.create_task(self.execute(head, name))
                 await asyncio.sleep(0.005)
@@ -164,7 +164,7 @@ async def test_what_waits_goes_on_by_the_other_version(tmp_path: Path) -> None:
         await world.event({"go": 1})
         visited = await finished(world.has_ended())
 
-        (record,) = await world.platform.ledger.instances.moves(world.instance)
+        (record,) = await world.platform.ledger.instances.move_records(world.instance)
         assert (planned.before, planned.after) == (("Ask",), ("Ask",))
         assert visited == ["Ask", "Set", "Wait", "E"]
         assert [each.command_id for each in await world.asked()] == [request.command_id]

@@ -1,7 +1,7 @@
-"""How outcomes are read after their instance was moved to another version of its definition.
+"""What people have changed about an instance: how its recorded outcomes are read since then.
 
-What was recorded stays as it is. A move says only where the tokens are that were under way (the ways of the new version
-may lead elsewhere), and how nodes are called now.
+What was recorded stays as it is. A move to another version says where the tokens are that were under way (its ways may
+lead elsewhere), and how nodes are called now; a patch says what was known besides.
 """
 
 from __future__ import annotations
@@ -10,23 +10,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cch.interpreter.context import merge
 from cch.interpreter.outcome import Outcome
 
-#: In :attr:`Moves.targets`, the token with which an instance begins.
+#: In :attr:`Amendments.targets` and :attr:`Amendments.patches`, the start of the instance.
 START = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moves:
-    """All moves of one instance together; ``count`` 0: it was never moved, and outcomes are read as they are.
+class Amendments:
+    """All changes of one instance together; ``count`` 0: there was none, and outcomes are read as they are.
 
     ``names``: an earlier name of a node → its name now, the first name of each node first. ``targets``: id of a
-    recorded outcome → where its tokens lead now, by today's names. The form is stored: do not rename.
+    recorded outcome → where its tokens lead now, by today's names. ``patches``: id of a recorded outcome → what a
+    person has added to what it wrote. The form is stored: do not rename.
     """
 
     count: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    patches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def now(self, name: str) -> str:
         """What a node is called now that was recorded under ``name``."""
@@ -53,34 +56,44 @@ class Moves:
             node=node,
             parents=tuple(map(self._id, outcome.parents)),
             targets=tuple(map(self.now, outcome.targets)) if moved is None else moved,
-            patch=patch,
+            patch=merge(patch, self.patches.get(outcome.id, {})),
         )
 
     def entered(self, entry: str) -> tuple[str, ...]:
         """Where the instance begins, whose version begins at ``entry``."""
         return self.targets.get(START, (entry,))
 
-    def then(self, renamed: Mapping[str, str], targets: Mapping[str, Iterable[str]]) -> Moves:
-        """These moves and one more.
+    def known(self, initial: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the instance knew when it began."""
+        return merge(initial, self.patches[START]) if START in self.patches else initial
+
+    def moved(self, renamed: Mapping[str, str], targets: Mapping[str, Iterable[str]]) -> Amendments:
+        """These and a move.
 
         ``renamed``: a node's name so far → its next name. ``targets``: as in :attr:`targets`, by next names.
         """
         names = {first: renamed.get(latest, latest) for first, latest in self.names.items()}
         names |= {old: new for old, new in renamed.items() if old not in names}
         before = {key: tuple(renamed.get(name, name) for name in found) for key, found in self.targets.items()}
-        return Moves(
-            count=self.count + 1, names=names, targets=before | {key: tuple(found) for key, found in targets.items()}
-        )
+        after = before | {key: tuple(found) for key, found in targets.items()}
+        return replace(self, count=self.count + 1, names=names, targets=after)
+
+    def patched(self, patch: Mapping[str, Any], outcome_ids: Iterable[str]) -> Amendments:
+        """These and a patch of what these recorded outcomes, or the start, have written."""
+        patches = {**self.patches, **{key: merge(self.patches.get(key, {}), patch) for key in outcome_ids}}
+        return replace(self, count=self.count + 1, patches=patches)
 
     def to_json(self) -> dict[str, Any]:
         targets = {key: list(found) for key, found in self.targets.items()}
-        return {"count": self.count, "names": dict(self.names), "targets": targets}
+        patches = {"patches": {key: dict(found) for key, found in self.patches.items()}} if self.patches else {}
+        return {"count": self.count, "names": dict(self.names), "targets": targets, **patches}
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Moves:
+    def from_json(cls, raw: Mapping[str, Any]) -> Amendments:
         targets = {key: tuple(found) for key, found in raw.get("targets", {}).items()}
-        return cls(count=raw.get("count", 0), names=raw.get("names", {}), targets=targets)
+        names, patches = raw.get("names", {}), raw.get("patches", {})
+        return cls(count=raw.get("count", 0), names=names, targets=targets, patches=patches)
 
 
-#: Of an instance that was never moved.
-NEVER = Moves()
+#: Of an instance about which nobody has changed anything.
+UNAMENDED = Amendments()
