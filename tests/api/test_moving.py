@@ -21,7 +21,7 @@ class Tables:
     def prepare(self, dag_id: str, version: str) -> None:
         pass
 
-    def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish | None]) -> None:
+    def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish], *, revive: bool = False) -> None:
         if type(self).busy:
             raise RunBusyError("Ask is on a worker")
         work()
@@ -64,7 +64,7 @@ async def test_a_preview_and_a_move(office: Office, tables: type[Tables]) -> Non
     assert (done["before"], done["after"]) == (["Ask"], ["Query"])
     assert [each.partition(":")[0] for each in done["kept"]] == ["Ask"]
     assert detail["definition_digest"] == done["to_digest"]
-    (record,) = detail["moves"]
+    (record,) = detail["actions"]
     assert (record["by"], record["reason"], record["from_version"], record["to_version"]) == (
         "ada",
         "a better name",

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a look at the ledger is given up: a person waits.
 _PATIENCE = 6.0
-#: Seconds between two looks for moves that were interrupted.
-_LOOK_FOR_MOVES = 30.0
+#: Seconds between two looks for changes that were interrupted.
+_LOOK_FOR_CHANGES = 30.0
 #: Seconds for which an outage is believed before the ledger is asked again, so that polling does not wait each time.
 _OUTAGE = 3.0
 
@@ -43,17 +43,17 @@ def _leave_heap_alone() -> None:
     gc.freeze()
 
 
-async def _finish_moves(platform: Platform) -> None:
+async def _finish_changes(platform: Platform) -> None:
     """Finish what an API server that died has left half done: the instances stand still meanwhile."""
     from cch.api.run_tasks import DatabaseTasks  # noqa: PLC0415 - a look at lists needs none of this
-    from cch.runtime.moving import finish_interrupted  # noqa: PLC0415
+    from cch.runtime.changing import finish_interrupted  # noqa: PLC0415
 
     while True:
         try:
             await finish_interrupted(platform, DatabaseTasks())
         except Exception:
-            log.exception("interrupted moves cannot be looked for")
-        await asyncio.sleep(_LOOK_FOR_MOVES)
+            log.exception("interrupted changes cannot be looked for")
+        await asyncio.sleep(_LOOK_FOR_CHANGES)
 
 
 class Backend:
@@ -84,7 +84,7 @@ class Backend:
         except Exception as error:
             raise ServiceUnavailableError(f"AWS cannot be used: {type(error).__name__}: {error}") from error
         _leave_heap_alone()
-        self._mending = asyncio.get_running_loop().create_task(_finish_moves(platform))
+        self._mending = asyncio.get_running_loop().create_task(_finish_changes(platform))
         return platform
 
     async def inspector(self) -> Inspector:

@@ -20,13 +20,13 @@ from cch.api.mapping import (
 )
 from cch.api.models import (
     Action,
+    ActionView,
     ErrorView,
     EventWaitView,
     GateView,
     InstanceDetail,
     Links,
     MapView,
-    MoveRecordView,
     NodeView,
     RequestView,
     TimelineEntry,
@@ -38,7 +38,7 @@ from cch.errors import CchError
 from cch.graph.plan import Plan
 from cch.interpreter.context import selected
 from cch.ledger.gates import Gate
-from cch.ledger.records import Instance, MoveRecord
+from cch.ledger.records import ActionRecord, Instance
 from cch.ledger.versions import Shelf
 from cch.runtime.inspection import Inspector
 from cch.runtime.lingering import Lingering, of_instance
@@ -81,7 +81,7 @@ def timeline(
     requests: Iterable[RequestView],
     waits: Iterable[EventWaitView],
     errors: Iterable[ErrorView],
-    moves: Iterable[MoveRecordView] = (),
+    actions: Iterable[ActionView] = (),
 ) -> list[TimelineEntry]:
     """What happened, oldest first."""
     entries = [TimelineEntry(at=at(instance.started), kind="start", text=f"started {instance.workflow_id}")]
@@ -111,30 +111,33 @@ def timeline(
         for error in errors
         if error.at is not None
     ]
-    entries += [TimelineEntry(at=each.at, kind="action", text=_move_text(each)) for each in moves]
+    entries += [TimelineEntry(at=each.at, kind="action", text=_action_text(each)) for each in actions]
     if instance.ended:
         entries.append(TimelineEntry(at=at(instance.ended), kind="end", text=instance.reason or instance.status))
     return sorted(entries, key=lambda entry: entry.at)[-MOST_VISITS:]
 
 
-def _move_text(record: MoveRecordView) -> str:
-    came_from, to = (record.from_version or "an earlier version"), (record.to_version or "another version")
-    why = f": {record.reason}" if record.reason else ""
-    return f"moved from {came_from} to {to} by {record.by}{why}"
+def _action_text(action: ActionView) -> str:
+    where = f" {action.node}" if action.node else ""
+    way = f" from version {action.from_version} to {action.to_version}" if action.kind == "moved" else ""
+    why = f": {action.reason}" if action.reason else ""
+    return f"{action.by} has {action.kind}{where or ' it'}{way}{why}"
 
 
-def _move_view(record: MoveRecord, shelf: Shelf) -> MoveRecordView:
+def _action_view(record: ActionRecord, shelf: Shelf) -> ActionView:
     def number(stored: str) -> int | None:
         version = parse_version(stored)
         known = shelf.known(version.digest) if version is not None else None
         return known.number if known is not None else None
 
-    return MoveRecordView(
+    return ActionView(
+        kind=record.kind,
         at=at(record.at),
         by=record.by,
         reason=record.reason,
-        from_version=number(record.came_from),
-        to_version=number(record.version),
+        node=str(record.about.get("node", "")),
+        from_version=number(record.came_from) if record.kind == "moved" else None,
+        to_version=number(record.version) if record.kind == "moved" else None,
         before=list(record.before),
         after=list(record.after),
     )
@@ -188,8 +191,8 @@ class DetailReader:
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
         run = run_url(instance)
-        moved = await self._platform.ledger.instances.move_records(instance_id) if instance.amendments.count else []
-        moves = [_move_view(each, known_versions) for each in moved]
+        done = await self._platform.ledger.instances.actions(instance_id) if instance.gates else []
+        actions = [_action_view(each, known_versions) for each in done]
         if instance.status == "pending" and (start := await self._platform.ledger.mailboxes.start_of(instance_id)):
             row.reason = start.reason
         held = () if progress.ended else await self._held(instance)
@@ -202,13 +205,13 @@ class DetailReader:
             maps=maps_of(visits, items, plan),
             requests=requests,
             event_waits=event_waits,
-            timeline=timeline(instance, requests, event_waits, errors, moves),
+            timeline=timeline(instance, requests, event_waits, errors, actions),
             errors=errors,
             held=[held_view(each) for each in held],
             context=dict(progress.context),
             initial_context=selected(instance.context, None),
             links=Links(airflow_run=run, airflow_graph=f"{run}?graph" if run else ""),
-            moves=moves,
+            actions=actions,
             gates=[] if progress.ended else [_gate_view(gate) for gate in instance.closed],
             allowed=await self._allowed(progress),
         )

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from cch.ledger.records import ActionKind
+
 InstanceState = Literal["PENDING", "RUNNING", "WAITING", "SUCCEEDED", "FAILED", "CANCELLED"]
 NodeState = Literal["PENDING", "READY", "RUNNING", "WAITING", "SUCCEEDED", "FAILED", "SKIPPED"]
 MessageState = Literal["orphan", "malformed", "late", "rejected", "held"]
@@ -237,13 +239,15 @@ class Links(View):
     airflow_graph: str = ""
 
 
-class MoveRecordView(View):
-    """A move of the instance to another version. Nodes are given by the names of either version."""
+class ActionView(View):
+    """Something that a person did to the instance. Nodes are given by the names of the version before, and after."""
 
+    kind: ActionKind
     at: datetime
     by: str
     reason: str = ""
-    from_version: int | None = Field(default=None, description="Null: the version has no number.")
+    node: str = ""
+    from_version: int | None = Field(default=None, description="Of a move; null: the version has no number.")
     to_version: int | None = None
     before: list[str] = []
     after: list[str] = []
@@ -252,7 +256,7 @@ class MoveRecordView(View):
 class GateView(View):
     """Why the instance does nothing now."""
 
-    kind: Literal["held", "moving"]
+    kind: Literal["held", "changing"]
     by: str
     since: datetime
     reason: str = ""
@@ -274,7 +278,7 @@ class InstanceDetail(Degradable, InstanceSummary):
     context: JsonObject = {}
     initial_context: JsonObject = {}
     links: Links = Links()
-    moves: list[MoveRecordView] = []
+    actions: list[ActionView] = Field(default=[], description="What people did to it, the first of it first.")
     gates: list[GateView] = Field(default=[], description="While there is one, nothing is sent or decided.")
     allowed: list[Action] = Field(default=[], description="What this user may do with it now.")
 

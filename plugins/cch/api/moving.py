@@ -23,9 +23,10 @@ from cch.ledger.gates import GateTakenError
 from cch.ledger.records import Instance, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.runtime.choosing import Chooser
-from cch.runtime.move_plan import MovePlan, MoveRefusedError
+from cch.runtime.move_plan import MovePlan
 from cch.runtime.moving import MoveWish, move, preview
 from cch.runtime.platform import Platform
+from cch.runtime.standing_still import RefusedChangeError
 from cch.runtime.task_wishes import RunBusyError
 
 router = APIRouter(tags=["actions"])
@@ -90,7 +91,7 @@ async def move_instance(
             planned = await preview(platform, instance_id, wish)
         else:
             planned = await move(platform, DatabaseTasks(), instance_id, wish)
-    except MoveRefusedError as refused:
+    except RefusedChangeError as refused:
         proposed = await _renames_proposed(platform, instance, target)
         hints = [
             FieldProblem(location="body.renames", message=f"{old} may be called {new} there")

@@ -39,27 +39,25 @@ class DatabaseTasks:
             raise WrongUseError(f"this Airflow does not keep runs on their versions: {reason}")
         finding(load_settings())(Wish(dag_id, version))
 
-    def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish | None]) -> None:
+    def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish], *, revive: bool = False) -> None:
         from airflow.utils.session import create_session  # noqa: PLC0415 - Airflow's models are slow to load
 
         with create_session() as session:
-            run = _locked(dag_id, run_id, session)
+            run = _locked(dag_id, run_id, session, ended=revive)
             busy = sorted(ti.task_id for ti in _tasks(run, session) if ti.state in _BUSY)
             if busy:
                 raise RunBusyError(f"{', '.join(busy)} of {run_id} is on a worker: try again when it has ended")
-            wish = work()
-            if wish is not None:
-                _Change(run, wish, session).make()
+            _Change(run, work(), session).make()
 
 
-def _locked(dag_id: str, run_id: str, session: Session) -> DagRun:
+def _locked(dag_id: str, run_id: str, session: Session, *, ended: bool) -> DagRun:
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
     from airflow.utils.state import State  # noqa: PLC0415
     from sqlalchemy import select  # noqa: PLC0415
 
     query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id).with_for_update(of=DagRun)
     run = session.scalar(query)
-    if run is None or run.state not in State.unfinished_dr_states:
+    if run is None or (run.state not in State.unfinished_dr_states and not ended):
         raise RunGoneError(f"Airflow has no live run {run_id} of {dag_id}" + (f": it is {run.state}" if run else ""))
     return run
 
@@ -104,6 +102,16 @@ class _Change:
         if scheduled:
             self._run.schedule_tis(scheduled, session=self._session)
         self._run.last_scheduling_decision = None
+        self._revive()
+
+    def _revive(self) -> None:
+        """A run that has ended goes on."""
+        from airflow.utils.state import DagRunState, State  # noqa: PLC0415
+
+        if self._run.state not in State.unfinished_dr_states:
+            self._run.state = DagRunState.RUNNING
+            self._run.end_date = None
+            self._run.clear_number += 1
 
     def _rename(self) -> None:
         """Let tasks that wait go on under their new ids; they have left nothing behind that is named by the old one."""
@@ -133,6 +141,7 @@ class _Change:
             self._set(ti, "success")
             ti.start_date = ti.start_date or self._now()
             ti.end_date = self._now()
+            ti.note = self._wish.note[:1000] or None
         if wish.followed is not None:
             XComModel.set(
                 key=DECISION_KEY, value=decision(wish.followed), task_id=ti.task_id, dag_id=ti.dag_id,

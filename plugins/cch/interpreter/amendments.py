@@ -83,6 +83,10 @@ class Amendments:
         patches = {**self.patches, **{key: merge(self.patches.get(key, {}), patch) for key in outcome_ids}}
         return replace(self, count=self.count + 1, patches=patches)
 
+    def counted(self) -> Amendments:
+        """These and a change that needs no amendment."""
+        return replace(self, count=self.count + 1)
+
     def to_json(self) -> dict[str, Any]:
         targets = {key: list(found) for key, found in self.targets.items()}
         patches = {"patches": {key: dict(found) for key, found in self.patches.items()}} if self.patches else {}

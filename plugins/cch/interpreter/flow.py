@@ -125,6 +125,10 @@ class TokenFlow:
             return read
         return replace(read, label=label)
 
+    def amended_id(self, outcome: Outcome) -> str:
+        """The id by which a recorded outcome counts now."""
+        return self._amendments.read(outcome).id
+
     def apply_all(self, outcomes: Iterable[Outcome]) -> None:
         """Apply outcomes after sorting them by stamp, which parents always precede."""
         for outcome in sorted(outcomes, key=_order):

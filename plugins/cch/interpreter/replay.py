@@ -47,6 +47,11 @@ class JournalState:
     #: Number of the latest gate that has stopped the region.
     gate: int = 0
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether somebody has executed the region, or decided about it."""
+        return bool(self.task_instance or self.outcomes)
+
     def take(self, entry: JournalEntry) -> None:
         """Fold one more entry in, in the order of the journal."""
         self.entries += 1

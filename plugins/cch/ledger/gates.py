@@ -1,8 +1,8 @@
 """Gates: an instance whose gate is closed does nothing until the gate is opened again.
 
-A person closes it to hold the instance, and a move closes it while the instance goes to another version. Regions find
-it at their next commit, because whoever closes the gate also leaves an entry in each of their journals
-(:mod:`cch.runtime.gating`), and before they send anything. Replies and events are taken and kept meanwhile.
+A person closes it to hold the instance, and a change closes it while it is being made (:mod:`cch.runtime.changing`).
+Regions find it before they send anything, and at their next commit, because whoever closes the gate also leaves an
+entry in each of their journals (:mod:`cch.runtime.gating`). Replies and events are taken and kept meanwhile.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from cch.ledger.payloads import dump
 from cch.ledger.store import Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 #: Why a gate is closed; names of attributes of the instance's item: do not rename.
-GateKind = Literal["held", "moving"]
-GATES: tuple[GateKind, ...] = ("held", "moving")
+GateKind = Literal["held", "changing"]
+GATES: tuple[GateKind, ...] = ("held", "changing")
 _INDEX = "GATES"
 
 
@@ -52,7 +52,7 @@ def gates_of(meta: Item) -> tuple[Gate, ...]:
 
 
 class Gates:
-    """Attributes ``held``, ``moving`` and ``gates`` of ``INST#<id>`` / ``META``; those closed: ``GATES`` / ``<id>``."""
+    """``held``, ``changing`` and ``gates`` of ``INST#<id>`` / ``META``; those that are closed: ``GATES`` / ``<id>``."""
 
     def __init__(self, store: ItemStore) -> None:
         self._store = store

@@ -18,7 +18,7 @@ from cch.ledger.endings import UNTOLD
 from cch.ledger.gates import Gate, gates_of
 from cch.ledger.map_keys import map_item, visit_key
 from cch.ledger.payloads import Payloads, dump, sha256
-from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView, MapItem, MoveRecord, RegionKey
+from cch.ledger.records import ENDED, ActionRecord, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey
 from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.tracing import export_span
 
@@ -33,6 +33,7 @@ _FIELDS = (
     "capabilities",
 )  # fmt: skip
 
+_ACTION = ("kind", "at", "by", "reason", "came_from", "version")
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
 KEY_HEAD = 2
 
@@ -177,7 +178,7 @@ class Instances:
             return False
         return True
 
-    async def rebind(
+    async def amend(
         self,
         instance: Instance,
         version: Version,
@@ -185,7 +186,7 @@ class Instances:
         amendments: Amendments,
         gate: tuple[Gate, Gate],
     ) -> bool:
-        """Move the instance behind its closed gate: the first ``gate`` becomes the second; False if it has ended."""
+        """Change the instance behind its closed gate: the first ``gate`` becomes the second; False if it has ended."""
         before, after = gate
         moved: dict[str, Any] = {
             "definition_digest": version.digest,
@@ -202,20 +203,30 @@ class Instances:
             return False
         return True
 
-    async def put_move(self, instance_id: str, record: MoveRecord) -> None:
-        """Keep what a move did, for people."""
-        facts = {name: getattr(record, name) for name in ("at", "by", "reason", "came_from", "version", "renamed")}
+    async def put_action(self, instance_id: str, record: ActionRecord) -> None:
+        """Keep what a person did, for people."""
+        facts = {name: getattr(record, name) for name in _ACTION} | {"about": dict(record.about)}
         facts |= {"before": list(record.before), "after": list(record.after)}
-        await self._store.put({"PK": _partition(instance_id), "SK": f"MOVE#{record.number:06d}", "facts": dump(facts)})
+        await self._store.put({"PK": _partition(instance_id), "SK": f"ACT#{record.number:06d}", "facts": dump(facts)})
 
-    async def move_records(self, instance_id: str) -> list[MoveRecord]:
-        """The moves of an instance, the first of them first."""
-        items = await self._store.query(_partition(instance_id), "MOVE#")
-        found = [(int(item["SK"].removeprefix("MOVE#")), json.loads(item["facts"])) for item in items]
+    async def actions(self, instance_id: str) -> list[ActionRecord]:
+        """What people did to an instance, the first of it first."""
+        items = await self._store.query(_partition(instance_id), "ACT#")
+        found = [(int(item["SK"].removeprefix("ACT#")), json.loads(item["facts"])) for item in items]
         return [
-            MoveRecord(number=number, **{**facts, "before": tuple(facts["before"]), "after": tuple(facts["after"])})
+            ActionRecord(number=number, **{**facts, "before": tuple(facts["before"]), "after": tuple(facts["after"])})
             for number, facts in found
         ]
+
+    async def set_aside(self, instance_id: str, region: str, outcome_ids: Collection[str]) -> None:
+        """Visits that a region has left do not count any more, and it has something to do again."""
+        key = (_partition(instance_id), f"EXIT#{region}")
+        item = await self._store.get(key)
+        if item is None:
+            return
+        left = await self._exit(item)
+        kept = [outcome.to_json() for outcome in left.outcomes if outcome.id not in outcome_ids]
+        await self._store.put({**item, "unfinished": 1, **await self._payloads.pack("outcomes", dump(kept))})
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:
         """Airflow has the run."""

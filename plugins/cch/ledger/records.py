@@ -17,10 +17,26 @@ from cch.interpreter.replay import JournalEntry
 from cch.ledger.gates import Gate
 
 __all__ = [
-    "ENDED", "FINAL", "Exit", "Fate", "Instance", "InstanceStatus", "InstanceView", "JournalEntry", "MapItem",
-    "MessageRecord", "MoveRecord", "RegionKey", "RequestRecord", "RequestState", "instance_id_of_run",
+    "ENDED",
+    "FINAL",
+    "ActionKind",
+    "ActionRecord",
+    "Exit",
+    "Fate",
+    "Instance",
+    "InstanceStatus",
+    "InstanceView",
+    "JournalEntry",
+    "MapItem",
+    "MessageRecord",
+    "RegionKey",
+    "RequestRecord",
+    "RequestState",
+    "instance_id_of_run",
 ]  # fmt: skip
 
+#: What a person may do to an instance.
+ActionKind = Literal["moved", "retried", "completed", "skipped", "failed", "patched", "held", "released"]
 InstanceStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 ENDED: frozenset[InstanceStatus] = frozenset({"completed", "failed", "cancelled"})
 RequestState = Literal["open", "answered", "timed_out", "superseded", "failed"]
@@ -143,21 +159,23 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoveRecord:
-    """One move of an instance: between which versions (as stored), who wanted it when (ms) and why.
+class ActionRecord:
+    """Something that a person did to an instance: what, who wanted it, when (ms) and why.
 
-    ``before`` and ``after``: the nodes where its tokens were, by the names of either version.
+    ``came_from`` and ``version``: which versions it ran before and after, as stored. ``before`` and ``after``: the
+    nodes where its tokens were, by the names of either version. ``about``: more, by kind.
     """
 
     number: int
+    kind: ActionKind
     at: int
     by: str
-    reason: str
-    came_from: str
-    version: str
+    reason: str = ""
+    came_from: str = ""
+    version: str = ""
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    renamed: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

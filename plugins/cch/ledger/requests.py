@@ -131,6 +131,16 @@ class Requests:
         except ConditionFailedError:
             pass  # answered before we could note that it was sent
 
+    async def prolong(self, record: RequestRecord, length: int, held: int) -> None:
+        """Move the deadline of an open request by ``length`` (ms), once for the hold that began at ``held`` (ms)."""
+        change = Change(set={"deadline": record.deadline + length, "prolonged": held})
+        once = When.any(Absent("prolonged"), Below("prolonged", held))
+        still_open = When(tuple((Equals("state", "open"), *clauses) for clauses in once.alternatives))
+        try:
+            await self._store.update(_key(record.command_id), change, still_open)
+        except ConditionFailedError:
+            pass  # it is closed, or was prolonged before
+
     async def close(
         self,
         command_id: str,

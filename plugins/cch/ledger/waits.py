@@ -9,7 +9,7 @@ from typing import Any, Literal
 from cch.definition.paths import read_key
 from cch.definition.rules import FIRST
 from cch.identity import FIRST_SCHEME, NEWEST_SCHEME, ROOT, Box, Scope
-from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, Whose, open_attributes, scope_attribute
 from cch.values import MISSING
 
@@ -116,6 +116,16 @@ class Waits:
             await self._store.update(key, change, _OPEN)
         except ConditionFailedError:
             pass  # it has ended meanwhile
+
+    async def prolong(self, record: WaitRecord, length: int, held: int) -> None:
+        """Move the deadline of an open wait by ``length`` (ms), once for the hold that began at ``held`` (ms)."""
+        change = Change(set={"deadline": record.deadline + length, "prolonged": held})
+        once = When.any(Absent("prolonged"), Below("prolonged", held))
+        still_open = When(tuple((Equals("state", "open"), *clauses) for clauses in once.alternatives))
+        try:
+            await self._store.update((record.box.key, f"EVT#{record.id}"), change, still_open)
+        except ConditionFailedError:
+            pass  # it is closed, or was prolonged before
 
     async def of_box(self, box: Box) -> list[WaitRecord]:
         """Every wait in a box, oldest first."""

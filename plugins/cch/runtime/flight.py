@@ -122,7 +122,12 @@ class Flight:
         while True:
             if await self._deadlines.expires(woken, record.deadline):
                 await pass_gate(self._platform, record.instance)
-                return await exchange.close(record.command_id, "timed_out")
+                now = await exchange.look(record)
+                if isinstance(now, Closed):
+                    return now
+                if now.deadline <= record.deadline:
+                    return await exchange.close(record.command_id, "timed_out")
+                record = now  # the instance was held, and its clocks stood still
             woken.clear()
             if woken.closed is not None:
                 return woken.closed

@@ -13,56 +13,15 @@ from dataclasses import dataclass, field
 
 from cch.definition.kinds import Requesting
 from cch.definition.nodes import EventWait
-from cch.errors import CchError
 from cch.graph.model import Graph
 from cch.graph.plan import Plan
 from cch.graph.regions import carriers
 from cch.graph.scopes import map_body
 from cch.interpreter.amendments import START, Amendments
 from cch.interpreter.flow import Token, TokenFlow
-from cch.interpreter.outcome import Outcome
-from cch.interpreter.replay import JournalState, flow_of
-from cch.ledger.records import InstanceView, MapItem, RequestRecord
+from cch.ledger.records import RequestRecord
 from cch.ledger.waits import WaitRecord
-
-
-class MoveRefusedError(CchError):
-    """The instance cannot go to that version from where it stands."""
-
-    code = "CCH-L007"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where an instance stands, as far as the ledger tells.
-
-    ``journals``: of its regions that have begun, by the name under which they are recorded. ``requests`` and ``waits``:
-    what is open, also of items of maps; ``items``: those that have begun.
-    """
-
-    plan: Plan
-    view: InstanceView
-    journals: Mapping[str, JournalState]
-    requests: Sequence[RequestRecord] = ()
-    waits: Sequence[WaitRecord] = ()
-    items: Sequence[MapItem] = ()
-
-    @property
-    def outcomes(self) -> list[Outcome]:
-        """All visits of the root that count."""
-        under_way = self.unfinished
-        left = [outcome for exit_ in self.view.exits if exit_.region not in under_way for outcome in exit_.outcomes]
-        return [*left, *(outcome for region in under_way for outcome in self.journals[region].outcomes.values())]
-
-    @property
-    def unfinished(self) -> list[str]:
-        """Regions that have begun and have not left, by the name under which they are recorded."""
-        left = {exit_.region: exit_.task_instance for exit_ in self.view.exits if not exit_.unfinished}
-        return [region for region, state in self.journals.items() if state.task_instance > left.get(region, "")]
-
-    def flow(self, plan: Plan, amendments: Amendments) -> TokenFlow:
-        """Its tokens, read by a plan."""
-        return flow_of(plan, self.view.instance.context, self.outcomes, amendments)
+from cch.runtime.standing_still import RefusedChangeError, Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +49,7 @@ class MovePlan:
 def plan_move(standing: Standing, new: Plan, renamed: Mapping[str, str] | None = None) -> MovePlan:
     """How the instance goes to the version of plan ``new``. ``renamed``: a node's name so far → its name there.
 
-    :raises MoveRefusedError: it cannot; says why.
+    :raises RefusedChangeError: it cannot; says why.
     """
     return _Planner(standing, new, dict(renamed or {})).plan()
 
@@ -127,7 +86,7 @@ class _Planner:
         after = tuple(flow.positions)
         status = flow.status()
         if status == "failed":
-            raise MoveRefusedError(f"there it would have ended as failed: {flow.reason()}")
+            raise RefusedChangeError(f"there it would have ended as failed: {flow.reason()}")
         kept, superseded = self._asked(amendments, flow)
         return MovePlan(
             amendments=amendments,
@@ -143,22 +102,22 @@ class _Planner:
         )
 
     def _check_names(self) -> None:
-        """:raises MoveRefusedError: a new name is not that of a node, or two nodes would be mixed up."""
+        """:raises RefusedChangeError: a new name is not that of a node, or two nodes would be mixed up."""
         known = set(self.old.graph.nodes) | {outcome.node for outcome in self.flow.outcomes.values()}
         for old, new in self.renamed.items():
             if old not in known:
-                raise MoveRefusedError(f"it has no node {old!r} that could be called {new!r} from now on")
+                raise RefusedChangeError(f"it has no node {old!r} that could be called {new!r} from now on")
             if new not in self.graph.nodes:
-                raise MoveRefusedError(f"the version has no node {new!r}, which {old!r} is to be called")
+                raise RefusedChangeError(f"the version has no node {new!r}, which {old!r} is to be called")
             if new in known:
-                raise MoveRefusedError(f"{old!r} cannot be called {new!r}: it has a node of that name already")
+                raise RefusedChangeError(f"{old!r} cannot be called {new!r}: it has a node of that name already")
             if old in self.graph.nodes:
-                raise MoveRefusedError(f"{old!r} cannot be called {new!r}: the version still has a node {old!r}")
+                raise RefusedChangeError(f"{old!r} cannot be called {new!r}: the version still has a node {old!r}")
         if len(set(self.renamed.values())) < len(self.renamed):
-            raise MoveRefusedError("two nodes cannot get the same name")
+            raise RefusedChangeError("two nodes cannot get the same name")
         for name, latest in self.amendments.names.items():
             if name in self.graph.nodes and self._then(latest) != name:
-                raise MoveRefusedError(
+                raise RefusedChangeError(
                     f"its node {latest!r} was called {name!r} before, and the version has a node {name!r}: if they are"
                     f" the same, rename {latest}={name}"
                 )
@@ -185,28 +144,28 @@ class _Planner:
         return carriers(self.old.regions).get(name, "")
 
     def _check_begun(self, name: str) -> None:
-        """:raises MoveRefusedError: the node has begun, and would be something else."""
+        """:raises RefusedChangeError: the node has begun, and would be something else."""
         then = self._then(name)
         if then not in self.graph.reachable:
             return
         old, new = self.old.graph.nodes[name], self.graph.nodes[then]
         if old.type != new.type:
-            raise MoveRefusedError(f"{name!r} has begun as {old.type}, and would be {new.type}")
+            raise RefusedChangeError(f"{name!r} has begun as {old.type}, and would be {new.type}")
         if name not in self.old.graph.maps:
             return
         ours, theirs = self.old.regions.get(self._head(name)), self.new.regions.get(carriers(self.new.regions)[then])
         if then != name or ours is None or theirs is None or (ours.mapped, ours.head) != (theirs.mapped, theirs.head):
-            raise MoveRefusedError(f"items of map {name!r} are under way, and another task would run them")
+            raise RefusedChangeError(f"items of map {name!r} are under way, and another task would run them")
         if _body(self.old.graph, name) != _body(self.graph, name):
-            raise MoveRefusedError(f"items of map {name!r} are under way, and its body would be another")
+            raise RefusedChangeError(f"items of map {name!r} are under way, and its body would be another")
 
     def _check_failures(self) -> None:
-        """:raises MoveRefusedError: a failure that nobody handles has stopped a part of it."""
+        """:raises RefusedChangeError: a failure that nobody handles has stopped a part of it."""
         for failure in self.flow.failures:
-            raise MoveRefusedError(f"{failure.node!r} has failed, and nothing handles that: clear its task first")
+            raise RefusedChangeError(f"{failure.node!r} has failed, and nothing handles that: clear its task first")
 
     def _check_joins(self) -> None:
-        """:raises MoveRefusedError: a join waits for branches, and would wait for others."""
+        """:raises RefusedChangeError: a join waits for branches, and would wait for others."""
         for name, arrivals in self.old.graph.join_arrivals.items():
             here = [token for token in self.flow.tokens if token.target == name]
             coming = [position for position in self.flow.positions if name in self.old.graph.ahead[position]]
@@ -215,12 +174,12 @@ class _Planner:
             then = self.graph.join_arrivals.get(self._then(name))
             wanted = {self._then(branch) for branch in arrivals}
             if then is None or set(then) != wanted:
-                raise MoveRefusedError(f"join {name!r} waits for its branches, and would wait for others")
+                raise RefusedChangeError(f"join {name!r} waits for its branches, and would wait for others")
             for token in here:
                 sources = {self._then(branch): found for branch, found in arrivals.items()}
                 closes = {branch for branch, found in sources.items() if token.source_node in found}
                 if not any(self._then(token.source_node) in then[branch] for branch in closes):
-                    raise MoveRefusedError(
+                    raise RefusedChangeError(
                         f"a branch has come to join {name!r} from {token.source_node!r}, which would not close it"
                     )
 
@@ -250,7 +209,7 @@ class _Planner:
         if ways is None:  # what led here is gone
             ways = tuple(self._then(name) for name in live if name not in stay)
             if lost := [name for name in ways if name not in self.graph.reachable]:
-                raise MoveRefusedError(f"it stands before {lost[0]!r}, which the version has not, nor what led there")
+                raise RefusedChangeError(f"it stands before {lost[0]!r}, which the version has not, nor what led there")
         return tuple(dict.fromkeys([*others, *ways]))
 
     @functools.cached_property
@@ -262,7 +221,7 @@ class _Planner:
     def _ways(self, source: str) -> tuple[str, ...] | None:
         """Where the label of an outcome leads in the version; None if its node is not there.
 
-        :raises MoveRefusedError: the node has no such way any more.
+        :raises RefusedChangeError: the node has no such way any more.
         """
         if source == START:
             return (self.graph.entry,)
@@ -273,7 +232,7 @@ class _Planner:
         # The label of a choice is the node that it leads to.
         edges = self.graph.chosen(name, outcome.label) or self.graph.chosen(name, self._then(outcome.label))
         if not edges:
-            raise MoveRefusedError(f"{outcome.node!r} has taken the way {outcome.label!r}, which the version has not")
+            raise RefusedChangeError(f"{outcome.node!r} has taken the way {outcome.label!r}, which the version has not")
         again = [name] if outcome.node in outcome.targets else []
         return tuple(dict.fromkeys([*(edge.target for edge in edges), *again]))
 

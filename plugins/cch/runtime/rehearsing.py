@@ -11,8 +11,9 @@ from cch.graph.plan import plan_of
 from cch.interpreter.rehearsal import Rehearsal, rehearse
 from cch.interpreter.visit import About
 from cch.ledger.records import ENDED
-from cch.runtime.move_plan import MoveRefusedError, plan_move
-from cch.runtime.moving import standing
+from cch.runtime.changing import standing
+from cch.runtime.move_plan import plan_move
+from cch.runtime.standing_still import RefusedChangeError
 
 if TYPE_CHECKING:
     from cch.definition.model import Definition
@@ -56,7 +57,7 @@ async def rehearse_instances(
 async def _one(platform: Platform, instance: Instance, plan: Plan) -> Rehearsed | None:
     try:
         stands = await standing(platform, instance)
-    except MoveRefusedError:
+    except RefusedChangeError:
         return None
     recorded = stands.flow(stands.plan, instance.amendments)
     about = About(
@@ -69,6 +70,6 @@ async def _one(platform: Platform, instance: Instance, plan: Plan) -> Rehearsed 
         return Rehearsed(instance=instance, rehearsal=rehearsal)
     try:
         plan_move(stands, plan)
-    except MoveRefusedError as refused:
+    except RefusedChangeError as refused:
         return Rehearsed(instance=instance, rehearsal=rehearsal, refusal=str(refused))
     return Rehearsed(instance=instance, rehearsal=rehearsal, refusal="")

@@ -41,6 +41,8 @@ class RunWish:
     regions: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, object] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    #: What people read at tasks whose state is told to Airflow.
+    note: str = ""
 
 
 class RunBusyError(Exception):
@@ -61,10 +63,11 @@ class RunTasks(Protocol):
         """
         ...
 
-    def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish | None]) -> None:
+    def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish], *, revive: bool = False) -> None:
         """Call ``work`` while nobody else can change the run, and make the run what it returns. Blocking.
 
-        Nothing is changed if ``work`` returns None or raises. To repeat it changes nothing more.
+        Nothing is changed if ``work`` raises. To repeat it changes nothing more. ``revive``: a run that has ended goes
+        on.
 
         :raises RunBusyError: see there; ``work`` was not called.
         :raises RunGoneError: see there; ``work`` was not called.
@@ -83,6 +86,8 @@ def task_wishes(plan: Plan, flow: TokenFlow, begun: frozenset[str] = frozenset()
     for task_id, task in plan.tasks.items():
         region = plan.regions.get(carrier.get(task.node) or "")
         match task.kind:
+            case "region" if region is not None and any(each.node in region.nodes for each in flow.failures):
+                wishes[task_id] = TaskWish("keep")
             case "region" if region is not None:
                 wishes[task_id] = _region(plan, flow, region, ready, visited)
                 if region.mapped and wishes[task_id].wish == "run":

@@ -24,7 +24,8 @@ from cch.interpreter.flow import TokenFlow
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import JournalState
 from cch.ledger.records import Exit, Instance, InstanceView, RequestRecord
-from cch.runtime.move_plan import MovePlan, MoveRefusedError, Standing, plan_move
+from cch.runtime.move_plan import MovePlan, plan_move
+from cch.runtime.standing_still import RefusedChangeError, Standing
 from cch.runtime.task_wishes import task_wishes
 
 _WAYS = ("on_success", "on_response", "on_event", "on_failure", "next")
@@ -175,7 +176,7 @@ def test_a_moved_instance_ends_as_its_new_version_says(data: st.DataObject, seed
     new = plan_tasks(build_graph(definition))
     try:
         planned = plan_move(standing_of(run, scenario.context, Amendments()), new, edited.renamed)
-    except MoveRefusedError as refused:
+    except RefusedChangeError as refused:
         event(f"refused: {str(refused)[:30]}")
         return
     event("moved")

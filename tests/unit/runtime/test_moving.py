@@ -3,155 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from changed import FIRST, RENAMED, SECOND, Moved, Tables, gates, waiting
 from faults import Died, FragileStore
 from tests.patience import finished
-from world import World, eventually, open_memory_platform
+from world import eventually, open_memory_platform
 
-from cch.definition.model import Definition
-from cch.graph.checks import check
-from cch.graph.plan import Plan
 from cch.ledger.gates import GateTakenError
-from cch.ledger.records import ENDED, RequestRecord
-from cch.runtime.move_plan import MoveRefusedError
-from cch.runtime.moving import MoveWish, finish_interrupted, go_on, move, preview
-from cch.runtime.platform import Platform
-from cch.runtime.progress import live_regions
-from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunWish
-
-FIRST = """
-workflow_id: moved
-workflow_name: Before
-entry_point: Ask
-nodes:
-  Ask: {type: async_request, capability_id: a#ask, on_response: Then, error_reply: failure}
-  Then: {type: async_request, capability_id: a#then, on_response: E, error_reply: failure}
-  E: {type: end}
-"""
-#: ``Ask`` may be called ``Enquire``; behind it something is set, and an event is waited for instead of ``Then``.
-SECOND = """
-workflow_id: moved
-workflow_name: After
-entry_point: Ask
-nodes:
-  Ask: {type: async_request, capability_id: a#ask, on_response: Set, error_reply: failure}
-  Set: {type: set_state, static_outputs: {set: true}, on_success: Wait}
-  Wait: {type: event_wait, event_key: go, on_event: E}
-  E: {type: end}
-"""
-RENAMED = SECOND.replace("Ask", "Enquire")
-
-
-class Tables:
-    """Airflow's tables in memory. ``before``: called while the run is locked, before it is changed."""
-
-    def __init__(self, before: Callable[[], None] | None = None) -> None:
-        self.before = before
-        self.wishes: list[RunWish] = []
-
-    def prepare(self, dag_id: str, version: str) -> None:
-        pass
-
-    def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish | None]) -> None:
-        if self.before is not None:
-            self.before()
-        wish = work()
-        assert wish is not None
-        self.wishes.append(wish)
-
-
-class Moved(World):
-    """An instance whose regions run like Airflow's tasks do, by whatever version it has."""
-
-    def version(self, text: str) -> Definition:
-        definition, problems = check(text, "d.yaml")
-        assert definition is not None, problems
-        return definition
-
-    def wish(self, text: str = SECOND, **renamed: str) -> MoveWish:
-        definition = self.version(text)
-        self.platform.catalogue.keep(definition)  # as for every version that was served
-        return MoveWish(definition=definition, renamed=renamed, by="ada", reason="a mistake")
-
-    async def plan_now(self) -> Plan:
-        plan = await self.platform.plans.of((await self.view()).instance)
-        assert plan is not None
-        return plan
-
-    async def run(self) -> None:
-        """Execute every region that has something to do, until the instance has ended."""
-        running: dict[str, asyncio.Task[Any]] = {}
-        try:
-            running["first"] = asyncio.create_task(self.execute(self.definition.entry_point, "t-Ask"))
-            while (view := await self.view()).instance.status not in ENDED:
-                if view.instance.structure_digest:
-                    amendments = view.instance.amendments
-                    for head in live_regions(await self.plan_now(), view):
-                        name = f"t-{amendments.recorded(head)}"
-                        if name not in running or running[name].done():
-                            running[name] = asyncio.create_task(self.execute(head, name))
-                await asyncio.sleep(0.005)
-        finally:
-            for task in running.values():
-                task.cancel()
-
-    async def asked(self) -> list[RequestRecord]:
-        return await self.platform.ledger.requests_of((await self.view()).instance)
-
-    async def one_open(self, source: str) -> RequestRecord:
-        found: list[RequestRecord] = []
-
-        async def look() -> bool:
-            found[:] = [r for r in await self.asked() if r.source == source and r.state == "open" and r.sent_at]
-            return bool(found)
-
-        await eventually(look)
-        return found[0]
-
-    async def reply(self, request: RequestRecord) -> None:
-        queue = await self.platform.queues.find(self.platform.settings.names.reply_queue)
-        assert queue is not None
-        command = {
-            "type": "ASYNC_RESP", "id": f"r-{request.command_id}", "source": f"Capability:{request.source}",
-            "timestamp": "2026-01-05T08:00:00Z", "status": "SUCCESS", "payload": {"answered": request.node},
-            "inReplyTo": request.command_id,
-        }  # fmt: skip
-        await queue.send(json.dumps({"workflowInstanceId": self.instance, "command": command}))
-
-    async def has_ended(self) -> list[str]:
-        async def look() -> bool:
-            return (await self.view()).instance.status in ENDED
-
-        await eventually(look)
-        assert (await self.view()).instance.status == "completed", (await self.view()).instance.reason
-        return await self.visited()
-
-
-@asynccontextmanager
-async def waiting(tmp_path: Path, store: FragileStore | None = None) -> AsyncIterator[tuple[Moved, RequestRecord]]:
-    """An instance of the first version that waits for the reply to its first request."""
-    async with open_memory_platform(tmp_path, FIRST, store=store) as platform:
-        world = Moved(platform, FIRST)
-        await world.create()
-        running = asyncio.create_task(world.run())
-        try:
-            yield world, await world.one_open("a#ask")
-        finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
-
-
-async def gates(platform: Platform, instance: str) -> list[str]:
-    head = await platform.ledger.instances.head(instance)
-    assert head is not None
-    return [gate.kind for gate in head.closed]
+from cch.runtime.changing import finish_interrupted, go_on
+from cch.runtime.moving import move, preview
+from cch.runtime.standing_still import RefusedChangeError
+from cch.runtime.task_wishes import RunBusyError, RunGoneError
 
 
 async def test_what_waits_goes_on_by_the_other_version(tmp_path: Path) -> None:
@@ -164,7 +30,7 @@ async def test_what_waits_goes_on_by_the_other_version(tmp_path: Path) -> None:
         await world.event({"go": 1})
         visited = await finished(world.has_ended())
 
-        (record,) = await world.platform.ledger.instances.move_records(world.instance)
+        (record,) = await world.platform.ledger.instances.actions(world.instance)
         assert (planned.before, planned.after) == (("Ask",), ("Ask",))
         assert visited == ["Ask", "Set", "Wait", "E"]
         assert [each.command_id for each in await world.asked()] == [request.command_id]
@@ -225,7 +91,7 @@ async def test_a_preview_changes_nothing(tmp_path: Path) -> None:
 async def test_a_move_to_nowhere_is_refused(tmp_path: Path, text: str, words: str) -> None:
     """The version that it runs, or one of another workflow."""
     async with waiting(tmp_path) as (world, _):
-        with pytest.raises(MoveRefusedError, match=words):
+        with pytest.raises(RefusedChangeError, match=words):
             await move(world.platform, Tables(), world.instance, world.wish(text))
         assert await gates(world.platform, world.instance) == []
 
@@ -238,7 +104,7 @@ async def test_what_airflow_cannot_change_now_stays_as_it_is(tmp_path: Path, err
         raise error
 
     async with waiting(tmp_path) as (world, request):
-        with pytest.raises((RunBusyError, MoveRefusedError)):
+        with pytest.raises((RunBusyError, RefusedChangeError)):
             await move(world.platform, Tables(refuse), world.instance, world.wish())
         assert await gates(world.platform, world.instance) == []
         await world.reply(request)
@@ -263,7 +129,7 @@ async def test_of_two_people_one_is_told(tmp_path: Path) -> None:
             asyncio.run_coroutine_threadsafe(second(), loop).result()
 
         await move(world.platform, Tables(meanwhile), world.instance, world.wish())
-        assert "moving already" in told[0]
+        assert "changing already" in told[0]
         assert "by ada" in told[0]
 
 
@@ -346,12 +212,12 @@ async def test_a_move_that_nobody_works_on_any_more_is_finished(tmp_path: Path) 
     async with waiting(tmp_path, store) as (world, request):
         mover = FragileStore(store)
         async with open_memory_platform(tmp_path, store=mover) as other:
-            other.ledger.instances.rebind = dying(other.ledger.instances.rebind)  # type: ignore[method-assign]
+            other.ledger.instances.amend = dying(other.ledger.instances.amend)  # type: ignore[method-assign]
             with pytest.raises(Died):
                 await move(other, Tables(), world.instance, world.wish())
 
         assert await finish_interrupted(world.platform, Tables()) == 0
-        assert await gates(world.platform, world.instance) == ["moving"]
+        assert await gates(world.platform, world.instance) == ["changing"]
         assert await finish_interrupted(world.platform, Tables(), patience=0) == 1
         assert await gates(world.platform, world.instance) == []
         assert await finish_interrupted(world.platform, Tables(), patience=0) == 0

@@ -1,0 +1,339 @@
+"""Changes an instance from outside of its tasks: in the ledger and in Airflow's tables, repeatable after any crash.
+
+The gate before the instance is closed first, so that nothing is recorded any more; then it is looked at and decided.
+What is decided is written into the gate together with the instance's amendments, in one write. After that the change
+has happened, and all that follows only carries it out: open requests, journals, exits, Airflow's run. Then the gate is
+opened. Whoever finds a gate that a crash has left closed goes on from there (:func:`go_on`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from cch.definition.version import Version, parse_version
+from cch.errors import CchError
+from cch.interpreter.outcome import Outcome
+from cch.ledger.gates import Gate
+from cch.ledger.records import ENDED, ActionRecord, Exit, JournalEntry
+from cch.runtime.execution import finish_if_complete
+from cch.runtime.gating import close_gate
+from cch.runtime.journaling import read
+from cch.runtime.region_task import RegionRef
+from cch.runtime.standing_still import RefusedChangeError, Standing
+from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunTasks, RunWish, task_wishes
+
+if TYPE_CHECKING:
+    from cch.graph.plan import Plan
+    from cch.interpreter.amendments import Amendments
+    from cch.ledger.records import Instance
+    from cch.runtime.platform import Platform
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: A change takes a second or two; after so long (ms) nobody works on it any more.
+INTERRUPTED = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """What is left to do in the ledger once a change has been decided. Its form is stored for the time of the change.
+
+    ``supersede`` and ``supersede_waits``: ids of what nobody waits for any more. ``rekey``: wait id → its event key.
+    ``drop``: region → id of a visit that does not count any more → the attempts that it has used; the region begins a
+    new generation. ``write``: region → visits that somebody has decided. ``again``: regions that have left and have
+    something to do. Regions are given by the names under which they are recorded.
+    """
+
+    supersede: tuple[str, ...] = ()
+    supersede_waits: tuple[str, ...] = ()
+    rekey: Mapping[str, str] = field(default_factory=dict)
+    drop: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    write: Mapping[str, tuple[Outcome, ...]] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "supersede": list(self.supersede),
+            "supersede_waits": list(self.supersede_waits),
+            "rekey": dict(self.rekey),
+            "drop": {region: dict(found) for region, found in self.drop.items()},
+            "write": {region: [outcome.to_json() for outcome in found] for region, found in self.write.items()},
+            "again": list(self.again),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Todo:
+        write = {region: tuple(map(Outcome.from_json, found)) for region, found in raw["write"].items()}
+        lists = {name: tuple(raw[name]) for name in ("supersede", "supersede_waits", "again")}
+        return cls(rekey=raw["rekey"], drop=raw["drop"], write=write, **lists)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision(Generic[T]):
+    """What a change does. ``carried``: unfinished regions whose task is gone. ``said``: what the decider tells."""
+
+    amendments: Amendments
+    todo: Todo
+    said: T
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()
+    version: Version | None = None
+    structure_digest: str = ""
+
+
+#: Decides about an instance that stands still. Raises :class:`RefusedChangeError`.
+Decide = Callable[[Standing], Awaitable[Decision[T]]]
+
+
+async def standing(platform: Platform, instance: Instance) -> Standing:
+    """Where the instance stands now.
+
+    :raises RefusedChangeError: its own definition is nowhere any more.
+    """
+    ledger = platform.ledger
+    plan = await platform.plans.of(instance)
+    if plan is None:
+        raise RefusedChangeError("the definition that the instance runs is not kept any more")
+    view = await ledger.instances.view(instance.id)
+    assert view is not None
+    keys = [instance.region(head) for head in plan.regions]
+    states = await asyncio.gather(*(read(ledger, key) for key in keys))
+    boxes = await ledger.boxes(instance)
+    waits = [wait for box in boxes for wait in await ledger.waits.of_box(box) if wait.state == "open"]
+    return Standing(
+        plan=plan,
+        view=view,
+        journals={key.region: state for key, state in zip(keys, states, strict=True) if state.is_begun},
+        requests=[request for request in await ledger.requests_of(instance) if request.state == "open"],
+        waits=waits,
+        items=await ledger.instances.items(instance.id),
+    )
+
+
+async def change(
+    platform: Platform, tasks: RunTasks, instance: Instance, gate: Gate, decide: Decide[T], *, revive: bool = False
+) -> T:
+    """Close the gate, decide behind it, and carry that out; what the decider tells.
+
+    ``gate``: who wants what; its wish says ``kind``, and more for the record. ``revive``: the instance and its run may
+    have ended.
+
+    :raises RefusedChangeError: it cannot be done; nothing has changed.
+    :raises GateTakenError: somebody else changes it.
+    :raises RunBusyError: a step of it is on a worker; nothing has changed.
+    """
+    gate = replace(gate, wish={**gate.wish, "amendment": instance.amendments.count + 1, "revive": revive})
+    await close_gate(platform, instance, gate)
+    loop = asyncio.get_running_loop()
+    said: list[T] = []
+
+    async def decided() -> RunWish:
+        said.append(await _decide(platform, instance.id, decide))
+        return await _run_wish(platform, instance.id)
+
+    def work() -> RunWish:
+        return asyncio.run_coroutine_threadsafe(decided(), loop).result()
+
+    try:
+        try:
+            await asyncio.to_thread(tasks.change, instance.workflow_id, instance.run_id, work, revive=revive)
+        except RunGoneError as error:
+            raise RefusedChangeError(str(error)) from None
+    except (RefusedChangeError, RunBusyError):
+        await _undo(platform, instance.id)
+        raise
+    await _open(platform, instance.id)
+    return said[0]
+
+
+async def go_on(platform: Platform, tasks: RunTasks, instance_id: str) -> bool:
+    """Finish a change that a crash has interrupted, or undo one that had decided nothing yet; whether there was one."""
+    instance = await platform.ledger.instances.head(instance_id)
+    gate = _gate(instance)
+    if instance is None or gate is None:
+        await platform.ledger.gates.forget(instance_id, "changing")
+        return False
+    if instance.status in ENDED or not _is_decided(instance, gate):
+        return await platform.ledger.gates.open(instance_id, gate)
+    loop = asyncio.get_running_loop()
+
+    def work() -> RunWish:
+        return asyncio.run_coroutine_threadsafe(_run_wish(platform, instance_id), loop).result()
+
+    revive = bool(gate.wish["revive"])
+    await asyncio.to_thread(tasks.change, instance.workflow_id, instance.run_id, work, revive=revive)
+    await _open(platform, instance_id)
+    return True
+
+
+async def finish_interrupted(platform: Platform, tasks: RunTasks, patience: int = INTERRUPTED) -> int:
+    """Go on with the changes whose gates have been closed for ``patience`` (ms); how many there were."""
+    found = 0
+    for instance_id, since in await platform.ledger.gates.closed("changing"):
+        if platform.clock() - since >= patience:
+            try:
+                found += await go_on(platform, tasks, instance_id)
+            except (RunBusyError, RunGoneError, CchError) as error:
+                log.warning("the change of %s cannot be finished yet: %s", instance_id, error)
+    return found
+
+
+def _gate(instance: Instance | None) -> Gate | None:
+    gates = instance.closed if instance is not None else ()
+    return next((gate for gate in gates if gate.kind == "changing"), None)
+
+
+def _is_decided(instance: Instance, gate: Gate) -> bool:
+    return bool(instance.amendments.count == gate.wish["amendment"])
+
+
+async def _undo(platform: Platform, instance_id: str) -> None:
+    found = await platform.ledger.instances.head(instance_id)
+    if found is not None and (gate := _gate(found)) is not None and not _is_decided(found, gate):
+        await platform.ledger.gates.open(instance_id, gate)
+
+
+async def _decide(platform: Platform, instance_id: str, decide: Decide[T]) -> T:
+    """Let it be decided behind the closed gate, and make that count."""
+    ledger = platform.ledger
+    instance = await ledger.instances.head(instance_id)
+    gate = _gate(instance)
+    if instance is None or gate is None:
+        raise RefusedChangeError("the instance has ended meanwhile")
+    stands = await standing(platform, instance)
+    decision = await decide(stands)
+    for region in decision.carried:
+        state = stands.journals[region]
+        await ledger.instances.put_exit(
+            instance_id,
+            Exit(
+                region=region, generation=state.generation, task_instance=state.task_instance,
+                outcomes=tuple(state.outcomes.values()),
+            ),
+        )  # fmt: skip
+    facts = {"from": str(instance.version), "before": list(decision.before), "after": list(decision.after)}
+    decided = replace(gate, wish={**gate.wish, **facts, "todo": decision.todo.to_json()})
+    version = decision.version or instance.version
+    assert version is not None
+    structure = decision.structure_digest or instance.structure_digest
+    if not await ledger.instances.amend(instance, version, structure, decision.amendments, (gate, decided)):
+        raise RefusedChangeError("the instance has ended meanwhile")
+    return decision.said
+
+
+async def _run_wish(platform: Platform, instance_id: str) -> RunWish:
+    """Carry out in the ledger what was decided, and say what Airflow's run is to be."""
+    view = await platform.ledger.instances.view(instance_id)
+    assert view is not None
+    instance, gate = view.instance, _gate(view.instance)
+    assert gate is not None
+    await _settle(platform, instance, Todo.from_json(gate.wish["todo"]))
+    came_from = parse_version(gate.wish["from"])
+    before = await platform.plans.of(replace(instance, definition_digest=came_from.digest)) if came_from else None
+    stands = await standing(platform, instance)
+    plan, flow = stands.plan, stands.flow(stands.plan, instance.amendments)
+    await _leave(platform, stands, {each.node for each in flow.ready()})
+    items = {instance.amendments.now(item.node) for item in stands.items if item.made_by[0].is_root}
+    ready = {each.node for each in flow.ready()}
+    renamed = gate.wish.get("renamed", {})
+    ref = RegionRef(
+        workflow_id=instance.workflow_id, region="", definition_digest=instance.definition_digest,
+        structure_digest=instance.structure_digest, planner=instance.planner,
+    )  # fmt: skip
+    return RunWish(
+        dag_id=instance.workflow_id,
+        run_id=instance.run_id,
+        version=str(instance.version),
+        tasks=task_wishes(plan, flow, frozenset(items & ready)),
+        regions={plan.task_of[head]: head for head in plan.regions},
+        arguments=ref.arguments(),
+        renamed=_renamed_tasks(before, plan, renamed),
+        note=f"{gate.wish['kind']} by {gate.by}" + (f": {gate.reason}" if gate.reason else ""),
+    )
+
+
+def _renamed_tasks(before: Plan | None, plan: Plan, renamed: Mapping[str, str]) -> dict[str, str]:
+    if before is None:
+        return {}
+    known = ((old, new) for old, new in renamed.items() if old in before.task_of and new in plan.task_of)
+    return {before.task_of[old]: plan.task_of[new] for old, new in known}
+
+
+async def _settle(platform: Platform, instance: Instance, todo: Todo) -> None:
+    """Carry out what was decided. Repeatable."""
+    ledger, now = platform.ledger, platform.clock()
+    for command_id in todo.supersede:
+        await ledger.requests.close(command_id, "superseded", now, reason="somebody has changed the instance")
+    if todo.supersede_waits or todo.rekey:
+        for box in await ledger.boxes(instance):
+            for wait in await ledger.waits.of_box(box):
+                if wait.state == "open" and wait.id in todo.supersede_waits:
+                    await ledger.waits.close(wait, "superseded", now)
+                elif wait.state == "open" and wait.id in todo.rekey:
+                    await ledger.waits.rekey(wait, todo.rekey[wait.id])
+    for region in dict.fromkeys((*todo.drop, *todo.write)):
+        await _rewrite(platform, instance, region, todo)
+    for region in todo.again:
+        await ledger.instances.unfinish(instance.id, region)
+
+
+async def _rewrite(platform: Platform, instance: Instance, region: str, todo: Todo) -> None:
+    """Set visits of one region aside, and write those that somebody has decided."""
+    ledger = platform.ledger
+    key = replace(instance.region(""), region=region)
+    drop, written = todo.drop.get(region, {}), todo.write.get(region, ())
+    state = await read(ledger, key)
+    if drop and not all(state.dropped.get(name) == attempt for name, attempt in drop.items()):
+        entry = JournalEntry(
+            kind="try", mode="continue", task_instance=state.task_instance, generation=state.generation + 1,
+            dropped=drop, gate=instance.gates,
+        )  # fmt: skip
+        await ledger.journal.append(key, state.entries, entry)
+        state.take(entry)
+    if written and not all(outcome.id in state.outcomes for outcome in written):
+        entry = JournalEntry(
+            kind="turn", task_instance=state.task_instance, generation=state.generation, outcomes=written,
+            gate=instance.gates,
+        )  # fmt: skip
+        await ledger.journal.append(key, state.entries, entry)
+    if drop:
+        await ledger.instances.set_aside(instance.id, region, drop.keys())
+
+
+async def _leave(platform: Platform, stands: Standing, ready: set[str]) -> None:
+    """Let regions leave that have nothing to do any more: nobody will execute them."""
+    instance = stands.view.instance
+    for region in stands.unfinished:
+        head = instance.amendments.now(region)
+        members = stands.plan.regions[head].nodes if head in stands.plan.regions else ()
+        state = stands.journals[region]
+        if state.outcomes and not ready & set(members):
+            left = tuple(state.outcomes.values())
+            await platform.ledger.instances.put_exit(
+                instance.id,
+                Exit(region=region, generation=state.generation, task_instance=state.task_instance, outcomes=left),
+            )
+
+
+async def _open(platform: Platform, instance_id: str) -> None:
+    instance = await platform.ledger.instances.head(instance_id)
+    gate = _gate(instance)
+    if instance is None or gate is None:
+        return
+    wish = gate.wish
+    record = ActionRecord(
+        number=instance.gates, kind=wish["kind"], at=gate.since, by=gate.by, reason=gate.reason,
+        came_from=wish["from"], version=str(instance.version), before=tuple(wish["before"]),
+        after=tuple(wish["after"]), about={name: wish[name] for name in ("renamed", "node", "patch") if name in wish},
+    )  # fmt: skip
+    await platform.ledger.instances.put_action(instance_id, record)
+    await platform.ledger.gates.open(instance_id, gate)
+    plan = await platform.plans.of(instance)
+    if plan is not None:  # it may have come to its end, without a region that could notice
+        await finish_if_complete(instance_id, plan, platform)
