@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from world import World, eventually, open_memory_platform
 from cch.definition.model import Definition
 from cch.graph.checks import check
 from cch.graph.plan import Plan
-from cch.ledger.records import ENDED, RequestRecord
+from cch.interpreter.flow import TokenFlow
+from cch.interpreter.replay import flow_of
+from cch.ledger.records import ENDED, InstanceView, RequestRecord
 from cch.runtime.moving import MoveWish
-from cch.runtime.platform import Platform
+from cch.runtime.platform import Platform, now_ms
 from cch.runtime.progress import live_regions
 from cch.runtime.task_wishes import RunWish
 
@@ -50,6 +53,7 @@ class Tables:
     def __init__(self, before: Callable[[], None] | None = None) -> None:
         self.before = before
         self.wishes: list[RunWish] = []
+        self.revived: list[bool] = []
 
     def prepare(self, dag_id: str, version: str) -> None:
         pass
@@ -58,10 +62,15 @@ class Tables:
         if self.before is not None:
             self.before()
         self.wishes.append(work())
+        self.revived.append(revive)
 
 
+@dataclass
 class Moved(World):
     """An instance whose regions run like Airflow's tasks do, by whatever version it has."""
+
+    running: asyncio.Task[None] | None = None
+    tasks: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
 
     def version(self, text: str) -> Definition:
         definition, problems = check(text, "d.yaml")
@@ -78,21 +87,31 @@ class Moved(World):
         assert plan is not None
         return plan
 
+    def go_on(self) -> None:
+        """Airflow begins the triggers anew, also those of an instance that had ended."""
+        for task in self.tasks.values():
+            task.cancel()
+        if self.running is None or self.running.done():
+            self.running = asyncio.create_task(self.run())
+
+    def flow_of(self, plan: Plan, view: InstanceView) -> TokenFlow:
+        return flow_of(plan, view.instance.context, view.outcomes(), view.instance.amendments)
+
     async def run(self) -> None:
         """Execute every region that has something to do, until the instance has ended."""
-        running: dict[str, asyncio.Task[Any]] = {}
         try:
-            running["first"] = asyncio.create_task(self.execute(self.definition.entry_point, "t-Ask"))
+            if not (await self.view()).instance.structure_digest:
+                self.tasks["t-Ask"] = asyncio.create_task(self.execute(self.definition.entry_point, "t-Ask"))
             while (view := await self.view()).instance.status not in ENDED:
                 if view.instance.structure_digest:
                     amendments = view.instance.amendments
                     for head in live_regions(await self.plan_now(), view):
                         name = f"t-{amendments.recorded(head)}"
-                        if name not in running or running[name].done():
-                            running[name] = asyncio.create_task(self.execute(head, name))
+                        if name not in self.tasks or self.tasks[name].done():
+                            self.tasks[name] = asyncio.create_task(self.execute(head, name))
                 await asyncio.sleep(0.005)
         finally:
-            for task in running.values():
+            for task in self.tasks.values():
                 task.cancel()
 
     async def asked(self) -> list[RequestRecord]:
@@ -108,12 +127,13 @@ class Moved(World):
         await eventually(look)
         return found[0]
 
-    async def reply(self, request: RequestRecord) -> None:
+    async def reply(self, request: RequestRecord, status: str = "SUCCESS", **payload: Any) -> None:
         queue = await self.platform.queues.find(self.platform.settings.names.reply_queue)
         assert queue is not None
         command = {
             "type": "ASYNC_RESP", "id": f"r-{request.command_id}", "source": f"Capability:{request.source}",
-            "timestamp": "2026-01-05T08:00:00Z", "status": "SUCCESS", "payload": {"answered": request.node},
+            "timestamp": "2026-01-05T08:00:00Z", "status": status,
+            "payload": {"answered": request.node, **payload},
             "inReplyTo": request.command_id,
         }  # fmt: skip
         await queue.send(json.dumps({"workflowInstanceId": self.instance, "command": command}))
@@ -128,18 +148,21 @@ class Moved(World):
 
 
 @asynccontextmanager
-async def waiting(tmp_path: Path, store: FragileStore | None = None) -> AsyncIterator[tuple[Moved, RequestRecord]]:
+async def waiting(
+    tmp_path: Path, store: FragileStore | None = None, *, text: str = FIRST, clock: Callable[[], int] = now_ms
+) -> AsyncIterator[tuple[Moved, RequestRecord]]:
     """An instance of the first version that waits for the reply to its first request."""
-    async with open_memory_platform(tmp_path, FIRST, store=store) as platform:
-        world = Moved(platform, FIRST)
+    async with open_memory_platform(tmp_path, text, store=store, clock=clock) as platform:
+        world = Moved(platform, text)
         await world.create()
-        running = asyncio.create_task(world.run())
+        world.go_on()
         try:
             yield world, await world.one_open("a#ask")
         finally:
-            running.cancel()
+            assert world.running is not None
+            world.running.cancel()
             with suppress(asyncio.CancelledError):
-                await running
+                await world.running
 
 
 async def gates(platform: Platform, instance: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from cch.interpreter.context import merge
 from cch.interpreter.outcome import Outcome
 
-#: In :attr:`Amendments.targets` and :attr:`Amendments.patches`, the start of the instance.
+#: Stands for the start of the instance where the id of an outcome is expected.
 START = ""
 
 
@@ -22,8 +22,8 @@ class Amendments:
     """All changes of one instance together; ``count`` 0: there was none, and outcomes are read as they are.
 
     ``names``: an earlier name of a node → its name now, the first name of each node first. ``targets``: id of a
-    recorded outcome → where its tokens lead now, by today's names. ``patches``: id of a recorded outcome → what a
-    person has added to what it wrote. The form is stored: do not rename.
+    recorded outcome → where its tokens lead now, by today's names. ``patches``: a token (:func:`token_key`) → what a
+    person lets the node know besides that takes it. The form is stored: do not rename.
     """
 
     count: int = 0
@@ -56,16 +56,20 @@ class Amendments:
             node=node,
             parents=tuple(map(self._id, outcome.parents)),
             targets=tuple(map(self.now, outcome.targets)) if moved is None else moved,
-            patch=merge(patch, self.patches.get(outcome.id, {})),
+            patch=patch,
         )
 
     def entered(self, entry: str) -> tuple[str, ...]:
         """Where the instance begins, whose version begins at ``entry``."""
         return self.targets.get(START, (entry,))
 
-    def known(self, initial: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the instance knew when it began."""
-        return merge(initial, self.patches[START]) if START in self.patches else initial
+    def added(self, parents: Iterable[str], node: str) -> Mapping[str, Any]:
+        """What a person lets a node know besides that takes the tokens of these outcomes; none: that of the start."""
+        found: Mapping[str, Any] = {}
+        if self.patches:
+            for source in tuple(parents) or (START,):
+                found = merge(found, self.patches.get(token_key(source, node), {}))
+        return found
 
     def moved(self, renamed: Mapping[str, str], targets: Mapping[str, Iterable[str]]) -> Amendments:
         """These and a move.
@@ -76,11 +80,13 @@ class Amendments:
         names |= {old: new for old, new in renamed.items() if old not in names}
         before = {key: tuple(renamed.get(name, name) for name in found) for key, found in self.targets.items()}
         after = before | {key: tuple(found) for key, found in targets.items()}
-        return replace(self, count=self.count + 1, names=names, targets=after)
+        patches = {_renamed(key, renamed): patch for key, patch in self.patches.items()}
+        return replace(self, count=self.count + 1, names=names, targets=after, patches=patches)
 
-    def patched(self, patch: Mapping[str, Any], outcome_ids: Iterable[str]) -> Amendments:
-        """These and a patch of what these recorded outcomes, or the start, have written."""
-        patches = {**self.patches, **{key: merge(self.patches.get(key, {}), patch) for key in outcome_ids}}
+    def patched(self, patch: Mapping[str, Any], tokens: Iterable[tuple[str, str]]) -> Amendments:
+        """These and a patch for whoever takes these tokens: (id of the outcome, node)."""
+        keys = [token_key(source, node) for source, node in tokens]
+        patches = {**self.patches, **{key: merge(self.patches.get(key, {}), patch) for key in keys}}
         return replace(self, count=self.count + 1, patches=patches)
 
     def counted(self) -> Amendments:
@@ -97,6 +103,17 @@ class Amendments:
         targets = {key: tuple(found) for key, found in raw.get("targets", {}).items()}
         names, patches = raw.get("names", {}), raw.get("patches", {})
         return cls(count=raw.get("count", 0), names=names, targets=targets, patches=patches)
+
+
+def token_key(source: str, node: str) -> str:
+    """One token: that of an outcome (or, with "", of the start) which is at a node; by today's names."""
+    return f"{source}>{node}"
+
+
+def _renamed(key: str, renamed: Mapping[str, str]) -> str:
+    source, _, node = key.partition(">")
+    name, number, visit = source.rpartition("#")
+    return token_key(f"{renamed.get(name, name)}{number}{visit}", renamed.get(node, node))
 
 
 #: Of an instance about which nobody has changed anything.

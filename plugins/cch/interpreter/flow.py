@@ -74,7 +74,7 @@ class TokenFlow:
         self.graph = graph
         self._amendments = amendments
         self._around = around
-        self.initial = amendments.known(initial)
+        self.initial = initial
         self.outcomes: dict[str, Outcome] = {}
         self.failures: list[Outcome] = []
         self._domains = domains
@@ -97,6 +97,8 @@ class TokenFlow:
         outcome = self._read(outcome)
         if outcome.id in self.outcomes:
             return
+        if added := self._amendments.added(outcome.parents, outcome.node):
+            outcome = replace(outcome, patch=merge(added, outcome.patch))
         self.outcomes[outcome.id] = outcome
         known = tuple(parent for parent in outcome.parents if parent in self.outcomes)
         self._after[outcome.id] = merge(self.context(known), outcome.patch)
@@ -124,10 +126,6 @@ class TokenFlow:
         if label == read.label or read.node not in self.graph.nodes or self.graph.chosen(read.node, read.label):
             return read
         return replace(read, label=label)
-
-    def amended_id(self, outcome: Outcome) -> str:
-        """The id by which a recorded outcome counts now."""
-        return self._amendments.read(outcome).id
 
     def apply_all(self, outcomes: Iterable[Outcome]) -> None:
         """Apply outcomes after sorting them by stamp, which parents always precede."""
@@ -225,6 +223,11 @@ class TokenFlow:
         for outcome in reversed(later):
             seen = merge(seen, outcome.patch)
         return seen
+
+    def seen(self, node: str, parents: tuple[str, ...]) -> Mapping[str, Any]:
+        """What a node sees when it takes tokens of these outcomes."""
+        added = self._amendments.added(parents, node)
+        return merge(self.context(parents), added) if added else self.context(parents)
 
     def flat_item(self, parents: Iterable[str]) -> Mapping[str, Any]:
         """The keys of the map's item, for dialects that send them flat; else, and outside of maps, none.
@@ -344,6 +347,8 @@ class TokenFlow:
         result = dict(self.initial)
         for outcome in sorted(self.outcomes.values(), key=_order):
             result = merge(result, outcome.patch)
+        for token in self._tokens:
+            result = merge(result, self._amendments.added([token.source] if token.source else (), token.target))
         return result
 
     def visited(self) -> list[str]:

@@ -92,7 +92,7 @@ def visit_at(flow: TokenFlow, ready: Ready, now: int, instance: About) -> Visit:
     return Visit(
         graph=flow.graph,
         number=ready.visit,
-        context=flow.context(ready.parents),
+        context=flow.seen(ready.node, ready.parents),
         now=now,
         last_reply=flow.last_reply(ready.parents),
         again=node.at_once is not None and any(flow.outcomes[parent].node == ready.node for parent in ready.parents),

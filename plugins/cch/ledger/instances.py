@@ -207,12 +207,14 @@ class Instances:
         """Keep what a person did, for people."""
         facts = {name: getattr(record, name) for name in _ACTION} | {"about": dict(record.about)}
         facts |= {"before": list(record.before), "after": list(record.after)}
-        await self._store.put({"PK": _partition(instance_id), "SK": f"ACT#{record.number:06d}", "facts": dump(facts)})
+        await self._store.put(
+            {"PK": _partition(instance_id), "SK": f"ACT#{record.number:06d}#{record.kind}", "facts": dump(facts)}
+        )
 
     async def actions(self, instance_id: str) -> list[ActionRecord]:
         """What people did to an instance, the first of it first."""
         items = await self._store.query(_partition(instance_id), "ACT#")
-        found = [(int(item["SK"].removeprefix("ACT#")), json.loads(item["facts"])) for item in items]
+        found = [(int(item["SK"].split("#")[1]), json.loads(item["facts"])) for item in items]
         return [
             ActionRecord(number=number, **{**facts, "before": tuple(facts["before"]), "after": tuple(facts["after"])})
             for number, facts in found

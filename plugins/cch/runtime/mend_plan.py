@@ -9,7 +9,7 @@ from typing import Any, Literal
 from cch.definition.json_schemas import misfits
 from cch.definition.kinds import Requesting
 from cch.graph.regions import carriers
-from cch.interpreter.amendments import START, Amendments
+from cch.interpreter.amendments import Amendments
 from cch.interpreter.flow import Ready, TokenFlow
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import outcome_of
@@ -96,11 +96,8 @@ def plan_patch(standing: Standing, patch: Mapping[str, Any], nodes: Sequence[str
         raise RefusedChangeError("there is nothing to add")
     _check_patch(standing, patch)
     chosen = nodes or positions
-    sources = {token.source for token in flow.tokens if token.target in chosen}
-    stored = {flow.amended_id(outcome): outcome.id for outcome in standing.outcomes}
-    amendments = standing.view.instance.amendments.patched(
-        patch, [START if source == START else stored[source] for source in sorted(sources)]
-    )
+    tokens = [(token.source, token.target) for token in flow.tokens if token.target in chosen]
+    amendments = standing.view.instance.amendments.patched(patch, tokens)
     unsent = tuple(request.command_id for request in standing.requests if not request.sent_at)
     todo = Todo(supersede=unsent)
     return Decision(amendments=amendments, todo=todo, said=None, before=positions, after=positions)

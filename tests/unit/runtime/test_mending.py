@@ -1,0 +1,292 @@
+"""What operators do when the world was wrong: retry, decide, patch, hold, release; also over a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from changed import Moved, Tables, gates, waiting
+from faults import Died, FragileStore
+from scripted import ManualClock
+from tests.patience import finished
+from world import eventually, open_memory_platform
+
+from cch.ledger.gates import GateTakenError
+from cch.ledger.records import ENDED, Instance
+from cch.runtime.changing import go_on
+from cch.runtime.mend_plan import Verdict
+from cch.runtime.mending import Mend, apply, decide, hold, patch, preview, release, retry
+from cch.runtime.standing_still import RefusedChangeError
+
+FORKED = """
+workflow_id: moved
+workflow_name: Side by side
+entry_point: Ask
+nodes:
+  Ask: {type: async_request, capability_id: a#ask, on_response: Split, error_reply: failure}
+  Split: {type: fork, branches: [Left, Right]}
+  Left: {type: async_request, capability_id: a#left, on_response: Left_End, error_reply: failure}
+  Left_End: {type: end_branch}
+  Right: {type: async_request, capability_id: a#right, input_keys: [code], on_response: Right_End, error_reply: failure}
+  Right_End: {type: end_branch}
+  Both: {type: join, join_branches: [Left, Right], on_success: E}
+  E: {type: end}
+"""
+
+
+async def instance_of(world: Moved) -> Instance:
+    return (await world.view()).instance
+
+
+async def mended(world: Moved, mend: Mend) -> Tables:
+    tables = Tables()
+    await apply(world.platform, tables, world.instance, mend)
+    world.go_on()
+    return tables
+
+
+async def ended(world: Moved) -> str:
+    async def look() -> bool:
+        return (await instance_of(world)).status in ENDED
+
+    await eventually(look)
+    return (await instance_of(world)).status
+
+
+async def fail(world: Moved, source: str) -> None:
+    """The capability answers ERROR, which nothing handles."""
+    await world.reply(await world.one_open(source), status="ERROR")
+    assert await finished(ended(world)) == "failed"
+
+
+async def test_a_failed_instance_goes_on_from_the_node_that_failed(tmp_path: Path) -> None:
+    """The capability is asked again under another command id; what came before is kept."""
+    async with waiting(tmp_path) as (world, request):
+        await world.reply(request)
+        await fail(world, "a#then")
+        failed = [each for each in await world.asked() if each.source == "a#then"]
+
+        tables = await mended(world, retry("Then", by="ada", reason="it answered nonsense"))
+        again = await world.one_open("a#then")
+        await world.reply(again)
+
+        assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
+        assert again.command_id not in {each.command_id for each in failed}
+        assert (tables.revived, tables.wishes[0].tasks["Then"].wish, tables.wishes[0].tasks["Ask"].wish) == (
+            [True], "run", "done",
+        )  # fmt: skip
+        (record,) = await world.platform.ledger.instances.actions(world.instance)
+        assert (record.kind, record.by, record.reason, record.about) == (
+            "retried", "ada", "it answered nonsense", {"node": "Then"},
+        )  # fmt: skip
+
+
+async def test_an_earlier_node_begins_anew_and_what_came_after_does_not_count(tmp_path: Path) -> None:
+    """The open request of what is set aside is superseded; its reply would be late."""
+    async with waiting(tmp_path) as (world, request):
+        await world.reply(request)
+        then = await world.one_open("a#then")
+
+        await mended(world, retry("Ask", by="ada"))
+        again = await world.one_open("a#ask")
+        await world.reply(again)
+        await world.reply(await world.one_open("a#then"))
+
+        assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
+        closed = await world.platform.ledger.requests.get(then.command_id)
+        assert closed is not None
+        assert closed.state == "superseded"
+        assert again.command_id != request.command_id
+
+
+async def test_a_completed_instance_goes_on_from_any_visit(tmp_path: Path) -> None:
+    """It had ended; it ends once more."""
+    async with waiting(tmp_path) as (world, request):
+        await world.reply(request)
+        await world.reply(await world.one_open("a#then"))
+        await finished(world.has_ended())
+
+        await mended(world, retry("Then", 1, by="ada"))
+        await world.reply(await world.one_open("a#then"))
+
+        assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "payload", "status", "way"),
+    [
+        ("completed", {"answered": "by telephone"}, "completed", "on_response"),
+        ("skipped", {}, "completed", "on_response"),
+        ("failed", {}, "failed", ""),
+    ],
+)
+async def test_a_node_that_waits_is_decided_by_hand(
+    tmp_path: Path, verdict: Verdict, payload: dict[str, Any], status: str, way: str
+) -> None:
+    """Its request is superseded; the outcome says who decided, and why."""
+    async with waiting(tmp_path) as (world, request):
+        await world.reply(request)
+        then = await world.one_open("a#then")
+        mend = decide("Then", verdict, by="ada", now=5, reason="done by telephone", payload=payload)
+
+        await mended(world, mend)
+        world.go_on()
+
+        assert await finished(ended(world)) == status
+        outcome = next(o for o in (await world.view()).outcomes() if o.node == "Then")
+        assert (outcome.label, outcome.cause["by"], outcome.cause["verdict"]) == (way, "ada", verdict)
+        assert outcome.patch.get("answered") == payload.get("answered")
+        closed = await world.platform.ledger.requests.get(then.command_id)
+        assert closed is not None
+        assert closed.state == "superseded"
+
+
+async def test_a_failed_node_is_decided_by_hand(tmp_path: Path) -> None:
+    """The failure does not count any more; nobody is asked again."""
+    async with waiting(tmp_path) as (world, request):
+        await world.reply(request)
+        await fail(world, "a#then")
+        asked = len(await world.asked())
+
+        await mended(world, decide("Then", "completed", by="ada", now=5, payload={"code": "0101"}))
+        world.go_on()
+
+        assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
+        assert len(await world.asked()) == asked
+
+
+async def test_a_patch_is_seen_by_what_comes_next_and_not_by_what_was_sent(tmp_path: Path) -> None:
+    """Of several branches the one that is named knows of it; it is told as a change made by a person."""
+    async with waiting(tmp_path, text=FORKED) as (world, request):
+        await world.reply(request, code="wrong")
+        right, left = await world.one_open("a#right"), await world.one_open("a#left")
+        with pytest.raises(RefusedChangeError, match="name those that are to know"):
+            await mended(world, patch({"code": "right"}, by="ada"))
+
+        await mended(world, patch({"code": "right"}, ["Right"], by="ada", reason="a wrong tariff code"))
+        await world.reply(right)
+        await world.reply(left)
+        await finished(world.has_ended())
+
+        view = await world.view()
+        plan = await world.plan_now()
+        flow = world.flow_of(plan, view)
+        assert flow.after(flow.outcomes["Right#1"])["code"] == "right"
+        assert flow.after(flow.outcomes["Left#1"])["code"] == "wrong"
+        assert [each.kind for each in await world.platform.ledger.instances.actions(world.instance)] == ["patched"]
+
+
+@pytest.mark.parametrize(
+    ("mend", "words"),
+    [
+        (retry("Nobody", by="ada"), "no node 'Nobody'"),
+        (retry("Then", by="ada"), "has not visited 'Then'"),
+        (retry("Ask", by="ada"), "'Ask' is under way"),
+        (decide("Then", "completed", by="ada", now=1), "has not visited 'Then'"),
+        (decide("Ask", "completed", by="ada", now=1, edge="on_nothing"), "has no way 'on_nothing'"),
+        (patch({}, by="ada"), "nothing to add"),
+        (patch({"_private": 1}, by="ada"), "the program's own"),
+        (patch({"k": 1}, ["Then"], by="ada"), "no token is at Then"),
+    ],
+)
+async def test_what_cannot_be_mended_is_refused_and_nothing_changes(tmp_path: Path, mend: Mend, words: str) -> None:
+    """The reason says what there is instead; the preview says the same."""
+    async with waiting(tmp_path) as (world, _):
+        with pytest.raises(RefusedChangeError, match=words):
+            await preview(world.platform, world.instance, mend)
+        with pytest.raises(RefusedChangeError, match=words):
+            await mended(world, mend)
+        assert await gates(world.platform, world.instance) == []
+        assert (await instance_of(world)).amendments.count == 0
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["before the call", "after the call"])
+async def test_a_death_at_any_call_leaves_it_mended_or_not(tmp_path: Path, lost: bool) -> None:
+    """A decision about a node that waits: it is made once, or the node waits on."""
+    ways: set[str] = set()
+    for at in range(1, 200):
+        store, folder = FragileStore(), tmp_path / f"{at}"
+        folder.mkdir()
+        async with waiting(folder, store) as (world, request):
+            mender = FragileStore(store)
+            died = False
+            async with open_memory_platform(folder, store=mender) as other:
+                mender.arm(at, lost=lost)
+                try:
+                    await apply(other, Tables(), world.instance, decide("Ask", "skipped", by="ada", now=5))
+                except Died:
+                    died = True
+            await go_on(world.platform, Tables(), world.instance)
+            assert await gates(world.platform, world.instance) == []
+            world.go_on()
+            await world.reply(request)
+            await world.reply(await world.one_open("a#then"))
+            assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
+            outcome = next(o for o in (await world.view()).outcomes() if o.node == "Ask")
+            ways.add(str(outcome.cause["kind"]))
+            if not died:
+                break
+    else:
+        pytest.fail("the decision never came through")
+    assert ways == {"reply", "person"}
+
+
+async def test_a_held_instance_sends_nothing_and_keeps_what_comes(tmp_path: Path) -> None:
+    """The reply is taken and kept; after the release it is used, and the next request is sent."""
+    async with waiting(tmp_path) as (world, request):
+        await hold(world.platform, await instance_of(world), by="ada", reason="customs is down")
+        await world.reply(request)
+
+        async def answered() -> bool:
+            found = await world.platform.ledger.requests.get(request.command_id)
+            return found is not None and found.state == "answered"
+
+        await eventually(answered)
+        await asyncio.sleep(0.05)
+        assert [each.source for each in await world.asked()] == ["a#ask"]
+        with pytest.raises(GateTakenError, match="held already"):
+            await hold(world.platform, await instance_of(world), by="bob")
+
+        await release(world.platform, await instance_of(world), by="bob")
+        await world.reply(await world.one_open("a#then"))
+
+        assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
+        kinds = [each.kind for each in await world.platform.ledger.instances.actions(world.instance)]
+        assert sorted(kinds) == ["held", "released"]
+        with pytest.raises(RefusedChangeError, match="is not held"):
+            await release(world.platform, await instance_of(world), by="bob")
+
+
+async def test_its_clocks_stand_still_while_it_is_held(tmp_path: Path) -> None:
+    """A timeout of an hour that is held for two days ends an hour after it began, not counting the hold."""
+    clock = ManualClock(1_767_600_000_000)
+    text = FORKED.replace("a#ask, on", "a#ask, timeout: 1h, on_timeout: E, on")
+    async with waiting(tmp_path, text=text, clock=clock) as (world, request):
+        clock.advance(1800)
+        await hold(world.platform, await instance_of(world), by="ada")
+        clock.advance(2 * 86_400)
+        world.go_on()  # whoever waits looks at the clock
+        await asyncio.sleep(0.05)
+        still = await world.platform.ledger.requests.get(request.command_id)
+        await release(world.platform, await instance_of(world), by="ada")
+        await release_again(world)
+        after = await world.platform.ledger.requests.get(request.command_id)
+
+        assert still is not None
+        assert after is not None
+        assert still.state == after.state == "open"
+        assert after.deadline == request.deadline + 2 * 86_400_000
+        clock.advance(1801)
+        world.go_on()
+        assert await finished(ended(world)) == "completed"
+        closed = await world.platform.ledger.requests.get(request.command_id)
+        assert closed is not None
+        assert closed.state == "timed_out"
+
+
+async def release_again(world: Moved) -> None:
+    """A release that is repeated moves nothing."""
+    with pytest.raises(RefusedChangeError):
+        await release(world.platform, await instance_of(world), by="ada")
