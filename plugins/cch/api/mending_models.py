@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cch.api.models import Body, Line, Reason, View
+from cch.api.models import Body, JsonObject, Line, Reason, View
 
 #: Names of nodes, by their names so far.
 Renames = Annotated[dict[Line, Line], Field(max_length=200)]
@@ -35,3 +35,47 @@ class MoveView(View):
     kept: list[str] = Field(default=[], description="Open requests and waits that go on unchanged.")
     superseded: list[str] = Field(default=[], description="Open requests and waits that are closed.")
     notes: list[str] = Field(default=[], description="What people should know.")
+
+
+class _Mend(Body):
+    reason: Reason = Field(default="", description="Kept with the instance and in the audit log.")
+    dry_run: bool = Field(default=False, description="Only say what would happen.")
+
+
+class RetryBody(_Mend):
+    """Which node begins anew."""
+
+    node: Line
+    visit: int | None = Field(default=None, ge=1, le=1_000_000, description="Default: the latest.")
+
+
+class DecideBody(_Mend):
+    """What is decided about a node that waits or has failed."""
+
+    node: Line
+    verdict: Literal["completed", "skipped", "failed"]
+    payload: JsonObject = Field(default={}, description="What the node writes, if it is completed.")
+    edge: Line = Field(default="", description="The way that it takes. Default: that of success, or `on_failure`.")
+
+
+class PatchBody(_Mend):
+    """What is added to the context."""
+
+    patch: JsonObject
+    nodes: Annotated[list[Line], Field(max_length=50)] = Field(
+        default=[], description="Where the instance stands and shall know of it; needed if it stands at several nodes."
+    )
+
+
+class HoldBody(Body):
+    reason: Reason = ""
+
+
+class MendView(View):
+    """What was done, or would be. Requests and waits are given by their ids."""
+
+    done: bool
+    before: list[str] = Field(description="Nodes where the instance stood.")
+    after: list[str] = Field(description="Nodes where it stands then.")
+    set_aside: list[str] = Field(default=[], description="Visits that do not count any more (node#visit).")
+    superseded: list[str] = Field(default=[], description="Open requests and waits that are closed.")

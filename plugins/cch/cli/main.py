@@ -16,6 +16,7 @@ from cch.cli.deploying import register as register_deploying
 from cch.cli.doctor import register as register_doctor
 from cch.cli.instances import register as register_instances
 from cch.cli.ledger import register as register_ledger
+from cch.cli.mending import register as register_mending
 from cch.cli.messages import register as register_messages
 from cch.cli.output import complain, show_problems
 from cch.cli.workshop import register as register_workshop
@@ -80,6 +81,7 @@ def _options(
 
 register_definitions(app)
 register_instances(app)
+register_mending(app)
 register_messages(app)
 register_ledger(app)
 register_doctor(app)

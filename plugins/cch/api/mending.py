@@ -1,0 +1,140 @@
+"""Mending an instance: retry from a node, decide by hand, patch the context, hold and release."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from cch.api import airflow_runs
+from cch.api.access import Access, AccessDep
+from cch.api.actions import editable
+from cch.api.backend import Backend, BackendDep
+from cch.api.instances import InstanceIdPath, summaries
+from cch.api.mending_models import DecideBody, HoldBody, MendView, PatchBody, RetryBody
+from cch.api.models import InstanceSummary
+from cch.api.problems import ApiError, responses
+from cch.api.run_tasks import DatabaseTasks
+from cch.ledger.gates import GateTakenError
+from cch.ledger.records import Instance
+from cch.runtime.changing import Decision
+from cch.runtime.mending import Mend, apply, decide, hold, patch, preview, release, retry
+from cch.runtime.platform import Platform
+from cch.runtime.standing_still import RefusedChangeError
+from cch.runtime.task_wishes import RunBusyError
+
+router = APIRouter(tags=["actions"])
+
+
+async def _audit(access: Access, instance: Instance, event: str, **facts: Any) -> None:
+    facts = {"instance_id": instance.id, **facts}
+    await asyncio.to_thread(
+        airflow_runs.audit, access.name, event, dag_id=instance.workflow_id, run_id=instance.run_id, facts=facts
+    )
+
+
+def _view(decision: Decision[None], *, done: bool) -> MendView:
+    todo = decision.todo
+    return MendView(
+        done=done,
+        before=list(decision.before),
+        after=list(decision.after),
+        set_aside=sorted(name for dropped in todo.drop.values() for name in dropped),
+        superseded=[*todo.supersede, *todo.supersede_waits],
+    )
+
+
+async def _mend(backend: Backend, access: Access, instance_id: str, mend: Mend, *, dry_run: bool) -> MendView:
+    platform, instance = await editable(backend, access, instance_id)
+    try:
+        planned = await preview(platform, instance_id, mend)
+        if not dry_run:
+            await apply(platform, DatabaseTasks(), instance_id, mend)
+    except RefusedChangeError as refused:
+        raise ApiError(409, "not_possible", f"It cannot be done: {refused}.") from None
+    except RunBusyError as busy:
+        raise ApiError(409, "busy", f"It cannot be done now: {busy}.") from None
+    except GateTakenError as taken:
+        raise ApiError(409, "conflict", f"It cannot be done now: {taken}.") from None
+    if not dry_run:
+        await _audit(access, instance, f"cch_{mend.kind}", node=mend.about.get("node", ""), reason=mend.reason)
+    return _view(planned, done=not dry_run)
+
+
+@router.post("/instances/{instance_id}/retry", response_model=MendView, responses=responses(404, 409, 413, 503))
+async def retry_node(
+    instance_id: InstanceIdPath, body: Annotated[RetryBody, Body()], access: AccessDep, backend: BackendDep
+) -> MendView:
+    """Begin a node anew, in a live, failed or completed instance. What came after it does not count any more.
+
+    Its capability is asked under new command ids; open requests of what is set aside are superseded.
+    """
+    mend = retry(body.node, body.visit, by=access.name, reason=body.reason)
+    return await _mend(backend, access, instance_id, mend, dry_run=body.dry_run)
+
+
+@router.post("/instances/{instance_id}/decide", response_model=MendView, responses=responses(404, 409, 413, 503))
+async def decide_node(
+    instance_id: InstanceIdPath, body: Annotated[DecideBody, Body()], access: AccessDep, backend: BackendDep
+) -> MendView:
+    """Complete, skip or fail a node that waits or has failed. Its outcome says who decided, and why."""
+    mend = decide(
+        body.node, body.verdict, by=access.name, now=(await backend.platform()).clock(), reason=body.reason,
+        edge=body.edge, payload=body.payload,
+    )  # fmt: skip
+    return await _mend(backend, access, instance_id, mend, dry_run=body.dry_run)
+
+
+@router.post("/instances/{instance_id}/patch", response_model=MendView, responses=responses(404, 409, 413, 503))
+async def patch_context(
+    instance_id: InstanceIdPath, body: Annotated[PatchBody, Body()], access: AccessDep, backend: BackendDep
+) -> MendView:
+    """Add to what the nodes know that come next. Requests that were sent keep their bodies."""
+    mend = patch(body.patch, body.nodes, by=access.name, reason=body.reason)
+    return await _mend(backend, access, instance_id, mend, dry_run=body.dry_run)
+
+
+async def _summary(platform: Platform, instance_id: str) -> InstanceSummary:
+    return (await summaries(platform, await platform.ledger.instances.many([instance_id])))[0]
+
+
+@router.post("/instances/{instance_id}/hold", response_model=InstanceSummary, responses=responses(404, 409, 413, 503))
+async def hold_instance(
+    instance_id: InstanceIdPath,
+    access: AccessDep,
+    backend: BackendDep,
+    body: Annotated[HoldBody | None, Body()] = None,
+) -> InstanceSummary:
+    """Stop an instance: nothing is sent or decided until it is released, and its deadlines wait.
+
+    What is being sent may finish. Replies and events are taken and kept.
+    """
+    platform, instance = await editable(backend, access, instance_id)
+    reason = body.reason if body else ""
+    try:
+        await hold(platform, instance, by=access.name, reason=reason)
+    except GateTakenError as taken:
+        raise ApiError(409, "conflict", f"It cannot be held: {taken}.") from None
+    await _audit(access, instance, "cch_held", reason=reason)
+    return await _summary(platform, instance_id)
+
+
+@router.post(
+    "/instances/{instance_id}/release", response_model=InstanceSummary, responses=responses(404, 409, 413, 503)
+)
+async def release_instance(
+    instance_id: InstanceIdPath,
+    access: AccessDep,
+    backend: BackendDep,
+    body: Annotated[HoldBody | None, Body()] = None,
+) -> InstanceSummary:
+    """Let a held instance go on. Deadlines of what it waits for have moved by the length of the hold."""
+    platform, instance = await editable(backend, access, instance_id)
+    reason = body.reason if body else ""
+    try:
+        await release(platform, instance, by=access.name, reason=reason)
+    except RefusedChangeError as refused:
+        raise ApiError(409, "conflict", f"{refused}.".capitalize()) from None
+    await _audit(access, instance, "cch_released", reason=reason)
+    return await _summary(platform, instance_id)
