@@ -227,6 +227,8 @@ def _show(suite: _Suite, coverage: Sequence[_Covered], changed: Sequence[tuple[D
     for test in suite.tests:
         for problem in test.problems:
             complain(f"{test.scenario.file}: {problem}")
+        for breach in test.result.breaches:
+            note(f"{test.scenario.file}: contract broken at {breach}")
     for why in suite.broken.values():
         complain(why)
     show(table("coverage", ("workflow", "nodes", "ways", "never taken"), [each.row for each in coverage]))

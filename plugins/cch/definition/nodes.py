@@ -14,13 +14,16 @@ from cch.definition.kinds import (
     Effect,
     Idempotency,
     NodeRecord,
-    Read,
     Requesting,
     Timed,
     Way,
+)
+from cch.definition.uses import (
+    Read,
     Write,
     Written,
     asking_expressions,
+    keys_of_reply,
     read_by,
     sent_paths,
     write_paths,
@@ -89,7 +92,11 @@ class SyncCall(Calling):
 
     @property
     def asks(self) -> Asked:
-        return Asked(answerer="binding", id=self.capability_id, key="capability_id")
+        wants = self.output_keys if self.output is None else keys_of_reply(self.output)
+        return Asked(
+            answerer="binding", id=self.capability_id, key="capability_id", sends=self.input_keys, input=self.input,
+            wants=wants, output=self.output,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from cch.capabilities.failing import as_failure
 from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.capabilities.registry import PythonBinding, binding
+from cch.definition.contract import Contract, codes_of
 from cch.definition.paths import read_key
-from cch.errors import CapabilityError
+from cch.errors import CapabilityError, CapabilityNotBoundError
 from cch.identity import NEWEST_SCHEME, ROOT, Address, ItemStep, Keys, Scope, Step
-from cch.interpreter.effects import error_codes
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
@@ -42,6 +42,10 @@ class World:
     #: Capability → the contexts that it was sent, where the scenario expects something of them.
     sent: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     unscripted: set[str] = field(default_factory=set)
+    #: Capability → its contract.
+    contracts: Mapping[str, Contract] = field(default_factory=dict)
+    #: Capabilities that answered by their contracts, because the scenario does not say what they answer.
+    by_contract: set[str] = field(default_factory=set)
     #: Branch keys of the items inside items of other maps, from the outside in.
     nested: set[tuple[str, ...]] = field(default_factory=set)
     #: (branch keys, node) of everything that waits, in the order of its beginning.
@@ -59,20 +63,32 @@ class World:
         self.bounds.step()
         return self.scenario.start + round(self.loop.time() * 1000)
 
-    def next_answer(self, capability: str, branch: str) -> ScriptedAnswer | None:
-        """The answer to the next request; answers for the branch key have a sequence of their own."""
-        scripted = self.scenario.answers.get(capability)
-        if not scripted:
-            self.unscripted.add(capability)
-            return None
+    def next_answer(
+        self, capability: str, branch: str, context: Mapping[str, Any], wants: Sequence[str]
+    ) -> ScriptedAnswer | None:
+        """The answer to the next request: the scripted one, else one by the contract; None if there is neither.
+
+        Answers for the branch key have a sequence of their own.
+        """
+        scripted = self.scenario.answers.get(capability, {})
         own = branch if branch in scripted else ""
         listed = scripted.get(own) or ()
         if not listed:
-            self.unscripted.add(f"{capability} for branch {branch}")
-            return None
+            return self._by_contract(capability, branch if scripted else "", context, wants)
         index = self._asked[capability, branch]
         self._asked[capability, branch] += 1
         return listed[min(index, len(listed) - 1)]
+
+    def _by_contract(
+        self, capability: str, branch: str, context: Mapping[str, Any], wants: Sequence[str]
+    ) -> ScriptedAnswer | None:
+        contract = self.contracts.get(capability)
+        if contract is None:
+            self.unscripted.add(f"{capability} for branch {branch}" if branch else capability)
+            return None
+        self.by_contract.add(capability)
+        status, payload = contract.answer(context, wants)
+        return ScriptedAnswer(status=status, payload=payload, after=contract.usual or 0.0)
 
     def note_sent(self, request: Request) -> None:
         """Keep what is sent, if the scenario says what it should be."""
@@ -155,7 +171,8 @@ class SimulationHost:
             return Answer(kind="unsendable", at=self.now(), command_id=command_id, reason=reason)
         world.requests[request.capability_id] += 1
         world.note_sent(request)
-        answer = world.next_answer(request.capability_id, self._branch)
+        wants = request.request_output_keys
+        answer = world.next_answer(request.capability_id, self._branch, request.context, wants)
         silent = answer is None or answer.never or answer.malformed
         if answer is not None and answer.malformed:
             world.messages["malformed"] += answer.copies
@@ -166,7 +183,9 @@ class SimulationHost:
             return Answer(kind="timeout", at=self.now(), command_id=command_id)
         await asyncio.sleep(answer.after)
         world.messages["duplicate"] += answer.copies - 1
-        payload = answer.payload if answer.payload is not None else self._default(request, answer.status)
+        payload = answer.payload if answer.payload is not None else {}
+        if answer.payload is None or request.capability_id not in world.scenario.answers:
+            payload = {**self._default(request, answer.status), **payload}
         return Answer(kind="reply", at=self.now(), command_id=command_id, status=answer.status, payload=payload)
 
     def _body(self, request: Request, command_id: str) -> str:
@@ -194,10 +213,14 @@ class SimulationHost:
 
     def _default(self, request: Request, status: str) -> Mapping[str, Any]:
         """What a capability says when the scenario does not: as the mock does."""
+        contract = self._world.contracts.get(request.capability_id)
         if status == "ERROR":
+            if contract is not None and (described := contract.error()) is not None:
+                return described
             return {"messages": [{"level": "ERROR", "code": "MOCK_ERROR", "summary": "scripted error"}]}
         about = f"{request.capability_id} for {self.correlation_id}"
-        return {key: f"{key} of {about}" for key in request.request_output_keys}
+        found = {key: f"{key} of {about}" for key in request.request_output_keys}
+        return found if contract is None else {**found, **contract.success(request.request_output_keys)}
 
     async def _wait(self, seconds: float | None) -> None:
         if seconds is None:
@@ -234,7 +257,14 @@ class SimulationHost:
     async def call(self, call: Call) -> Any:
         if call.capability_id in self._world.scenario.answers:
             return await self._scripted_call(call)
-        bound = binding(call.capability_id, self._world.settings)
+        try:
+            bound = binding(call.capability_id, self._world.settings)
+        except CapabilityNotBoundError:
+            if call.capability_id not in self._world.contracts:
+                raise
+            return await self._scripted_call(call)
+        if not isinstance(bound, PythonBinding) and call.capability_id in self._world.contracts:
+            return await self._scripted_call(call)
         if not isinstance(bound, PythonBinding):
             self._world.unscripted.add(call.capability_id)
             raise CapabilityError(f"{call.capability_id} is not Python: give its answers in the scenario")
@@ -244,14 +274,14 @@ class SimulationHost:
 
     async def _scripted_call(self, call: Call) -> Mapping[str, Any]:
         self._world.requests[call.capability_id] += 1
-        answer = self._world.next_answer(call.capability_id, self._branch)
+        answer = self._world.next_answer(call.capability_id, self._branch, call.context, call.outputs or ())
         if answer is None or answer.never:
             await asyncio.Event().wait()
         assert answer is not None
         await asyncio.sleep(answer.after)
         if answer.status == "ERROR":
             reason = f"{call.capability_id} failed as the scenario says: {dict(answer.payload or {})}"
-            raise CapabilityError(reason, codes=error_codes(answer.payload or {}))
+            raise CapabilityError(reason, codes=codes_of(answer.payload or {}))
         return answer.payload or {}
 
     async def library(

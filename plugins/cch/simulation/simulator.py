@@ -16,6 +16,7 @@ from cch.errors import MalformedMessageError
 from cch.graph.plan import plan_of
 from cch.graph.regions import Region
 from cch.interpreter.context import MISSING, lookup
+from cch.interpreter.contracted import TOLD
 from cch.interpreter.flow import ENDED_NOWHERE, TokenFlow
 from cch.interpreter.region import RegionRun
 from cch.settings import Settings
@@ -47,6 +48,10 @@ class Simulated:
     edges: frozenset[tuple[str, str]] = frozenset()
     #: Capability → the contexts that it was sent, where the scenario expects something of them.
     sent: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    #: Capabilities that answered by their contracts, because the scenario does not say what they answer.
+    by_contract: tuple[str, ...] = ()
+    #: Breaches of contracts that no node fails for.
+    breaches: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +63,8 @@ class Simulated:
             "elapsed_seconds": self.elapsed_seconds,
             "waiting_for": list(self.waiting_for),
             "errors": [dict(error) for error in self.errors],
+            "by_contract": list(self.by_contract),
+            "breaches": list(self.breaches),
         }
 
 
@@ -80,7 +87,8 @@ class _Run:
     async def run(self) -> int:
         """Run to the end; the milliseconds that it took."""
         loop = asyncio.get_running_loop()
-        self.world = World(scenario=self.scenario, settings=self.settings, loop=loop)
+        contracts = self.definition.contracts
+        self.world = World(scenario=self.scenario, settings=self.settings, loop=loop, contracts=contracts)
         for event in self.scenario.events:
             self._deliveries.append(loop.call_at(event.after, self._deliver, event))
         host = SimulationHost(self.world, self.definition.workflow_id)
@@ -162,6 +170,8 @@ def _simulated(
         errors=(*_errors(run), *({"code": code, "message": text, "node": ""} for code, text in ended)),
         edges=frozenset((o.node, o.label) for _, o in done),
         sent=world.sent,
+        by_contract=tuple(sorted(world.by_contract)),
+        breaches=tuple(dict.fromkeys(f"{o.node}: {o.cause[TOLD]}" for _, o in done if TOLD in o.cause)),
     )
 
 
