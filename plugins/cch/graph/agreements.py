@@ -1,4 +1,7 @@
-"""Where a node and the contract of the capability that it asks do not agree."""
+"""Where a node and the contract of the capability that it asks do not agree.
+
+What is certain to fail a node is an error, so only where the contract says ``enforce: fail``; all else is a warning.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def _request(
     if described is None:
         return
     may, always = described
-    sent, off = _sent(graph, node.name, asked), contract.enforce == "off"
+    sent, fails = _sent(graph, node.name, asked), contract.enforce == "fail"
     taken: set[str] = set()
     for key, place in (sent or {}).items():
         guess = closest(key, may - set(sent or {}), alike=_ALIKE) if key not in may else None
@@ -75,19 +78,19 @@ def _request(
         taken |= {guess} if guess else set()
         message = f"{contract.id} takes no {key!r}, which {node.name!r} sends"
         hint = f"did you mean {guess!r}?" if guess else f"it takes {', '.join(sorted(may))}"
-        yield document.problem(place, "CCH-K101", message, hint, warning=off or not _is_closed(contract.request))
+        yield document.problem(place, "CCH-K101", message, hint, warning=not fails or not _is_closed(contract.request))
     here = set(sent) if sent is not None else (None if known is None or ANYTHING in known.may else known.may)
     missing = sorted(always - here - taken) if here is not None else []
     if missing:
         key = "input" if asked.input is not None else "input_keys" if sent is not None else asked.key
         message = f"{contract.id} needs {', '.join(map(repr, missing))}, which {node.name!r} does not send"
         hint = f"add {missing[0]!r} to {key}" if sent is not None else "bring it before, or name it in input"
-        yield document.problem(("nodes", node.name, key), "CCH-K101", message, hint, warning=off)
+        yield document.problem(("nodes", node.name, key), "CCH-K101", message, hint, warning=not fails)
 
 
 def _values(graph: Graph, document: Document, node: Node, *, asked: Asked, contract: Contract) -> Iterator[Problem]:
     """Values that are sent and cannot be what the capability takes."""
-    off = contract.enforce == "off"
+    fails = contract.enforce == "fail"
     for key, value in (asked.input or {}).items():
         schema, _ = schema_at(contract.request, (key,))
         if schema is not None and not written_in(value) and (wrong := misfits(schema, value, bounded=True)):
@@ -95,7 +98,7 @@ def _values(graph: Graph, document: Document, node: Node, *, asked: Asked, contr
                 f"{node.name!r} sends {key!r} as {contract.id} does not take it: {in_words([m for _, m in wrong])}"
             )
             hint = "correct the value, or the contract"
-            yield document.problem(("nodes", node.name, "input", key), "CCH-K103", message, hint, warning=off)
+            yield document.problem(("nodes", node.name, "input", key), "CCH-K103", message, hint, warning=not fails)
     for index, key in enumerate(asked.sends or ()):
         steps = read_path(key, graph.definition.reading_rules).steps
         wanted = types_of(schema_at(contract.request, steps if len(steps) == 1 else (key,))[0])
@@ -104,7 +107,9 @@ def _values(graph: Graph, document: Document, node: Node, *, asked: Asked, contr
             kinds, takes = " or ".join(sorted(said[0])), " or ".join(sorted(wanted))
             message = f"{contract.id} takes {key!r} of type {takes}, and {said[1]!r} says that it is of type {kinds}"
             hint = "send another key, or correct what is said of it"
-            yield document.problem(("nodes", node.name, "input_keys", index), "CCH-K103", message, hint, warning=off)
+            yield document.problem(
+                ("nodes", node.name, "input_keys", index), "CCH-K103", message, hint, warning=not fails
+            )
 
 
 def _may_be(said: frozenset[str], wanted: frozenset[str]) -> bool:
@@ -138,7 +143,7 @@ def _reply(graph: Graph, document: Document, node: Node, *, asked: Asked, contra
         guess = did_you_mean(root, described[0])
         message = f"a reply of {contract.id} brings no {root!r}, which {node.name!r} wants"
         hint = guess or f"it brings {', '.join(sorted(described[0]))}"
-        certain = _is_closed(schema) and contract.enforce != "off"
+        certain = _is_closed(schema) and contract.enforce == "fail"
         yield document.problem(("nodes", node.name, *place), "CCH-K102", message, hint, warning=not certain)
 
 

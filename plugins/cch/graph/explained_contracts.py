@@ -7,6 +7,7 @@ from cch.graph.explanation import Explanation, around, written
 _HEAD = "id: screening#party\ntitle: Screen a party\n"
 #: The contract to which the definitions below are held.
 _SCREENING = _HEAD + written("""
+    enforce: fail
     request:
       type: object
       required: [party]
@@ -112,8 +113,8 @@ CONTRACTS = (
     Explanation(
         code="CCH-K101",
         title="A request that the capability does not take",
-        why="The contract names the keys that the capability takes and those that it needs. Under `enforce: off`, and "
-        "where more keys than those are allowed, this is a warning.",
+        why="The contract names the keys that the capability takes and those that it needs. This is an error under "
+        "`enforce: fail`, because the node is certain to fail; else, and where other keys are allowed, a warning.",
         is_contracted=True,
         beside=_SCREENING,
         wrong=_asking("input: {party: '{% party %}', score: '{% score %}'}"),
@@ -124,7 +125,7 @@ CONTRACTS = (
         code="CCH-K102",
         title="A key that no reply brings",
         why="The node asks for a key, or an expression of its `output` reads one, that the contract of the capability "
-        "does not have. Where replies may have more keys than the described ones, this is a warning.",
+        "does not have. This is an error under `enforce: fail` if replies may have no other keys; else a warning.",
         is_contracted=True,
         beside=_SCREENING,
         wrong=_asking("output: {screening: '{% $reply.veredict %}'}"),
