@@ -212,6 +212,11 @@ class NodeRecord:
         return ""
 
     @property
+    def takes_some(self) -> bool:
+        """Whether it takes only some of the events that it knows by that path."""
+        return False
+
+    @property
     def form(self) -> Mapping[str, Any] | None:
         """The JSON Schema of what a person fills in for it."""
         return None

@@ -19,6 +19,7 @@ from cch.definition.kinds import (
     Way,
 )
 from cch.definition.uses import (
+    ALWAYS,
     Read,
     Write,
     Written,
@@ -331,6 +332,8 @@ class EventWait(Timed):
     target_keys = ("on_event", "on_timeout")
 
     event_key: str | None = None
+    #: An expression that has to be true of the event.
+    match: str | None = None
     on_event: str
     #: JSON Schema of the payload, for the form that a person fills in.
     payload_schema: Mapping[str, Any] | None = None
@@ -343,9 +346,13 @@ class EventWait(Timed):
         return {"on_event": success, **fields}
 
     def reads(self) -> tuple[Read, ...]:
-        if not self.event_key:
-            return ()
-        return (Read(place=("event_key",), text=self.event_key, reading="once_literal", of="payload"),)
+        key = self.event_key
+        named = (Read(place=("event_key",), text=key, reading="once_literal", of="payload"),) if key else ()
+        return (*named, *read_by(self.expressions()))
+
+    def expressions(self) -> tuple[Written, ...]:
+        names = ("event", *ALWAYS)
+        return () if self.match is None else (Written(place=("match",), text=self.match, names=names),)
 
     def writes(self) -> tuple[Write, ...]:
         properties = (self.payload_schema or {}).get("properties")
@@ -362,6 +369,10 @@ class EventWait(Timed):
     @property
     def event_path(self) -> str:
         return self.event_key or ""
+
+    @property
+    def takes_some(self) -> bool:
+        return self.match is not None
 
     @property
     def form(self) -> Mapping[str, Any] | None:

@@ -11,7 +11,7 @@ from cch.expressions.expression import ExpressionError, expression_of
 from cch.graph.model import Graph
 
 #: Keys that have to be expressions as a whole.
-_WHOLE = ("when", "items")
+_WHOLE = ("when", "items", "match")
 #: Pairs of keys of one node of which only one can be meant.
 _EITHER = (
     ("input", "input_keys"),

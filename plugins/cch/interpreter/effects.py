@@ -14,9 +14,10 @@ from cch.definition.nodes import AsyncRequest, EventWait, LibraryCall, Scheduled
 from cch.definition.rules import FIRST
 from cch.errors import BrokenContractError, CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
 from cch.expressions.expression import FailedError
+from cch.expressions.matching import MatchError
 from cch.interpreter.context import MISSING, PathError, as_text, placed, read_key, read_path
 from cch.interpreter.contracted import Breach, reply_breach, request_breach, told
-from cch.interpreter.expressing import EXPRESSION_CODE, sent, value_of
+from cch.interpreter.expressing import EXPRESSION_CODE, match_of, sent, value_of
 from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
 from cch.interpreter.visit import Result, Visit, failure, written
 from cch.values import UnstorableError, storable, storable_object
@@ -77,16 +78,23 @@ async def _scheduled(node: ScheduledRequest, visit: Visit, host: Host) -> Result
 
 @perform.register
 async def _event(node: EventWait, visit: Visit, host: Host) -> Result:
+    try:
+        match = None if node.match is None else match_of(visit, node.match)
+    except MatchError as error:
+        reason = f"the match of {node.name!r} cannot be used: {error}"
+        return failure(visit.graph, node, reason, code=EXPRESSION_CODE)
     query = EventQuery(
         node=node.name,
         visit=visit.number,
         event_key=node.event_path,
         rules=visit.rules,
         timeout=node.timeout,
+        match=match,
     )
     answer = await host.wait_event(query)
     if answer.kind == "timeout":
         wanted = f"no event with {node.event_key!r}" if node.event_key else "no event"
+        wanted += f" of which {node.match.strip()} is true" if node.match else ""
         reason = f"{wanted} came within {node.timeout:g} s"
         return failure(visit.graph, node, reason, label="on_timeout", cause={"kind": "timeout"}, code=TIMEOUT_CODE)
     patch = {**answer.payload, **({"status": answer.status} if answer.status else {})}

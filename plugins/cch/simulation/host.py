@@ -115,6 +115,7 @@ class World:
                 self.messages["orphan"] += 1
                 continue
             has_key = not key or read_key(key, query.rules).find(event.payload) is not MISSING
+            has_key = has_key and (query.match is None or query.match.takes(event.payload))
             taken = {by for event_id, by in self._consumed if event_id == event.id}
             if event.address.fits(path) and has_key and not (taken if not key else taken & {key, ""}):
                 self._consumed.add((event.id, key))

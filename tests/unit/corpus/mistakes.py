@@ -227,6 +227,14 @@ EXPRESSIONS = (
     Mistake(HOUSES, LINES, "    items: house.lines\n    output_key: lines\n", "CCH-G010", "items: house.lines"),
 )  # fmt: skip
 
+WAIT_KEY = "    event_key: decision\n"
+MATCHES = (
+    Mistake(EXPORT, WAIT_KEY, WAIT_KEY + "    match: decision.verdict\n", "CCH-G010", "match:"),
+    Mistake(EXPORT, WAIT_KEY, WAIT_KEY + '    match: "{% $event.decision.id = shipmentNo %}"\n', "CCH-G104", "match:"),
+    Mistake(EXPORT, WAIT_KEY, WAIT_KEY + '    match: "{% $reply.decision.id = shipmentId %}"\n', "CCH-G010", "match:"),
+    Mistake(CORRECT, "    event_key: messages\n", '    event_key: messages\n    match: "{% $event.messages = %}"\n', "CCH-G010", "match:"),
+    Mistake(PACKS, "    event_key: customStatus\n", '    event_key: customStatus\n    match: "{% $evnt.id = 1 %}"\n', "CCH-G010", "match:"),
+)  # fmt: skip
 INFORMAL = "informal_entry_v1"
 SUBMITTED = "    on_response: Wait_For_Customs\n    on_failure: Handle_Error\n"
 INQUIRED = 'after three inquiries the export has failed"]\n    on_response: Wait_For_Customs\n'
@@ -271,6 +279,6 @@ CONTRACTS = (
 
 MISTAKES = tuple(
     each
-    for group in (NAMES_AND_KEYS, DATA, LABELS, STRUCTURE, TIMES_AND_TEXTS, EXPRESSIONS, CONTRACTS)
+    for group in (NAMES_AND_KEYS, DATA, LABELS, STRUCTURE, TIMES_AND_TEXTS, EXPRESSIONS, MATCHES, CONTRACTS)
     for each in group
 )
