@@ -9,6 +9,7 @@ from typing import Any
 from cch.definition.contract import Contract
 from cch.definition.json_schemas import schema_at
 from cch.definition.kinds import Requesting
+from cch.definition.model import Definition
 from cch.definition.nodes import Node
 from cch.definition.paths import read_path
 from cch.graph.model import Graph
@@ -75,3 +76,17 @@ def _of_output(graph: Graph, output: Mapping[str, Any], steps: Sequence[str]) ->
         if found is not None and written == tuple(steps[: len(written)]):
             return (*found[1].removeprefix(".").split("."), *steps[len(written) :])
     return None
+
+
+def start_by_contracts(definition: Definition) -> Mapping[str, Mapping[str, Any]]:
+    """Key that a start must bring → how the first contract describes it to whose capability it is sent as it is."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for asked in (node.asks for node in definition.nodes.values()):
+        contract = definition.contracts.get(asked.id) if asked is not None else None
+        if asked is None or contract is None or asked.input is not None:
+            continue
+        for key in definition.required:
+            schema, _ = schema_at(contract.request, (key,))
+            if isinstance(schema, Mapping) and (asked.sends is None or key in asked.sends):
+                found.setdefault(key, schema)
+    return found

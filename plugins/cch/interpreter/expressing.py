@@ -26,7 +26,7 @@ def value_of(visit: Visit, value: Any, **more: Any) -> Any:
 
     :raises FailedError: an expression cannot be evaluated.
     """
-    return evaluated(value, selected(visit.context, None), {**_names(visit), **more})
+    return evaluated(value, selected(visit.context, None), {**names_of(visit), **more})
 
 
 def match_of(visit: Visit, text: str) -> Match:
@@ -34,10 +34,11 @@ def match_of(visit: Visit, text: str) -> Match:
 
     :raises MatchError: it cannot be.
     """
-    return Match.of(text, selected(visit.context, None), _names(visit))
+    return Match.of(text, selected(visit.context, None), names_of(visit))
 
 
-def _names(visit: Visit) -> dict[str, Any]:
+def names_of(visit: Visit) -> dict[str, Any]:
+    """The values of the names that every expression may use, as far as they have one."""
     names = {"instance": visit.instance.as_json(), "now": iso(visit.moment)}
     if visit.item is not MISSING:
         names["item"] = visit.item
