@@ -19,6 +19,7 @@ from cch.errors import DefinitionError, Problem
 from cch.graph.agreements import broken_contracts
 from cch.graph.build import build_graph
 from cch.graph.checks import GRAPH_CHECKS, check_document, ordered
+from cch.graph.expressed import items_outside
 from cch.graph.forms import unfit_forms
 from cch.graph.ignoring import NodeLines, without_ignored
 from cch.graph.inputs import unknown_keys, unread_keys
@@ -95,6 +96,7 @@ _OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
     unfit_forms,
     bad_paths,
     bad_zones,
+    items_outside,
     other_readings,
     _endless_waits,
     overwritten_status,

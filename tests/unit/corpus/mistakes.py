@@ -227,15 +227,19 @@ EXPRESSIONS = (
     Mistake(HOUSES, LINES, "    items: house.lines\n    output_key: lines\n", "CCH-G010", "items: house.lines"),
 )  # fmt: skip
 
+INFORMAL = "informal_entry_v1"
 WAIT_KEY = "    event_key: decision\n"
 MATCHES = (
+    Mistake(FLIGHT, "    destination: screened\n    on_success: File_Summary\n  File_Summary:\n",
+            '    destination: screened\n    on_success: Noted\n  Noted:\n    type: set_state\n    outputs: {last: "{% $item.parcelId %}"}\n'
+            "    on_success: File_Summary\n  File_Summary:\n", "CCH-G010", "outputs: {last"),
+    Mistake(INFORMAL, 'entry.assessed: "{% $now %}"', 'entry.assessed: "{% $item.lineId %}"', "CCH-G010"),
     Mistake(EXPORT, WAIT_KEY, WAIT_KEY + "    match: decision.verdict\n", "CCH-G010", "match:"),
     Mistake(EXPORT, WAIT_KEY, WAIT_KEY + '    match: "{% $event.decision.id = shipmentNo %}"\n', "CCH-G104", "match:"),
     Mistake(EXPORT, WAIT_KEY, WAIT_KEY + '    match: "{% $reply.decision.id = shipmentId %}"\n', "CCH-G010", "match:"),
     Mistake(CORRECT, "    event_key: messages\n", '    event_key: messages\n    match: "{% $event.messages = %}"\n', "CCH-G010", "match:"),
     Mistake(PACKS, "    event_key: customStatus\n", '    event_key: customStatus\n    match: "{% $evnt.id = 1 %}"\n', "CCH-G010", "match:"),
 )  # fmt: skip
-INFORMAL = "informal_entry_v1"
 SUBMITTED = "    on_response: Wait_For_Customs\n    on_failure: Handle_Error\n"
 INQUIRED = 'after three inquiries the export has failed"]\n    on_response: Wait_For_Customs\n'
 
