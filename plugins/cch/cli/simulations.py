@@ -52,10 +52,10 @@ def unfinished(scenario: Scenario, result: Simulated) -> list[str]:
     return [result.errors[-1]["message"]]
 
 
-def contract_notes(result: Simulated) -> list[str]:
-    """What contracts had to do with the result."""
+def agreement_notes(result: Simulated) -> list[str]:
+    """What contracts and forms had to do with the result."""
     answered = [f"{each} answers as its contract says" for each in result.by_contract]
-    return [*answered, *(f"contract broken at {each}" for each in result.breaches)]
+    return [*answered, *(f"contract broken at {each}" for each in result.breaches), *result.misfits]
 
 
 def _show(definition: Definition, scenario: Scenario, result: Simulated) -> None:
@@ -64,7 +64,7 @@ def _show(definition: Definition, scenario: Scenario, result: Simulated) -> None
     show(table("visited", ("#", "node"), [(str(n), node) for n, node in enumerate(result.visited, 1)]))
     if result.requests:
         show(table("requests", ("capability", "number"), [(k, str(v)) for k, v in sorted(result.requests.items())]))
-    for line in contract_notes(result):
+    for line in agreement_notes(result):
         note(line)
     for node in result.waiting_for:
         say(f"waits at {node}")

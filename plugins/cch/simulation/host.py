@@ -5,127 +5,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cch.capabilities.failing import as_failure
 from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.capabilities.registry import PythonBinding, binding
-from cch.definition.contract import Contract, codes_of
-from cch.definition.paths import read_key
+from cch.definition.contract import codes_of
 from cch.errors import CapabilityError, CapabilityNotBoundError
 from cch.identity import NEWEST_SCHEME, ROOT, Address, ItemStep, Keys, Scope, Step
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
 from cch.messaging.outgoing import Reference, request_body, request_fault
-from cch.settings import Settings
-from cch.simulation.bounds import Bounds
-from cch.simulation.scenario import Scenario, ScriptedAnswer, ScriptedEvent
-from cch.values import MISSING
+from cch.simulation.world import World
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class World:
-    """What all scopes of one simulation share."""
-
-    scenario: Scenario
-    settings: Settings
-    loop: asyncio.AbstractEventLoop
-    visited: list[tuple[str, Outcome]] = field(default_factory=list)
-    requests: Counter[str] = field(default_factory=Counter)
-    messages: Counter[str] = field(default_factory=Counter)
-    #: Capability → the contexts that it was sent, where the scenario expects something of them.
-    sent: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
-    unscripted: set[str] = field(default_factory=set)
-    #: Capability → its contract.
-    contracts: Mapping[str, Contract] = field(default_factory=dict)
-    #: Capabilities that answered by their contracts, because the scenario does not say what they answer.
-    by_contract: set[str] = field(default_factory=set)
-    #: Branch keys of the items inside items of other maps, from the outside in.
-    nested: set[tuple[str, ...]] = field(default_factory=set)
-    #: (branch keys, node) of everything that waits, in the order of its beginning.
-    waiting: dict[tuple[tuple[str, ...], str], None] = field(default_factory=dict)
-    _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _held: list[ScriptedEvent] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
-    _consumed: set[tuple[str, str]] = field(default_factory=set)
-    #: Set when the next event arrives; look at it before looking for events, or one slips through between.
-    arrival: asyncio.Event = field(default_factory=asyncio.Event)
-
-    bounds: Bounds = field(default_factory=Bounds)
-
-    def now(self) -> int:
-        self.bounds.step()
-        return self.scenario.start + round(self.loop.time() * 1000)
-
-    def next_answer(
-        self, capability: str, branch: str, context: Mapping[str, Any], wants: Sequence[str]
-    ) -> ScriptedAnswer | None:
-        """The answer to the next request: the scripted one, else one by the contract; None if there is neither.
-
-        Answers for the branch key have a sequence of their own.
-        """
-        scripted = self.scenario.answers.get(capability, {})
-        own = branch if branch in scripted else ""
-        listed = scripted.get(own) or ()
-        if not listed:
-            return self._by_contract(capability, branch if scripted else "", context, wants)
-        index = self._asked[capability, branch]
-        self._asked[capability, branch] += 1
-        return listed[min(index, len(listed) - 1)]
-
-    def _by_contract(
-        self, capability: str, branch: str, context: Mapping[str, Any], wants: Sequence[str]
-    ) -> ScriptedAnswer | None:
-        contract = self.contracts.get(capability)
-        if contract is None:
-            self.unscripted.add(f"{capability} for branch {branch}" if branch else capability)
-            return None
-        self.by_contract.add(capability)
-        status, payload = contract.answer(context, wants)
-        return ScriptedAnswer(status=status, payload=payload, after=contract.usual or 0.0)
-
-    def note_sent(self, request: Request) -> None:
-        """Keep what is sent, if the scenario says what it should be."""
-        expected = self.scenario.expect.get("requests")
-        if isinstance(expected, Mapping) and isinstance(expected.get(request.capability_id), list):
-            self.sent.setdefault(request.capability_id, []).append(request.context)
-
-    def deliver(self, event: ScriptedEvent) -> None:
-        """An event arrives; a repeated id changes nothing."""
-        if event.id in self._seen:
-            self.messages["duplicate"] += 1
-            return
-        self._seen.add(event.id)
-        self._held.append(event)
-        arrived, self.arrival = self.arrival, asyncio.Event()
-        arrived.set()
-
-    def take_event(self, query: EventQuery, path: tuple[str, ...]) -> ScriptedEvent | None:
-        """The oldest event that fits and that nobody took for this key."""
-        key = query.event_key
-        for event in tuple(self._held):
-            if not event.address.whole and len(event.address.meant(self.nested | {path})) > 1:
-                self._held.remove(event)  # nobody can tell which item is meant
-                self.messages["orphan"] += 1
-                continue
-            has_key = not key or read_key(key, query.rules).find(event.payload) is not MISSING
-            has_key = has_key and (query.match is None or query.match.takes(event.payload))
-            taken = {by for event_id, by in self._consumed if event_id == event.id}
-            if event.address.fits(path) and has_key and not (taken if not key else taken & {key, ""}):
-                self._consumed.add((event.id, key))
-                return event
-        return None
-
-    def unused_events(self) -> int:
-        """Events that nobody took: late, once the instance has ended."""
-        used = {event_id for event_id, _ in self._consumed}
-        return sum(event.id not in used for event in self._held)
 
 
 class SimulationHost:
@@ -230,7 +125,11 @@ class SimulationHost:
             await asyncio.sleep(seconds)
 
     async def wait_event(self, query: EventQuery) -> EventAnswer:
-        return await self._while_waiting(query.node, self._wait_event(query))
+        place = self._path, query.node
+        self._world.queries[place] = query
+        answer = await self._while_waiting(query.node, self._wait_event(query))
+        self._world.queries.pop(place, None)
+        return answer
 
     async def _wait_event(self, query: EventQuery) -> EventAnswer:
         until = None if query.timeout is None else self._world.now() + round(query.timeout * 1000)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from workflows import definition_text
 
 from cch.definition.contract_reader import read_contract
+from cch.errors import DefinitionError
 from cch.graph.checks import load
 from cch.simulation.scenario import read_scenario
 from cch.simulation.simulator import Simulated, simulate
@@ -62,3 +64,38 @@ def test_a_scripted_answer_that_breaks_the_contract_fails_or_is_told() -> None:
     assert "breaks its contract" in failed.errors[0]["message"]
     assert told.status == "completed"
     assert [each[:3] for each in told.breaches] == ["N: "]
+
+
+FORM = """
+Wait:
+  type: event_wait
+  event_key: decision
+  payload_schema: {type: object, required: [decision], properties: {decision: {enum: [CLEAR, BLOCK]}}}
+  on_event: E
+  timeout: 1d
+  on_timeout: E
+E: {type: end}
+"""
+
+
+def decided(event: str) -> Simulated:
+    return simulate(load(definition_text(FORM)), read_scenario(f"name: s\nevents: [{event}]"))
+
+
+def test_what_a_person_sends_has_to_fit_the_form_as_on_airflow() -> None:
+    """The API refuses it, so that it is as if it had not been sent; a system's event is taken, and is told of."""
+    refused = decided("{by: person, after: 1h, payload: {decision: clear}}")
+    taken = decided("{after: 1h, payload: {decision: clear}}")
+    good = decided("{by: person, after: 1h, payload: {decision: CLEAR}}")
+
+    assert (refused.elapsed_seconds, refused.messages["refused"]) == (86_400, 1)
+    assert refused.misfits[0].startswith("event event-0 is refused, as it does not fit the form of 'Wait': decision:")
+    assert (taken.elapsed_seconds, taken.context["decision"]) == (3600, "clear")
+    assert taken.misfits[0].startswith("a person could not send event event-0 to 'Wait'")
+    assert (good.elapsed_seconds, good.misfits, good.messages["refused"]) == (3600, (), 0)
+
+
+def test_an_event_is_by_a_person_or_a_system() -> None:
+    """Anything else is a mistake in the scenario."""
+    with pytest.raises(DefinitionError, match="by is 'robot': write person or system"):
+        decided("{by: robot}")
