@@ -304,3 +304,11 @@ def test_a_contract_that_is_lost_or_damaged_holds_nobody(source: Flaky, tmp_path
     source.write(f"{NEWEST_CONTRACTS}broken.yaml", "id: [")
     assert shelf.held(read_definition(version.text)).contracts == {}
     assert shelf.newest() == {}
+
+
+def test_the_contract_of_the_documentation_is_good() -> None:
+    """As it stands on the page."""
+    page = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text()
+    text = page.split("```yaml\n")[1].split("```")[0]
+
+    assert read_contract(text)[1] == ()
