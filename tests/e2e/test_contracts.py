@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from playwright.sync_api import Page, expect
 
+from cch.api.dashboard import FOLDER
 from tests.e2e.conftest import Stack, start_message
 
 DEFINITION = """\
@@ -32,6 +34,10 @@ replies:
 errors: {{BUSY: Later.}}
 examples: [{{reply: {{payload: {{verdict: CLEAR, score: 3}}}}}}]
 """
+
+
+#: Milliseconds; a step of a workflow takes seconds on a busy machine.
+expect.set_options(timeout=240_000)
 
 
 class Contracted:
@@ -111,3 +117,23 @@ def test_doctor_finds_contracts_in_order(stack: Stack, contracted: Contracted) -
 
     assert any(each["area"] == "contracts" and each["level"] == "ok" for each in findings)
     assert not [each for each in findings if contracted.id in each["area"] and "contract" in each["what"]]
+
+
+@pytest.mark.skipif(not (FOLDER / "index.html").is_file(), reason="the dashboard is not built: make ui")
+def test_people_see_contracts_and_what_expressions_saw(stack: Stack, page: Page) -> None:
+    """Of a sample whose capabilities answer by the contracts that are shipped, one of them under `enforce: fail`."""
+    lines = [{"lineId": 1, "hts": "6109", "quantity": 10, "price": 12.5}]
+    parties = [{"role": "SHIPPER", "name": "ACME"}, {"role": "CONSIGNEE", "name": "B"}]
+    context = {"shipmentId": "S-1", "lines": lines, "parties": parties}
+    instance = stack.start("informal_entry_v1", context, correlation_id="INF-E2E")
+    status = stack.finished(instance)
+    assert (status["status"], status["context"]["entry"]["number"]) == ("completed", "E-1"), status
+
+    page.goto(f"{stack.local.layout.ui_url}/cch/ui/#/capabilities?id=screening%23party")
+    expect(page.get_by_role("heading", name="screening#party")).to_be_visible()
+    expect(page.get_by_text("Reply SUCCESS").first).to_be_visible()
+    page.goto("about:blank")
+    page.goto(f"{stack.local.layout.ui_url}/cch/ui/#/instances/{instance}?node=Assess")
+    page.get_by_text("What its 4 expressions saw").click()
+    expect(page.get_by_text("{% $round($sum(lines.(quantity * price)), 2) %}")).to_be_visible()
+    expect(page.get_by_text("125", exact=True).first).to_be_visible()
