@@ -141,7 +141,7 @@ class _Look:
         if progress is None or plan is None:
             raise not_found("definition", self._instance.definition_digest)
         whole = progress.instance
-        flow = flow_of(plan, whole.context, progress.outcomes, whole.moves)
+        flow = flow_of(plan, whole.context, progress.outcomes, whole.amendments)
         if map_node:
             flow = await self._item(flow, map_node, index)
         if node not in flow.graph.nodes:
