@@ -5,7 +5,8 @@ What is certain to fail a node is an error, so only where the contract says ``en
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cch.definition.contract import CONTRACT_CODE, Contract, in_words
@@ -31,12 +32,12 @@ def broken_contracts(graph: Graph, document: Document) -> Iterator[Problem]:
     """Everything in which a node does not keep the contract of the capability that it asks."""
     if not graph.definition.contracts:
         return
-    known = known_at(graph)
+    known = functools.cache(functools.partial(known_at, graph))  # few need it
     for name, node in graph.nodes.items():
         contract, asked = contract_of(graph, node), node.asks
         if contract is None or asked is None or name not in graph.reachable:
             continue
-        yield from _request(graph, document, node, asked=asked, contract=contract, known=known.get(name))
+        yield from _request(graph, document, node, asked=asked, contract=contract, known=known)
         yield from _values(graph, document, node, asked=asked, contract=contract)
         yield from _reply(graph, document, node, asked=asked, contract=contract)
         if isinstance(node, Requesting | Calling):
@@ -62,7 +63,13 @@ def _sent(graph: Graph, name: str, asked: Asked) -> dict[str, Path] | None:
 
 
 def _request(
-    graph: Graph, document: Document, node: Node, *, asked: Asked, contract: Contract, known: Known | None
+    graph: Graph,
+    document: Document,
+    node: Node,
+    *,
+    asked: Asked,
+    contract: Contract,
+    known: Callable[[], Mapping[str, Known]],
 ) -> Iterator[Problem]:
     """Keys that are sent and not known, or needed and not sent."""
     described = keys_of(contract.request)
@@ -79,8 +86,10 @@ def _request(
         message = f"{contract.id} takes no {key!r}, which {node.name!r} sends"
         hint = f"did you mean {guess!r}?" if guess else f"it takes {', '.join(sorted(may))}"
         yield document.problem(place, "CCH-K101", message, hint, warning=not fails or not _is_closed(contract.request))
-    here = set(sent) if sent is not None else (None if known is None or ANYTHING in known.may else known.may)
-    missing = sorted(always - here - taken) if here is not None else []
+    if not always:
+        return
+    here = frozenset(sent) if sent is not None else known()[node.name].may
+    missing = [] if ANYTHING in here else sorted(always - here - taken)
     if missing:
         key = "input" if asked.input is not None else "input_keys" if sent is not None else asked.key
         message = f"{contract.id} needs {', '.join(map(repr, missing))}, which {node.name!r} does not send"
