@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capability_mock.contracts import ContractError, Contracts
 from capability_mock.control import Control, ControlServer
 from capability_mock.desk import Desk
 from capability_mock.effects import Effects
@@ -41,6 +42,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Answers the requests on every cch-<CCH_ENV>-<CCH_OWNER>-capability-*-request-queue.",
     )
     parser.add_argument("--scenario", metavar="FILE", help="scenario to start with (default: default answers)")
+    parser.add_argument(
+        "--contracts", type=Path, metavar="DIR", default=os.environ.get("CCH_MOCK_CONTRACTS"),
+        help="folder of contracts: what their capabilities answer where no scenario says anything",
+    )  # fmt: skip
     parser.add_argument("--time-scale", type=_time_scale, metavar="X", help="factor for every 'after' of --scenario")
     parser.add_argument("--control-port", type=int, default=0, metavar="PORT", help="0 (default): any free port")
     parser.add_argument("--control-host", default="127.0.0.1", metavar="HOST", help="default: 127.0.0.1")
@@ -81,8 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = Names.from_environment(os.environ)
     try:
         scenario = load_scenario(chosen.scenario, time_scale=chosen.time_scale) if chosen.scenario else Scenario()
+        contracts = Contracts(chosen.contracts)
         queues = connect(names)
-    except ScenarioError as error:
+    except (ScenarioError, ContractError) as error:
         sys.stderr.write(f"{error}\n")
         return WRONG_USE
     except QueueError as error:
@@ -96,7 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discover=float(chosen.discover_seconds),
     )
     effects = Effects(chosen.effects) if chosen.effects else None
-    desk = Desk(scripts=Scripts(scenario), record=record, names=names, clock=time.monotonic, effects=effects)
+    desk = Desk(
+        scripts=Scripts(scenario),
+        record=record,
+        names=names,
+        clock=time.monotonic,
+        effects=effects,
+        contracts=contracts,
+    )
     exchange = Exchange(
         desk=desk,
         queues=queues,

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from capability_mock.messages import Request
     from capability_mock.names import Names
@@ -77,19 +77,19 @@ BE_EXPORT_REQUIREMENTS: dict[str, Any] = {
 }
 
 
-def success_payload(request: Request, names: Names) -> dict[str, Any]:
+def success_payload(request: Request, names: Names, agreed: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The payload of a successful reply. A function of the request alone: the same request, the same payload.
 
-    Every one of the request's output keys has a value; `import#…` and `export#…` add theirs.
+    Every one of the request's output keys has a value. `agreed` is what the contract says; `import#…` and `export#…`
+    add theirs, which depend on the request.
     """
-    payload: dict[str, Any] = {}
+    payload: dict[str, Any] = {key: _readable_value(request, key) for key in request.output_keys}
+    payload.update(agreed or {})
     if request.capability.startswith("import#"):
         payload["import_enrichment_uri"] = delivery_uri(request, names)
         payload["us_import_requirements"] = US_IMPORT_REQUIREMENTS
     elif request.capability.startswith("export#"):
         payload["be_export_requirements"] = BE_EXPORT_REQUIREMENTS
-    for key in request.output_keys:
-        payload.setdefault(key, _readable_value(request, key))
     return payload
 
 

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from capability_mock.contracts import ContractError, parse_contract
 from capability_mock.queues import Outgoing, QueueError
 from capability_mock.record import REQUESTS_KEPT
 from capability_mock.scenario import ScenarioError, parse_scenario, time_scale_of
@@ -66,6 +67,9 @@ class Control:
             ("GET", "/scenario"): self.show_scenario,
             ("PUT", "/scenario"): self.put_scenario,
             ("DELETE", "/scenario"): self.delete_scenario,
+            ("GET", "/contracts"): self.show_contracts,
+            ("PUT", "/contracts"): self.put_contract,
+            ("DELETE", "/contracts"): self.delete_contracts,
             ("GET", "/requests"): self.requests,
             ("DELETE", "/requests"): self.delete_requests,
             ("GET", "/stats"): self.stats,
@@ -106,6 +110,22 @@ class Control:
         instance = call.query.get("instance")
         self._desk.clear_scenario(instance, every=call.flag("all"))
         return {"instance": instance}
+
+    def show_contracts(self, _call: Call) -> dict[str, Any]:
+        return {"capabilities": list(self._desk.contracts.capabilities())}
+
+    def put_contract(self, call: Call) -> dict[str, Any]:
+        try:
+            contract = parse_contract(call.body)
+        except ContractError as error:
+            problems = [{**asdict(problem), "text": str(problem)} for problem in error.problems]
+            raise Refusal(422, "the contract has problems", problems=problems) from error
+        self._desk.contracts.put(contract)
+        return {"capability": contract.capability}
+
+    def delete_contracts(self, _call: Call) -> dict[str, Any]:
+        self._desk.contracts.clear()
+        return self.show_contracts(_call)
 
     def requests(self, call: Call) -> dict[str, Any]:
         limit = call.query.get("limit", str(REQUESTS_KEPT))

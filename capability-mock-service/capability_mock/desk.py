@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capability_mock.answers import error_payload, success_payload
+from capability_mock.contracts import Contracts
 from capability_mock.memory import Memory
 from capability_mock.messages import Request, RequestError, parse_request, reply_text
 
@@ -68,6 +69,7 @@ class Desk:
         clock: Callable[[], float],
         wall: Callable[[], str] = wall_time,
         effects: Effects | None = None,
+        contracts: Contracts | None = None,
     ) -> None:
         self._scripts = scripts
         self._record = record
@@ -75,6 +77,7 @@ class Desk:
         self._clock = clock
         self._wall = wall
         self._effects = effects
+        self.contracts = contracts or Contracts()
         self._given: Memory[str, _Given] = Memory(ANSWERS_KEPT)
         self._lock = threading.Lock()
 
@@ -106,6 +109,21 @@ class Desk:
             malformed=answer.malformed,
         )
 
+    def _unscripted(self, request: Request, given: _Given) -> tuple[Answer, dict[str, Any]]:
+        """What nobody has scripted: by the contract, if the capability has one."""
+        contract = self.contracts.get(request.capability)
+        answer = given.answer
+        if contract is not None and not given.scripted:
+            status, payload = contract.answer(request.context, request.output_keys)
+            if status == "ERROR":
+                return replace(answer, status="ERROR"), payload
+            return answer, success_payload(request, self._names, payload)
+        if answer.status == "ERROR":
+            described = contract.error() if contract is not None else None
+            return answer, described or error_payload(request, given.timestamp)
+        agreed = contract.success(request.output_keys) if contract is not None else None
+        return answer, success_payload(request, self._names, agreed)
+
     def put_scenario(self, scenario: Scenario, instance: str | None = None) -> None:
         with self._lock:
             self._scripts.put(scenario, instance)
@@ -123,12 +141,10 @@ class Desk:
             return self._scripts.general, self._scripts.instances()
 
     def _reply(self, request: Request, given: _Given) -> str:
-        payload = given.answer.payload
         try:
-            if payload is None and given.answer.status == "ERROR":
-                payload = error_payload(request, given.timestamp)
-            elif payload is None:
-                payload = success_payload(request, self._names)
-            return reply_text(request, given.answer, payload, given.timestamp)
+            answer, payload = given.answer, given.answer.payload
+            if payload is None:
+                answer, payload = self._unscripted(request, given)
+            return reply_text(request, answer, payload, given.timestamp)
         except RecursionError as error:
             raise RequestError("nested too deeply") from error

@@ -1,9 +1,9 @@
 """The mock as an AWS Lambda function behind the capability queues (SQS event source).
 
-Settings (environment): `CCH_MOCK_SCENARIO`, a path in the package or the YAML itself; `CCH_ENV`,
-`CCH_OWNER`. The event source mapping needs `ReportBatchItemFailures`. Lambda deletes a request when the
-handler did not report it, so after its reply was accepted by SQS; a reply that could not be sent is
-reported and its request comes again.
+Settings (environment): `CCH_MOCK_SCENARIO`, a path in the package or the YAML itself; `CCH_MOCK_CONTRACTS`, a
+folder of contracts in the package; `CCH_ENV`, `CCH_OWNER`. The event source mapping needs
+`ReportBatchItemFailures`. Lambda deletes a request when the handler did not report it, so after its reply was
+accepted by SQS; a reply that could not be sent is reported and its request comes again.
 
 What differs from the service: a delay is given to SQS (`DelaySeconds`), whole seconds, at most 900: a
 longer one is cut to that and logged. Calls are counted and command ids remembered per execution
@@ -17,8 +17,10 @@ import logging
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capability_mock.contracts import Contracts
 from capability_mock.desk import Decision, Desk
 from capability_mock.messages import RequestError
 from capability_mock.names import Names
@@ -99,6 +101,7 @@ def _warm() -> _Mock:
             record=Record(requests_kept=RECORD_KEPT),
             names=names,
             clock=time.monotonic,
+            contracts=Contracts(Path(folder) if (folder := os.environ.get("CCH_MOCK_CONTRACTS")) else None),
         )
         _mock = _Mock(desk=desk, queues=connect(names), setting=setting)
     return _mock

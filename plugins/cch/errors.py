@@ -124,10 +124,16 @@ class CapabilityError(CchError):
 
     code = "CCH-C000"
 
-    def __init__(self, message: str = "", *, codes: Sequence[str] = (), retry_after: float = 0.0) -> None:
-        """``codes``: more names under which ``retry.on`` knows it. ``retry_after``: seconds before another attempt."""
+    def __init__(
+        self, message: str = "", *, codes: Sequence[str] = (), retry_after: float = 0.0, final: bool = False
+    ) -> None:
+        """``codes``: more names under which ``retry.on`` knows it. ``retry_after``: seconds before another attempt.
+
+        ``final``: another attempt could not do better.
+        """
         self.codes = tuple(codes)
         self.retry_after = retry_after
+        self.final = final
         super().__init__(message)
 
 
@@ -141,6 +147,12 @@ class MissingOutputError(CapabilityError):
     """A declared output is not in the answer."""
 
     code = "CCH-C002"
+
+
+class BrokenContractError(CapabilityError):
+    """A call, or what it returned, breaks the contract of its capability, which says `enforce: fail`."""
+
+    code = "CCH-C004"
 
 
 class CapabilityTimeoutError(CapabilityError):

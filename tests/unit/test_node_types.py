@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import pytest
 from workflows import definition_text
 
-from cch.definition.kinds import Effect, NodeRecord, Write
+from cch.definition.kinds import Effect, NodeRecord
 from cch.definition.nodes import NODE_TYPES
 from cch.definition.schema import definition_schema
+from cch.definition.uses import Write
 from cch.graph.build import build_graph
 from cch.graph.checks import load
 from cch.graph.findings import examine

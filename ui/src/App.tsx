@@ -10,6 +10,7 @@ const Instance = lazy(() => import("./pages/Instance"));
 const OfRun = lazy(() => import("./pages/OfRun"));
 const Workflows = lazy(() => import("./pages/Workflows"));
 const Workflow = lazy(() => import("./pages/Workflow"));
+const Capabilities = lazy(() => import("./pages/Capabilities"));
 const Tasks = lazy(() => import("./pages/Tasks"));
 const Messages = lazy(() => import("./pages/Messages"));
 const Health = lazy(() => import("./pages/Health"));
@@ -28,6 +29,7 @@ function Navigation() {
       </NavLink>
       <NavLink to="/messages">Messages</NavLink>
       <NavLink to="/workflows">Workflows</NavLink>
+      <NavLink to="/capabilities">Capabilities</NavLink>
       <NavLink to="/health" className="health" data-health={health?.status}>
         <i aria-hidden="true" /> Health
         <span className="sr-only">{health && `: ${health.status}`}</span>
@@ -57,6 +59,7 @@ export function App() {
             <Route path="/runs/:workflow/:run" element={<OfRun />} />
             <Route path="/workflows" element={<Workflows />} />
             <Route path="/workflows/:id" element={<Workflow />} />
+            <Route path="/capabilities" element={<Capabilities />} />
             <Route path="/tasks" element={<Tasks />} />
             <Route path="/messages" element={<Messages />} />
             <Route path="/health" element={<Health />} />

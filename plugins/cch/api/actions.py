@@ -26,7 +26,7 @@ from cch.api.problems import ApiError, not_found, responses
 from cch.definition.json_schemas import misfits
 from cch.envelope import event_command, start_command
 from cch.errors import DefinitionError, DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
-from cch.exchange import Settled
+from cch.exchange import Settled, takes
 from cch.identity import Address
 from cch.ledger.messages import message_id
 from cch.ledger.records import ENDED, Instance
@@ -148,8 +148,8 @@ async def _check_payload(platform: Platform, inspector: Inspector, instance: Ins
     for wait in waits:
         node = plan.graph.nodes.get(wait.node) if plan else None
         addressed = wait.state == "open" and _address(body).fits(wait.path)
-        takes = addressed and wait.takes(body.payload)
-        if takes and node is not None and node.form is not None:
+        fits = addressed and await takes(wait, body.payload)
+        if fits and node is not None and node.form is not None:
             fields = [
                 FieldProblem(location=".".join(map(str, ("body", "payload", *place))), message=message)
                 for place, message in misfits(node.form, body.payload)

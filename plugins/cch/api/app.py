@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cch import __version__
 from cch.api import (
     actions,
+    contracts,
     health,
     instances,
     mending,
@@ -131,7 +132,8 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SeenAtOnce)
-    for module in (workflows, versions, instances, actions, moving, mending, tasks, messages, health, watching):
+    routes = (workflows, versions, contracts, instances, actions, moving, mending, tasks, messages, health, watching)
+    for module in routes:
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 
     @app.get("/docs", include_in_schema=False)

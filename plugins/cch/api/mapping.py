@@ -18,6 +18,7 @@ from cch.api.models import (
     Wait,
 )
 from cch.interpreter.context import selected
+from cch.interpreter.contracted import TOLD
 from cch.interpreter.outcome import Outcome
 from cch.ledger.messages import message_id
 from cch.ledger.records import Instance, InstanceStatus, MessageRecord, RequestRecord
@@ -169,6 +170,7 @@ def visit_view(outcome: Outcome) -> VisitView:
         cause=str(cause.get("kind", "")),
         command_id=str(cause.get("command_id", "")),
         attempt=int(cause.get("attempt", 0)),
+        breach=str(cause.get(TOLD, "")),
         changed=selected(outcome.patch, None),
     )
 

@@ -153,6 +153,7 @@ class VisitView(View):
     cause: str = Field(default="", description="What ended it: start, instant, reply, event, timeout, call, map, …")
     command_id: str = Field(default="", description="The request that the reply answered.")
     attempt: int = 0
+    breach: str = Field(default="", description="How a request or reply broke its contract, which says `warn`.")
     changed: JsonObject = Field(default={}, description="What the visit wrote into the context.")
 
 
@@ -362,6 +363,17 @@ class WorkflowPage(Degradable):
     items: list[WorkflowSummary]
 
 
+class GraphContract(View):
+    """What people need to know of the contract of a capability that a node asks."""
+
+    title: str
+    owner: str = ""
+    enforce: Literal["off", "warn", "fail"]
+    usual_seconds: float | None = None
+    longest_seconds: float | None = None
+    errors: dict[str, str] = {}
+
+
 class GraphNode(View):
     name: str
     type: str
@@ -374,6 +386,8 @@ class GraphNode(View):
     payload_schema: JsonObject | None = Field(default=None, description="JSON Schema of the event that it waits for.")
     line: int = 0
     column: int = 0
+    expressions: int = Field(default=0, description="How many expressions it has.")
+    contract: GraphContract | None = Field(default=None, description="What requests and replies are held to.")
 
 
 class GraphEdge(View):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from cch.api.backend import Backend, BackendDep
 from cch.api.conditional import conditional
 from cch.api.models import (
     DefinitionProblem,
+    GraphContract,
     GraphEdge,
     GraphNode,
     GraphRegion,
@@ -27,11 +29,13 @@ from cch.api.models import (
     WorkflowSummary,
 )
 from cch.api.problems import not_found, responses
+from cch.definition.contract import Contract
 from cch.definition.entries import Entry
 from cch.definition.model import Definition
 from cch.errors import Problem, ServiceUnavailableError
 from cch.graph.build import build_graph
 from cch.graph.checks import check
+from cch.graph.contracted import contract_of, start_by_contracts
 from cch.graph.model import Graph
 from cch.graph.regions import carriers, plan_regions
 from cch.graph.scopes import map_body, root_scope
@@ -44,8 +48,15 @@ _MOST_COUNTED = 1000
 
 
 def start_schema(definition: Definition) -> dict[str, Any]:
-    """JSON Schema of the context that a start must bring; further keys are allowed."""
-    described = {key: schema if isinstance(schema, Mapping) else {} for key, schema in definition.required.items()}
+    """JSON Schema of the context that a start must bring; further keys are allowed.
+
+    What the definition does not describe is described by the contracts of the capabilities to which it is sent.
+    """
+    agreed = start_by_contracts(definition)
+    described = {
+        key: schema if isinstance(schema, Mapping) else agreed.get(key, {})
+        for key, schema in definition.required.items()
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -83,6 +94,19 @@ def _maps(graph: Graph) -> dict[str, str]:
     return owner
 
 
+def graph_contract(contract: Contract | None) -> GraphContract | None:
+    if contract is None:
+        return None
+    return GraphContract(
+        title=contract.title,
+        owner=contract.owner,
+        enforce=contract.enforce,
+        usual_seconds=contract.usual,
+        longest_seconds=contract.longest,
+        errors=dict(contract.errors or {}),
+    )
+
+
 def graph_view(definition: Definition) -> GraphView:
     """The graph as its author wrote it, with the regions of the root."""
     graph = build_graph(definition)
@@ -98,11 +122,13 @@ def graph_view(definition: Definition) -> GraphView:
                 description=node.description,
                 region=carrier.get(name),
                 map=owner.get(name),
-                capability=node.asks.id if node.asks and node.asks.answerer != "library" else "",
+                capability=node.asks.id if node.asks and node.asks.is_capability else "",
                 event_key=node.event_path,
                 payload_schema=None if node.form is None else dict(node.form),
                 line=node.line,
                 column=node.column,
+                expressions=len(node.expressions()),
+                contract=graph_contract(contract_of(graph, node)),
             )
             for name, node in graph.nodes.items()
         ],
@@ -243,6 +269,9 @@ async def get_workflow(
 
 async def _definition(platform: Platform, entry: Entry) -> dict[str, Any]:
     definition = entry.definition
+    with contextlib.suppress(ServiceUnavailableError):  # then it is shown without its contracts
+        if definition is not None:
+            definition = await asyncio.to_thread(platform.catalogue.contracts.held, definition)
     text = await asyncio.to_thread(platform.catalogue.published, entry.file)
     # The catalogue does not keep the warnings of a good definition.
     problems = entry.problems or check(text, entry.file)[1]

@@ -69,7 +69,7 @@ class S3Definitions:
                 prefixes.extend(each["Prefix"] for each in page.get("CommonPrefixes", ()))
                 found |= {entry["Key"]: entry["ETag"] for entry in page.get("Contents", ())}
             for prefix in prefixes:
-                if prefix not in (BY_DIGEST, ALIASES):  # these hold thousands of objects
+                if prefix not in (BY_DIGEST, ALIASES) and not prefix.startswith("."):  # thousands of objects
                     for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                         found |= {entry["Key"]: entry["ETag"] for entry in page.get("Contents", ())}
         return {key: stamp for key, stamp in found.items() if is_key(key)}
@@ -91,6 +91,11 @@ class S3Definitions:
     def write(self, name: str, text: str) -> None:
         with explained(self._bucket):
             self._client().put_object(Bucket=self._bucket, Key=name, Body=text.encode(), ContentType="application/yaml")
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        with explained(self._bucket):
+            pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            return tuple(entry["Key"] for page in pages for entry in page.get("Contents", ()))
 
     def describe(self) -> str:
         return f"s3://{self._bucket}"

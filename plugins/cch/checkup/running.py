@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cch.capabilities.registry import HttpBinding, LambdaBinding, binding
+from cch.checkup.contracts import look_at_contracts
 from cch.checkup.findings import Findings
 from cch.counting import counted
 from cch.definition.kinds import Asked
@@ -119,6 +120,8 @@ async def _definitions(platform: Platform, found: Findings) -> None:
         if entry.definition is not None:
             await _capabilities(platform, entry.definition, found)
     found.ok("definitions", counted(len(snapshot.entries), "workflow"))
+    good = [entry.definition for entry in snapshot.entries if entry.definition is not None]
+    await asyncio.to_thread(look_at_contracts, platform.catalogue.contracts, good, found)
 
 
 async def _capabilities(platform: Platform, definition: Definition, found: Findings) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cch.cli.output import print_json, say, show, table
 from cch.cli.project import FOLDER, Form
-from cch.cli.reading import is_definition_path, read_files
+from cch.cli.reading import contracts_beside, is_definition_path, read_files
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, WrongUseError
 from cch.graph.build import build_graph
 from cch.graph.checks import load
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def load_file(path: Path) -> Definition:
-    """The definition in a file.
+    """The definition in a file, with the contracts beside it.
 
     :raises DefinitionError: with everything that is wrong.
     :raises WrongUseError: no such file.
@@ -31,7 +31,11 @@ def load_file(path: Path) -> Definition:
     texts, problems = read_files([path])
     if problems:
         raise DefinitionError(problems)
-    return load(texts[str(path)], str(path))
+    definition = load(texts[str(path)], str(path))
+    contracts = contracts_beside([path])
+    if wrong := [problem for problem in contracts.problems if problem.severity == "error"]:
+        raise DefinitionError(wrong)
+    return definition.held_to(contracts.by_id)
 
 
 def find_definition(name: str) -> Definition:

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cch import __version__
+from cch.cli.contract import register as register_contract
 from cch.cli.definitions import register as register_definitions
 from cch.cli.deploying import register as register_deploying
 from cch.cli.doctor import register as register_doctor
@@ -80,6 +81,7 @@ def _options(
 
 
 register_definitions(app)
+register_contract(app)
 register_instances(app)
 register_mending(app)
 register_messages(app)

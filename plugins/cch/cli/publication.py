@@ -11,37 +11,35 @@ from typing import TYPE_CHECKING
 import typer
 
 from cch.cli.output import complain, note, print_json, problem_data, show_problems
+from cch.cli.places import alias_of, file_text, place_of, published_text, refuse_alias_as_id, served_catalogue, track_of
 from cch.cli.published import Action, Published, published_data, show_alive, show_change, show_published
 from cch.cli.validation import check_paths
 from cch.counting import counted
-from cch.definition.addresses import alias_key, alias_text, is_key, plain_name
-from cch.definition.catalogue import is_name
-from cch.definition.entries import is_called
-from cch.definition.names import is_reserved
-from cch.definition.reader import digest_of
-from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
+from cch.definition.addresses import alias_key, alias_text
+from cch.definition.contract_pins import without_pins
+from cch.definition.source import BY_DIGEST, DefinitionSource
 from cch.errors import DefinitionNotFoundError, ServiceUnavailableError, WrongUseError
 from cch.graph.checks import check
 from cch.graph.differences import difference
 from cch.graph.plan import plan_of
 from cch.ledger.versions import Share
-from cch.runtime.definitions import definition_source, open_catalogue
+from cch.runtime.definitions import definition_source
 from cch.runtime.platform import open_platform
 from cch.runtime.serving import unserved
 from cch.runtime.standings import Standings, standings, unpinned_reason
 from cch.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cch.cli.validation import Checked
-    from cch.definition.catalogue import Catalogue
+    from cch.definition.contract import Contract
+    from cch.definition.contract_shelf import ContractShelf
     from cch.definition.model import Definition
     from cch.errors import Problem
     from cch.ledger.ledger import Ledger
     from cch.ledger.records import Instance
     from cch.runtime.platform import Platform
-    from cch.settings import Settings
 
 #: Most live instances of one workflow that are looked at; more are refused just as well.
 _MOST = 1000
@@ -61,21 +59,6 @@ class Wish:
     alias: str = ""
     #: Whether each file is a track of its own, under its own name.
     tracks: bool = False
-
-
-def published_text(source: DefinitionSource, workflow_id: str) -> str | None:
-    """The text that is published now, past every cache; None if there is none."""
-    return file_text(source, f"{workflow_id}.yaml")
-
-
-def file_text(source: DefinitionSource, name: str) -> str | None:
-    """The text of one file that is published, past every cache; None if there is none."""
-    try:
-        answer = source.read(name)
-    except DefinitionNotFoundError:
-        return None
-    assert not isinstance(answer, NotModified)
-    return answer.text
 
 
 def structure_of(definition: Definition) -> str:
@@ -99,100 +82,18 @@ def _keep(source: DefinitionSource, definition: Definition) -> None:
         source.write(name, definition.text)
 
 
-def _catalogue(settings: Settings) -> Catalogue:
-    """What is published now: no listing of a moment ago is trusted."""
-    return open_catalogue(replace(settings, refresh_seconds=0.0))
-
-
-def _place(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
-    """(file name under which the workflow is published, or would be; the text that is there, None if there is none).
-
-    Somebody may have put it there by other means under another name: a second file with its id would not be served.
-    """
-    source = definition_source(settings)
-    name = f"{workflow_id}.yaml"
-    if (text := published_text(source, workflow_id)) is not None:
-        return name, text
-    try:
-        entries = _catalogue(settings).snapshot().entries
-    except ServiceUnavailableError:
-        entries = ()  # an empty folder that is not there yet
-    for entry in entries:
-        if entry.definition is not None and entry.workflow_id == workflow_id:
-            answer = source.read(entry.file)
-            assert not isinstance(answer, NotModified)
-            return entry.file, answer.text
-    return name, None
-
-
-def _track(settings: Settings, file: str, definition: Definition, *, wanted: bool) -> str:
-    """The name of the track that the file is, or with ``wanted`` becomes; "" if it is none.
-
-    :raises WrongUseError: it cannot be called so.
-    """
-    name, workflow_id = Path(file).name, definition.workflow_id
-    there = _catalogue(settings).file(name) if is_key(name) else None
-    is_there = there is not None and there.definition is not None and there.workflow_id == workflow_id
-    if not wanted or is_there or is_called(name, workflow_id):
-        return name if is_there and name != _place(settings, workflow_id)[0] else ""
-    if fault := _alias_fault(settings, plain_name(name), workflow_id):
-        raise WrongUseError(f"{file} cannot be a track of {workflow_id}: {fault}")
-    return name
-
-
-def published_place(settings: Settings, workflow_id: str) -> tuple[str, str | None, str]:
-    """Where a workflow is published: the file's name, its text (None: nowhere yet), and the text's digest."""
-    name, text = _place(settings, workflow_id)
-    return name, text, digest_of(text) if text is not None else ""
-
-
-def _alias(settings: Settings, file: str, definition: Definition, wanted: str) -> str:
-    """The alias that the definition gets: the wanted one, else its file's name; "" if that is its id, or taken.
-
-    :raises WrongUseError: the wanted one cannot be had; says why.
-    """
-    alias, workflow_id = plain_name(wanted or Path(file).name), definition.workflow_id
-    if fault := "" if alias == workflow_id else _alias_fault(settings, alias, workflow_id):
-        if wanted:
-            raise WrongUseError(f"{workflow_id} cannot be published as {alias!r}: {fault}")
-        note(f"{file}: messages cannot name it {alias!r}, because {fault}; --as gives it another name")
-        return ""
-    return "" if alias == workflow_id else alias
-
-
-def _alias_fault(settings: Settings, alias: str, workflow_id: str) -> str:
-    if not is_name(alias):
-        return "a name has at most 60 characters and no /"
-    if is_reserved(alias):
-        return "it is reserved for the platform"
-    if _place(settings, alias)[1] is not None:
-        return "it is the id of another workflow"
-    other = _catalogue(settings).alias(alias)
-    return f"it is a name of {other}" if other not in ("", workflow_id) else ""
-
-
-def _refuse_alias_as_id(settings: Settings, workflow_id: str) -> None:
-    """:raises WrongUseError: the id is an alias of another workflow, whose starts it would take."""
-    other = _catalogue(settings).alias(workflow_id)
-    if other not in ("", workflow_id):
-        raise WrongUseError(
-            f"{workflow_id} is a name of {other}, whose starts it would take: choose another workflow_id, or remove"
-            f" {alias_key(workflow_id)} where the definitions are"
-        )
-
-
 async def _publish_one(platform: Platform, file: str, definition: Definition, wish: Wish) -> Published:
     """Publish one definition: keep it, number it, and only then let it be served, so that any step may be the last."""
     settings, ledger = platform.settings, platform.ledger
-    _refuse_alias_as_id(settings, definition.workflow_id)
-    track = _track(settings, file, definition, wanted=wish.tracks)
+    refuse_alias_as_id(settings, definition.workflow_id)
+    track = track_of(settings, file, definition, wanted=wish.tracks)
     if track and (wish.alias or wish.share is not None):
         raise WrongUseError(
             f"{file} is a track of {definition.workflow_id}: --as and --share are for what its id names"
         )
-    alias = "" if track else _alias(settings, file, definition, wish.alias)
+    alias = "" if track else alias_of(settings, file, definition, wish.alias)
     source = definition_source(settings)
-    name, old = (track, file_text(source, track)) if track else _place(settings, definition.workflow_id)
+    name, old = (track, file_text(source, track)) if track else place_of(settings, definition.workflow_id)
     before = check(old)[0] if old is not None else None
     structure = structure_of(definition)
     action: Action = "created" if old is None else "unchanged" if old == definition.text else "updated"
@@ -223,7 +124,7 @@ async def _publish_one(platform: Platform, file: str, definition: Definition, wi
         await ledger.versions.set_share(definition.workflow_id, Share(digest=definition.digest, percent=wish.share))
     elif action != "refused" and number is not None and not track:
         await ledger.versions.set_share(definition.workflow_id, None)
-    if alias and action != "refused" and _catalogue(settings).alias(alias) != definition.workflow_id:
+    if alias and action != "refused" and served_catalogue(settings).alias(alias) != definition.workflow_id:
         source.write(alias_key(alias), alias_text(definition.workflow_id))
     return Published(
         file=file, definition=definition, structure=structure, action=action, alive=alive, name=name, alias=alias,
@@ -286,8 +187,11 @@ def _without_findings_of_the_served(checked: Checked, source: DefinitionSource) 
     served: dict[str, Definition] = {}
     for file in sorted(failed & checked.texts.keys()):
         definition, _ = check(checked.texts[file], file)
-        if definition is not None and published_text(source, definition.workflow_id) == checked.texts[file]:
-            served[file] = definition
+        if definition is None:
+            continue
+        published = published_text(source, definition.workflow_id)
+        if published is not None and without_pins(published) == without_pins(checked.texts[file]):
+            served[file] = definition.held_to(checked.contracts.by_id)
     problems = tuple(replace(p, severity="warning") if p.file in served else p for p in checked.problems)
     return replace(checked, definitions={**checked.definitions, **served}, problems=problems)
 
@@ -297,40 +201,58 @@ def _refuse_all(checked: Checked, *, as_json: bool) -> None:
         problems = [problem_data(problem) for problem in checked.problems]
         print_json({"ok": False, "definitions": [], "problems": problems})
     else:
-        show_problems(checked.problems, checked.texts)
+        show_problems(checked.problems, checked.shown)
         complain(
             f"nothing is published: {counted(checked.count('error'), 'error has', 'errors have')} to be mended first"
         )
     raise typer.Exit(1)
 
 
-async def _publish_all(checked: Checked, wish: Wish) -> list[Published]:
+async def _publish_all(checked: Checked, wish: Wish, contracts: ContractShelf) -> list[Published]:
+    """Publish all; contracts are kept before a definition names them, and are the newest ones after that."""
     async with open_platform() as platform:
-        return [
-            await _publish_one(platform, file, definition, wish) for file, definition in checked.definitions.items()
+        contracts.keep(checked.contracts.by_id.values())
+        done = [
+            await _publish_one(platform, file, definition.pinned(), wish)
+            for file, definition in checked.definitions.items()
         ]
+        contracts.publish(checked.contracts.by_id.values())
+        return done
+
+
+def _newest(contracts: ContractShelf) -> Mapping[str, Contract]:
+    """The contracts that are published; none in a folder or bucket that is not there yet."""
+    try:
+        return contracts.newest()
+    except ServiceUnavailableError:
+        return {}
 
 
 def publish(paths: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
     """Check all, publish all; leave with 1 if anything was refused."""
-    checked = check_paths(paths, tracks=wish.tracks)
+    settings = load_settings()
+    contracts = served_catalogue(settings).contracts
+    checked = check_paths(paths, tracks=wish.tracks, published=_newest(contracts))
     if wish.alias and len(checked.files) != 1:
         raise WrongUseError(f"--as names one definition, and there are {len(checked.files)}")
-    settings = load_settings()
     source = definition_source(settings)
     if checked.count("error"):
         checked = _without_findings_of_the_served(checked, source)
     if checked.count("error"):
         _refuse_all(checked, as_json=as_json)
-    done = asyncio.run(_publish_all(checked, wish))
+    done = asyncio.run(_publish_all(checked, wish, contracts))
     checked = replace(checked, problems=(*checked.problems, *asyncio.run(_unserved(checked))))
     ok = all(one.action != "refused" for one in done)
     if as_json:
         problems = [problem_data(problem) for problem in checked.problems]
-        print_json({"ok": ok, "definitions": [published_data(one) for one in done], "problems": problems})
+        published = {each.id: each.digest for each in checked.contracts.by_id.values()}
+        definitions = [published_data(one) for one in done]
+        print_json({"ok": ok, "definitions": definitions, "contracts": published, "problems": problems})
     else:
-        show_problems(checked.problems, checked.texts)
+        show_problems(checked.problems, checked.shown)
         show_published(done, source.describe())
+        if number := len(checked.contracts.by_id):
+            note(f"{counted(number, 'contract is', 'contracts are')} published with them")
         for one in done:
             if one.track and one.action != "refused":
                 note(f"{one.name} is a track of {one.definition.workflow_id}: a start by that name gets it")

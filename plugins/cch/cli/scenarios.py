@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cch.cli.drawing import load_file
 from cch.cli.output import complain, note, print_json, say, show, table
-from cch.cli.simulations import duration, load_scenario, unfinished
+from cch.cli.simulations import agreement_notes, duration, load_scenario, unfinished
 from cch.definition.model import Definition
 from cch.errors import DefinitionError, WrongUseError
 from cch.graph.build import build_graph
@@ -227,6 +227,8 @@ def _show(suite: _Suite, coverage: Sequence[_Covered], changed: Sequence[tuple[D
     for test in suite.tests:
         for problem in test.problems:
             complain(f"{test.scenario.file}: {problem}")
+        for line in agreement_notes(test.result):
+            note(f"{test.scenario.file}: {line}")
     for why in suite.broken.values():
         complain(why)
     show(table("coverage", ("workflow", "nodes", "ways", "never taken"), [each.row for each in coverage]))

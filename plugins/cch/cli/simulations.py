@@ -52,12 +52,20 @@ def unfinished(scenario: Scenario, result: Simulated) -> list[str]:
     return [result.errors[-1]["message"]]
 
 
+def agreement_notes(result: Simulated) -> list[str]:
+    """What contracts and forms had to do with the result."""
+    answered = [f"{each} answers as its contract says" for each in result.by_contract]
+    return [*answered, *(f"contract broken at {each}" for each in result.breaches), *result.misfits]
+
+
 def _show(definition: Definition, scenario: Scenario, result: Simulated) -> None:
     say(f"{definition.workflow_id}: {scenario.name}")
     say(f"{result.status} after {duration(result.elapsed_seconds)}")
     show(table("visited", ("#", "node"), [(str(n), node) for n, node in enumerate(result.visited, 1)]))
     if result.requests:
         show(table("requests", ("capability", "number"), [(k, str(v)) for k, v in sorted(result.requests.items())]))
+    for line in agreement_notes(result):
+        note(line)
     for node in result.waiting_for:
         say(f"waits at {node}")
     for error in result.errors:

@@ -16,12 +16,13 @@ import typer
 from cch.cli.drawing import load_file
 from cch.cli.instance_views import result_data, show_end
 from cch.cli.output import complain, note, print_json, say, show_problems
-from cch.cli.publication import file_text
+from cch.cli.places import file_text
 from cch.cli.reading import is_definition_path
 from cch.cli.scripted import Staging, seen_outside
 from cch.cli.watched import Started, Watched
 from cch.cli.watching import Limits, admission, display_for, watch
 from cch.definition.addresses import is_key
+from cch.definition.contract_pins import without_pins
 from cch.definition.naming import by_id
 from cch.definition.paths import PathError, path_fault
 from cch.definition.rules import NEWEST
@@ -122,9 +123,9 @@ def _published(platform: Platform, name: str) -> tuple[str, Definition | None]:
     if local is not None:
         if text is None:
             raise WrongUseError(f"{workflow_id} is not published: run `cch publish {name}` first")
-        if text != local.text:
+        if without_pins(text) != without_pins(local.text):
             raise WrongUseError(f"{name} differs from what is published: run `cch publish {name}` first")
-        return workflow_id, local
+        return workflow_id, load(text, name)
     if text is None:
         try:  # published by other means, under another file name
             return workflow_id, by_id(platform.catalogue, workflow_id)

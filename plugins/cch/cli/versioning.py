@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from cch.cli.output import note, print_json, say, show
-from cch.cli.publication import alive_elsewhere, published_place, structure_of
+from cch.cli.places import published_place
+from cch.cli.publication import alive_elsewhere, structure_of
 from cch.cli.version_views import standing_data, standings_table
 from cch.definition.source import BY_DIGEST, NotModified
 from cch.errors import DefinitionNotFoundError, WrongUseError

@@ -9,6 +9,10 @@ Other packages use the public names of these modules: :mod:`~cch.definition.mode
 __all__ = [
     "addresses",
     "catalogue",
+    "contract",
+    "contract_pins",
+    "contract_reader",
+    "contract_shelf",
     "dates",
     "document",
     "entries",
@@ -27,5 +31,6 @@ __all__ = [
     "schema",
     "source",
     "starting",
+    "uses",
     "version",
 ]

@@ -6,18 +6,17 @@ The cache is written by many processes at once; every file is put in place whole
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cch import __version__
 from cch.definition.addresses import alias_key, aliased
+from cch.definition.contract_shelf import ContractShelf
 from cch.definition.entries import Entry, safe_name, served_entries, stem_of
+from cch.definition.files import read_file, read_json, write_file
 from cch.definition.model import Definition
 from cch.definition.names import OWN_DAGS
 from cch.definition.reader import digest_of, read_by, read_checked
@@ -46,35 +45,9 @@ class Snapshot:
     outage: str = ""
 
 
-def _write(path: Path, text: str) -> None:
-    """Put a file in place whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(name, path)  # noqa: PTH105 - Path.replace would do the same
-
-
-def _read(path: Path) -> str | None:
-    """A file's text; None if it is not there or was damaged."""
-    try:
-        return path.read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
-        return None
-
-
 def _read_good(verdict: str, text: str, file: str) -> Definition:
     """A definition that was found good; the verdict is the number of the rules by which it is."""
     return read_by(int(verdict), text, file) if verdict.isdecimal() else read_checked(text, file)
-
-
-def _read_json(path: Path, *keys: str) -> dict[str, Any] | None:
-    """A JSON object with these keys; None if it is not there or was damaged."""
-    try:
-        value = json.loads(_read(path) or "")
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) and all(key in value for key in keys) else None
 
 
 class Catalogue:
@@ -101,6 +74,8 @@ class Catalogue:
         self._refresh = refresh_seconds
         self._clock = clock
         self._buckets = frozenset(buckets)
+        #: The contracts that are kept beside the definitions.
+        self.contracts = ContractShelf(source, cache, refresh_seconds, clock)
         #: The files of a listing, and their tracks by workflow.
         self._tracks: tuple[tuple[tuple[str, str], ...], Mapping[str, tuple[str, ...]]] = ((), {})
 
@@ -194,7 +169,7 @@ class Catalogue:
 
         :raises DefinitionNotFoundError: it is neither cached nor kept.
         """
-        cached = _read(self._cache / "by-digest" / digest)
+        cached = read_file(self._cache / "by-digest" / digest)
         if cached is None or digest_of(cached) != digest:
             try:
                 answer = self._source.read(f"{BY_DIGEST}{digest}.yaml")
@@ -204,7 +179,7 @@ class Catalogue:
                 if workflow_id and (current := self.current(workflow_id)).digest == digest:
                     return current if rules is None else read_by(rules, current.text, current.file)
                 raise
-            _write(self._cache / "by-digest" / digest, cached)
+            write_file(self._cache / "by-digest" / digest, cached)
         file = f"{workflow_id or digest[:12]}.yaml"
         return read_checked(cached, file) if rules is None else read_by(rules, cached, file)
 
@@ -212,11 +187,11 @@ class Catalogue:
         """Keep a version for the instances that run it, beyond its next publication."""
         path = self._cache / "by-digest" / definition.digest
         marker = self._cache / "kept" / definition.digest
-        if _read(path) is None:
-            _write(path, definition.text)
-        if _read(marker) is None:
+        if read_file(path) is None:
+            write_file(path, definition.text)
+        if read_file(marker) is None:
             self._source.write(f"{BY_DIGEST}{definition.digest}.yaml", definition.text)
-            _write(marker, "")
+            write_file(marker, "")
 
     def uri(self, workflow_id: str) -> str:
         """What messages call the definition."""
@@ -245,16 +220,16 @@ class Catalogue:
 
     def _indexed(self, workflow_id: str) -> str:
         """The file that served the workflow before; "" if this cache knows none."""
-        return _read(self._cache / "index" / safe_name(workflow_id)) or ""
+        return read_file(self._cache / "index" / safe_name(workflow_id)) or ""
 
     def _stamps(self) -> dict[str, str]:
         path = self._cache / "listing.json"
-        listing = _read_json(path, "at", "stamps")
+        listing = read_json(path, "at", "stamps")
         if listing and 0 <= self._clock() - listing["at"] < self._refresh:
             known: dict[str, str] = listing["stamps"]
             return known
         stamps = self._source.stamps()
-        _write(path, json.dumps({"at": self._clock(), "stamps": stamps}, sort_keys=True))
+        write_file(path, json.dumps({"at": self._clock(), "stamps": stamps}, sort_keys=True))
         return stamps
 
     def _listed(self) -> dict[str, str]:
@@ -264,7 +239,7 @@ class Catalogue:
             return self._cached_stamps()
 
     def _cached_stamps(self) -> dict[str, str]:
-        listing = _read_json(self._cache / "listing.json", "stamps")
+        listing = read_json(self._cache / "listing.json", "stamps")
         stamps: dict[str, str] = listing["stamps"] if listing else {}
         return stamps
 
@@ -273,7 +248,7 @@ class Catalogue:
     def _text(self, file: str, stamp: str = "") -> str:
         """The file's text; with ``stamp`` from the cache if that has it, else by a conditional read."""
         path = self._cache / "objects" / safe_name(file)
-        cached = _read_json(path, "stamp", "text", "at")
+        cached = read_json(path, "stamp", "text", "at")
         if cached and (cached["stamp"] == stamp or 0 <= self._clock() - cached["at"] < self._refresh * (not stamp)):
             return str(cached["text"])
         try:
@@ -287,13 +262,13 @@ class Catalogue:
             fresh = {**cached, "at": self._clock()}
         else:
             fresh = {"stamp": answer.stamp, "text": answer.text, "at": self._clock()}
-        _write(path, json.dumps(fresh))
+        write_file(path, json.dumps(fresh))
         return str(fresh["text"])
 
     def _entry(self, file: str, text: str) -> Entry:
         """Check a text once: the verdict is cached under its digest."""
         digest = digest_of(text)
-        if (verdict := _read(self._cache / _GOOD / digest)) is not None:
+        if (verdict := read_file(self._cache / _GOOD / digest)) is not None:
             definition: Definition | None = _read_good(verdict, text, file)
             problems: tuple[Problem, ...] = ()
         else:
@@ -307,10 +282,10 @@ class Catalogue:
 
     def _last_good(self, file: str) -> Definition | None:
         """The version that was good before, if it is for this program, too: what it checks may have changed."""
-        last = _read(self._cache / "last-good" / safe_name(file))
+        last = read_file(self._cache / "last-good" / safe_name(file))
         if last is None:
             return None
-        if (verdict := _read(self._cache / _GOOD / digest_of(last))) is not None:
+        if (verdict := read_file(self._cache / _GOOD / digest_of(last))) is not None:
             return _read_good(verdict, last, file)
         old, _ = self._check(last, file)
         if old is not None:
@@ -328,5 +303,5 @@ class Catalogue:
 
     def _remember(self, remembered: Mapping[Path, str]) -> None:
         for path, text in remembered.items():
-            if _read(path) != text:
-                _write(path, text)
+            if read_file(path) != text:
+                write_file(path, text)

@@ -285,8 +285,12 @@ def snippet(text: str, problem: Problem) -> Iterator[str]:
         yield " " * (problem.column - 1) + "^"
 
 
-def read_document(text: str, file: str = "", rules: int = NEWEST) -> Document:
-    """Parse one YAML document, its scalars by ``rules``.
+#: What a file of definitions has to be.
+DEFINITION = "a definition is one mapping with workflow_id, workflow_name, entry_point and nodes"
+
+
+def read_document(text: str, file: str = "", rules: int = NEWEST, whole: str = DEFINITION) -> Document:
+    """Parse one YAML document, its scalars by ``rules``. ``whole`` says what the document has to be.
 
     :raises DefinitionError: not YAML, not one mapping, or beyond the limits above.
     """
@@ -319,8 +323,7 @@ def read_document(text: str, file: str = "", rules: int = NEWEST) -> Document:
             [Problem(code="CCH-D001", message=message, hint="is it UTF-8 text?", file=file, line=1, column=1)]
         ) from None
     if not isinstance(root, yaml.MappingNode):
-        message = "a definition is one mapping with workflow_id, workflow_name, entry_point and nodes"
-        problem = Problem(code="CCH-D001", message=message, hint="see docs/language.md", file=file, line=1, column=1)
+        problem = Problem(code="CCH-D001", message=whole, hint="see docs/language.md", file=file, line=1, column=1)
         raise DefinitionError([problem])
     builder = _Builder(file, rules)
     data = builder.build(root, ())

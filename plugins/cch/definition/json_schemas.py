@@ -14,6 +14,8 @@ from jsonschema_specifications import REGISTRY as SPECIFICATIONS  # type: ignore
 from referencing import Registry, exceptions
 from referencing.jsonschema import DRAFT202012
 
+from cch.expressions.patterns import linear
+
 #: Largest number of faults of a schema, and of reasons why a value does not fit, that are reported.
 MOST = 20
 _META = jsonschema.Draft202012Validator.META_SCHEMA
@@ -58,15 +60,38 @@ def _compiled(key: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads(key), registry=_LOCAL)
 
 
+def unique_items(_: object, wanted: bool, value: Any, __: object) -> Iterator[jsonschema.ValidationError]:  # noqa: FBT001
+    """As jsonschema's own, whose time grows with the square of a list of mixed types."""
+    if wanted and isinstance(value, list) and len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
+        yield jsonschema.ValidationError(f"{value!r:.200} has non-unique elements")
+
+
+def _linear_pattern(_: object, pattern: str, value: Any, __: object) -> Iterator[jsonschema.ValidationError]:
+    if isinstance(value, str) and not linear(pattern).search(value):
+        yield jsonschema.ValidationError(f"{value!r:.200} does not match {pattern!r:.80}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _bounded(key: str) -> Any:
+    extended: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+        jsonschema.Draft202012Validator, {"uniqueItems": unique_items, "pattern": _linear_pattern}
+    )
+    return extended(json.loads(key), registry=_LOCAL)
+
+
 @functools.cache
 def _meta() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(_META)
 
 
-def misfits(schema: Any, value: Any) -> list[tuple[Place, str]]:
-    """Why ``value`` does not fit the schema: place inside the value, and message. Never raises, fetches nothing."""
+def misfits(schema: Any, value: Any, *, bounded: bool = False) -> list[tuple[Place, str]]:
+    """Why ``value`` does not fit the schema: place inside the value, and message. Never raises, fetches nothing.
+
+    ``bounded``: in a time that grows with the value only, for values that strangers send to where others wait.
+    """
     try:
-        errors = list(itertools.islice(_compiled(_key(schema)).iter_errors(value), MOST))
+        validator = (_bounded if bounded else _compiled)(_key(schema))
+        errors = list(itertools.islice(validator.iter_errors(value), MOST))
     except Exception as error:  # noqa: BLE001 - a definition from before may hold a schema that cannot be applied
         return [((), f"its JSON Schema cannot be applied: {_said(error)}")]
     return [(tuple(error.absolute_path), error.message[:300]) for error in errors]
@@ -112,6 +137,18 @@ def schema_at(schema: Any, steps: Sequence[str]) -> tuple[Any, bool]:
         may_be_absent = may_be_absent or not isinstance(required, list) or step not in required
         schema = properties[step]
     return schema, may_be_absent
+
+
+def keys_of(schema: Any) -> tuple[frozenset[str], frozenset[str]] | None:
+    """The keys that an object may have by a schema, and those that it always has; None if the schema names none."""
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    if not isinstance(properties, Mapping) or any(key in schema for key in (*_REFERENCES, *_LISTS)):
+        return None
+    if schema.get("additionalProperties") or schema.get("patternProperties"):
+        return None  # it says outright that there may be others
+    required = schema.get("required")
+    always = [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
+    return frozenset(properties).union(always), frozenset(always)
 
 
 def faults(schema: Any) -> list[tuple[Place, str]]:

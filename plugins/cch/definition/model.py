@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from cch.definition.contract import Contract, of_asked
+from cch.definition.contract_pins import pins_of, with_pins
 from cch.definition.nodes import Node
 from cch.definition.rules import NEWEST
 from cch.dialects import Dialect, recorded_dialect
@@ -38,6 +41,23 @@ class Definition:
     digest: str = ""
     file: str = ""
     text: str = field(default="", repr=False)
+    #: Capability → the contract that its requests and replies are held to, where it has one.
+    contracts: Mapping[str, Contract] = field(default_factory=dict, repr=False)
+
+    @property
+    def pins(self) -> Mapping[str, str]:
+        """Capability → digest of the contract with which it was published."""
+        return pins_of(self.text)
+
+    def held_to(self, contracts: Mapping[str, Contract]) -> Definition:
+        """The definition with those of the contracts whose capabilities it asks."""
+        found = dict(of_asked(contracts, self.asked))
+        return self if found == self.contracts else replace(self, contracts=found)
+
+    def pinned(self) -> Definition:
+        """The definition as it is published: its text, and so its digest, names the contracts that it is held to."""
+        text = with_pins(self.text, {capability: each.digest for capability, each in self.contracts.items()})
+        return replace(self, text=text, digest=hashlib.sha256(text.encode()).hexdigest())
 
     @property
     def speaks(self) -> Dialect:

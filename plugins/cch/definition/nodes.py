@@ -1,4 +1,7 @@
-"""The types of nodes, as frozen records: one class a type, closed by the union :data:`Node`."""
+"""The types of nodes, as frozen records: one class a type, closed by the union :data:`Node`.
+
+Those that are instant are in :mod:`cch.definition.instant_nodes`; others use them from here.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +9,66 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
+from cch.definition.instant_nodes import (
+    OTHERWISE,
+    Choice,
+    Condition,
+    End,
+    EndBranch,
+    Entry,
+    Fork,
+    Join,
+    LogError,
+    SetState,
+)
 from cch.definition.kinds import (
-    BRANCH_END,
     MAP_ITEM,
     Asked,
     Calling,
     Effect,
     Idempotency,
     NodeRecord,
-    Read,
     Requesting,
     Timed,
     Way,
+)
+from cch.definition.uses import (
+    ALWAYS,
+    Read,
     Write,
     Written,
     asking_expressions,
+    keys_of_reply,
     read_by,
     sent_paths,
     write_paths,
-    written_in,
 )
 
-#: Label of the way that a condition goes if no other is meant.
-OTHERWISE = "_default"
+__all__ = [
+    "NODE_TYPES",
+    "OTHERWISE",
+    "PATH_PARAMETERS",
+    "AsyncRequest",
+    "Choice",
+    "Condition",
+    "End",
+    "EndBranch",
+    "Entry",
+    "EventWait",
+    "Fork",
+    "Join",
+    "LibraryCall",
+    "LogError",
+    "MapFork",
+    "Node",
+    "ScheduledRequest",
+    "SetState",
+    "SyncCall",
+    "target_keys",
+]
 
 #: Function of the library → its parameter that is a path of the context.
 PATH_PARAMETERS = {"s3#read_jsonpath": "input_s3_uri_key", "core#calculate_timedelta": "date_context_key"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry(NodeRecord):
-    type: ClassVar[Literal["entry"]] = "entry"
-    shape = "terminal"
-    target_keys = ("next",)
-    is_plain = True
-
-    next: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,114 +116,11 @@ class SyncCall(Calling):
 
     @property
     def asks(self) -> Asked:
-        return Asked(answerer="binding", id=self.capability_id, key="capability_id")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """A way that is taken if an expression is true; its label is the node that it leads to."""
-
-    when: str
-    next: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition(NodeRecord):
-    type: ClassVar[Literal["condition"]] = "condition"
-    shape = "decision"
-    target_keys = ("default",)
-    target_lists = ("branches", "choices")
-
-    condition_on_key: str | None = None
-    branches: Mapping[str, str] = field(default_factory=dict)
-    #: In their order; instead of a key and its branches.
-    choices: tuple[Choice, ...] = ()
-    default: str | None = None
-
-    @classmethod
-    def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
-        """Each of the ``choices`` is a record."""
-        fields = dict(keys)
-        if "choices" in fields:
-            fields["choices"] = tuple(Choice(when=each["when"], next=each["next"]) for each in fields["choices"])
-        return fields
-
-    def onward(self) -> tuple[Way, ...]:
-        otherwise = () if self.default is None else ((OTHERWISE, self.default),)
-        return (*self.branches.items(), *dict.fromkeys((each.next, each.next) for each in self.choices), *otherwise)
-
-    @property
-    def decides_by(self) -> str | None:
-        return self.condition_on_key
-
-    @property
-    def may_fail(self) -> bool:
-        return True
-
-    def expressions(self) -> tuple[Written, ...]:
-        return tuple(
-            Written(place=("choices", index, "when"), text=each.when) for index, each in enumerate(self.choices)
-        )
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(self.branches)
-
-    def reads(self) -> tuple[Read, ...]:
-        key = self.condition_on_key
-        named = (Read(place=("condition_on_key",), text=key),) if key is not None else ()
-        return (*named, *read_by(self.expressions()))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetState(NodeRecord):
-    type: ClassVar[Literal["set_state"]] = "set_state"
-    target_keys = ("on_success",)
-    is_plain = True
-
-    static_outputs: Mapping[str, Any] = field(default_factory=dict)
-    #: As ``static_outputs``, with expressions in the values.
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    on_success: str | None = None
-
-    @property
-    def open_way(self) -> str | None:
-        return "on_success" if self.on_success is None else None
-
-    def writes(self) -> tuple[Write, ...]:
-        fixed = write_paths("static_outputs", self.static_outputs, "once_literal")
-        return (*fixed, *write_paths("outputs", self.outputs, "path"))
-
-    def reads(self) -> tuple[Read, ...]:
-        return read_by(self.expressions())
-
-    @property
-    def constants(self) -> Mapping[str, Any]:
-        fixed = {key: value for key, value in self.outputs.items() if not written_in(value)}
-        return {**self.static_outputs, **fixed}
-
-    @property
-    def may_fail(self) -> bool:
-        return bool(self.outputs)
-
-    def expressions(self) -> tuple[Written, ...]:
-        return written_in(self.outputs, "outputs")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogError(NodeRecord):
-    type: ClassVar[Literal["log_error"]] = "log_error"
-    target_keys = ("on_success",)
-    is_plain = True
-
-    default_error_code: str
-    default_message: str
-    on_success: str
-    message_from_context_key: str | None = None
-
-    def reads(self) -> tuple[Read, ...]:
-        key = self.message_from_context_key
-        return (Read(place=("message_from_context_key",), text=key, optional=True),) if key else ()
+        wants = self.output_keys if self.output is None else keys_of_reply(self.output)
+        return Asked(
+            answerer="binding", id=self.capability_id, key="capability_id", sends=self.input_keys, input=self.input,
+            wants=wants, output=self.output,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,42 +142,6 @@ class LibraryCall(Calling):
     @property
     def asks(self) -> Asked:
         return Asked(answerer="library", id=self.library_function_id, key="library_function_id")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fork(NodeRecord):
-    type: ClassVar[Literal["fork"]] = "fork"
-    shape = "parallel"
-    target_lists = ("branches",)
-
-    branches: tuple[str, ...]
-
-    def onward(self) -> tuple[Way, ...]:
-        return tuple((branch, branch) for branch in self.branches)
-
-    @property
-    def parallel(self) -> tuple[str, ...]:
-        return self.branches
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Join(NodeRecord):
-    type: ClassVar[Literal["join"]] = "join"
-    shape = "parallel"
-    target_keys = ("on_success",)
-    target_lists = ("join_branches",)
-    is_plain = True
-
-    join_branches: tuple[str, ...]
-    on_success: str
-    destination: str | None = None
-
-    @property
-    def joins(self) -> tuple[str, ...]:
-        return self.join_branches
-
-    def writes(self) -> tuple[Write, ...]:
-        return (Write(place=("destination",), text=self.destination),) if self.destination else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,20 +191,6 @@ class MapFork(NodeRecord):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndBranch(NodeRecord):
-    type: ClassVar[Literal["end_branch"]] = "end_branch"
-    shape = "terminal"
-
-    @property
-    def open_way(self) -> str:
-        return BRANCH_END
-
-    @property
-    def ends(self) -> Literal["branch"]:
-        return "branch"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EventWait(Timed):
     type: ClassVar[Literal["event_wait"]] = "event_wait"
     effect: ClassVar[Effect] = "waits"
@@ -324,6 +198,8 @@ class EventWait(Timed):
     target_keys = ("on_event", "on_timeout")
 
     event_key: str | None = None
+    #: An expression that has to be true of the event.
+    match: str | None = None
     on_event: str
     #: JSON Schema of the payload, for the form that a person fills in.
     payload_schema: Mapping[str, Any] | None = None
@@ -336,9 +212,13 @@ class EventWait(Timed):
         return {"on_event": success, **fields}
 
     def reads(self) -> tuple[Read, ...]:
-        if not self.event_key:
-            return ()
-        return (Read(place=("event_key",), text=self.event_key, reading="once_literal", of="payload"),)
+        key = self.event_key
+        named = (Read(place=("event_key",), text=key, reading="once_literal", of="payload"),) if key else ()
+        return (*named, *read_by(self.expressions()))
+
+    def expressions(self) -> tuple[Written, ...]:
+        names = ("event", *ALWAYS)
+        return () if self.match is None else (Written(place=("match",), text=self.match, names=names),)
 
     def writes(self) -> tuple[Write, ...]:
         properties = (self.payload_schema or {}).get("properties")
@@ -355,6 +235,10 @@ class EventWait(Timed):
     @property
     def event_path(self) -> str:
         return self.event_key or ""
+
+    @property
+    def takes_some(self) -> bool:
+        return self.match is not None
 
     @property
     def form(self) -> Mapping[str, Any] | None:
@@ -391,39 +275,6 @@ class ScheduledRequest(Requesting):
     @property
     def constants(self) -> Mapping[str, Any]:
         return self.on_schedule_set
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End(NodeRecord):
-    type: ClassVar[Literal["end"]] = "end"
-    shape = "terminal"
-
-    status: Literal["success", "failed"] = "success"
-    static_outputs: Mapping[str, Any] = field(default_factory=dict)
-
-    def writes(self) -> tuple[Write, ...]:
-        return write_paths("static_outputs", self.static_outputs, "once_literal")
-
-    @property
-    def constants(self) -> Mapping[str, Any]:
-        return self.static_outputs
-
-    @property
-    def needs_nobody(self) -> bool:
-        return self.status == "success" and not self.static_outputs
-
-    @property
-    def may_fail(self) -> bool:
-        """Also if its outputs cannot be put where their paths lead."""
-        return not self.needs_nobody
-
-    def ways(self) -> tuple[Way, ...]:
-        """None: nothing comes after an end, whatever its ``on_failure`` says."""
-        return ()
-
-    @property
-    def ends(self) -> Literal["success", "failed"]:
-        return self.status
 
 
 Node = (

@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 
+from cch.definition import json_schemas
 from cch.definition.document import Document, Path
 from cch.errors import Problem
 
@@ -29,17 +30,11 @@ def definition_schema() -> dict[str, Any]:
     return schema
 
 
-def _unique_items(_: object, wanted: bool, value: Any, __: object) -> Iterator[jsonschema.ValidationError]:  # noqa: FBT001
-    """As jsonschema's own, whose time grows with the square of a list of mixed types."""
-    if wanted and isinstance(value, list) and len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
-        yield jsonschema.ValidationError(f"{value!r:.200} has non-unique elements")
-
-
 @functools.cache
 def _validator() -> jsonschema.Draft202012Validator:
     extend: Any = jsonschema.validators.extend
     validator: jsonschema.Draft202012Validator = extend(
-        jsonschema.Draft202012Validator, {"uniqueItems": _unique_items}
+        jsonschema.Draft202012Validator, {"uniqueItems": json_schemas.unique_items}
     )(definition_schema())
     return validator
 
@@ -63,10 +58,10 @@ def _did_you_mean(word: str, known: list[str]) -> str:
     return did_you_mean(word, known) or f"allowed: {', '.join(sorted(known))}"
 
 
-def _describe(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str, str, str]]:
-    """Path, code, message and hint for each thing that one schema error is about."""
+def _describe(error: jsonschema.ValidationError, whole: str = "the definition") -> Iterator[tuple[Path, str, str, str]]:
+    """Path, code, message and hint for each thing that one schema error is about; ``whole`` is what the file is."""
     path: Path = tuple(error.absolute_path)
-    subject = f"{path[-1]!r}" if path else "the definition"
+    subject = f"{path[-1]!r}" if path else whole
     schema: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
     validated: Any = error.validator_value
     match error.validator:
@@ -153,7 +148,14 @@ def _is_plainly_good(data: Any) -> bool:
 
 def schema_problems(document: Document) -> list[Problem]:
     """Everything in ``document`` that the schema does not allow, in the order of the file."""
-    described = [each for error in schema_errors(document.data) for each in _describe(error)]
+    return problems_of(document, schema_errors(document.data))
+
+
+def problems_of(
+    document: Document, errors: Iterable[jsonschema.ValidationError], whole: str = "the definition"
+) -> list[Problem]:
+    """What a schema does not allow, as problems in the order of the file; ``whole`` is what the file is."""
+    described = [each for error in errors for each in _describe(error, whole)]
     # A key that is missing because it is misspelt is one mistake.
     meant = {(path[:-1], hint) for path, code, _, hint in described if code == "CCH-D021"}
     problems = [
@@ -177,3 +179,14 @@ def embedded_schemas(document: Document) -> Iterator[tuple[Path, Any]]:
     for name, node in nodes.items() if isinstance(nodes, dict) else ():
         if isinstance(node, dict) and node.get("payload_schema") is not None:
             yield ("nodes", name, "payload_schema"), node["payload_schema"]
+
+
+def schema_faults(document: Document, path: Path, schema: Any) -> Iterator[Problem]:
+    """What is wrong with a JSON Schema that a document has at ``path``."""
+    for place, message in json_schemas.faults(schema):
+        hint = "the key needs a JSON Schema (2020-12) that holds all it refers to"
+        yield document.problem((*path, *place), "CCH-D027", f"{path[-1]!r} has no usable schema: {message}", hint)
+    for place, word in json_schemas.unknown_keywords(schema):
+        if guess := did_you_mean(word, json_schemas.KEYWORDS):
+            message = f"{word!r:.80} means nothing in a JSON Schema"
+            yield document.problem((*path, *place), "CCH-D027", message, guess)

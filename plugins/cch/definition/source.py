@@ -40,6 +40,10 @@ class DefinitionSource(Protocol):
 
     def write(self, name: str, text: str) -> None: ...
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """The names of all files that begin with ``prefix`` (it ends with /), also of those that are no definitions."""
+        ...
+
     def describe(self) -> str:
         """How people call the place."""
         ...
@@ -75,6 +79,12 @@ class FolderSource:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        folder = self._folder / prefix
+        if not folder.is_dir():
+            return ()
+        return tuple(sorted(f"{prefix}{path.name}" for path in folder.iterdir() if path.is_file()))
 
     def describe(self) -> str:
         return str(self._folder)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from cch.envelope import Command, parse_command
 from cch.exchange.early import keep
 from cch.exchange.meaning import several, unaddressable
 from cch.exchange.settled import Settled
+from cch.expressions.computing import computed
 from cch.identity import Address, Box, require_known
 from cch.ledger.ledger import Ledger
 from cch.ledger.messages import Stored
@@ -20,15 +23,22 @@ from cch.ledger.waits import WaitRecord
 EVENT_SOURCE = EVENTS
 
 
-def _fits(command: Command, wait: WaitRecord) -> bool:
-    return wait.state == "open" and command.address.fits(wait.path) and wait.takes(command.payload)
+async def _fits(command: Command, wait: WaitRecord) -> bool:
+    if wait.state != "open" or not command.address.fits(wait.path):
+        return False
+    return await takes(wait, command.payload)
 
 
-def _ambiguous(command: Command, waits: Iterable[WaitRecord], items: Sequence[tuple[str, ...]]) -> str:
+async def takes(wait: WaitRecord, payload: Mapping[str, Any]) -> bool:
+    """As :meth:`WaitRecord.takes`, where others wait in the event loop."""
+    return await computed(functools.partial(wait.takes, payload)) if wait.match else wait.takes(payload)
+
+
+async def _ambiguous(command: Command, waits: Iterable[WaitRecord], items: Sequence[tuple[str, ...]]) -> str:
     """Why nobody can tell which item of a map the event is for; "" if it is clear, or for the instance itself."""
     if not command.address.path:
         return ""
-    fitting = [wait for wait in waits if _fits(command, wait)]
+    fitting = [wait for wait in waits if await _fits(command, wait)]
     if not command.address.whole and (reason := several(command.address, {*items, *(w.path for w in fitting)})):
         return reason
     for number, one in enumerate(fitting):
@@ -60,7 +70,7 @@ class Events:
             return await self._settle(record, *ended)
         box = instance.box(command.branch)
         waits = await self._waits(box) if command.address.path else []
-        unclear = unaddressable(command, instance) or _ambiguous(command, waits, await self._items(command, box))
+        unclear = unaddressable(command, instance) or await _ambiguous(command, waits, await self._items(command, box))
         if unclear:
             return await self._settle(record, "orphan", unclear)
         first = await self._ledger.messages.first_of(record, box)
@@ -105,11 +115,11 @@ class Events:
             record = await self._ledger.messages.get(held.key)
             if record is None or record.fate not in ("held", "matched"):
                 continue
-            if not _fits(command := parse_command(record.body), wait):
+            if not await _fits(command := parse_command(record.body), wait):
                 continue
             if wait.path and record.fate == "held":  # items that share the box may have begun since it came
                 others = await self._waits(wait.box)
-                if reason := _ambiguous(command, others, await self._items(command, wait.box)):
+                if reason := await _ambiguous(command, others, await self._items(command, wait.box)):
                     await self._ledger.messages.end_hold(held.key, "orphan", reason)
                     await self._ledger.messages.unhold(wait.box, held.pointer)
                     continue
@@ -137,7 +147,7 @@ class Events:
         if wait.message != record.key:
             if wait.state != "open":
                 return f"the wait has ended: {wait.state.replace('_', ' ')}", None
-            if not force and (difference := _difference(command, record, wait)):
+            if not force and (difference := await _difference(command, record, wait)):
                 return f"{difference}; it needs force", None
         if record.fate == "matched" and wait.message != record.key:
             return "another wait has taken the event", None
@@ -156,14 +166,17 @@ class Events:
         return found[0] if found else None
 
 
-def _difference(command: Command, record: MessageRecord, wait: WaitRecord) -> str:
+async def _difference(command: Command, record: MessageRecord, wait: WaitRecord) -> str:
     """What speaks against the event being for the wait; "" if nothing does."""
     if record.instance != wait.instance:
         return f"the event is for instance {record.instance!r}, the wait is of {wait.instance!r}"
     if not command.address.fits(wait.path):
         return f"the event is for {command.address}, the wait is of {Address(wait.path)}"
-    if not wait.takes(command.payload):
-        return f"the event has no {wait.event_key!r}, which the wait asks for"
+    if not await takes(wait, command.payload):
+        wanted = (
+            f"has no {wait.event_key!r}, which the wait asks for" if not wait.match else "is none that the wait takes"
+        )
+        return f"the event {wanted}"
     return ""
 
 

@@ -20,6 +20,7 @@ from cch.expressions.library import (
     null,
 )
 from cch.expressions.numbers import NumberError, calculated, is_number, normal
+from cch.expressions.patterns import linear
 from cch.values import MISSING
 
 #: Characters of a value that a message shows.
@@ -38,21 +39,12 @@ class EvaluationError(Exception):
 
 
 def engine(pattern: str, flags: Any) -> Any:
-    """A regular expression that cannot backtrack: its time grows with the text, whatever the pattern.
+    """A regular expression of JSONata.
 
-    :raises ValueError: there is no such pattern, or only a backtracking engine could match it.
+    :raises ValueError: see :func:`~cch.expressions.patterns.linear`.
     """
-    import re2  # noqa: PLC0415 - few expressions need it
-
     letters = ("i" if flags.case_insensitive else "") + ("m" if flags.multiline else "")
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(f"(?{letters}){pattern}" if letters else pattern, options)
-    except re2.error as error:
-        said = error.args[0] if error.args else ""
-        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise ValueError(f"the regular expression /{pattern}/ cannot be used: {text}") from None
+    return linear(pattern, letters)
 
 
 class Compiled(Jsonata):  # type: ignore[misc]

@@ -58,6 +58,11 @@ class Expression:
         """Whether it reads the context as a whole."""
         return _parsed(self.text).whole
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that it uses besides the context, without ``$``."""
+        return frozenset(name for name, _ in _parsed(self.text).variables if name in NAMES)
+
     def of_name(self, name: str) -> tuple[str, ...] | None:
         """The keys that it reads of ``$name``; None if it reads that as a whole."""
         return _parsed(self.text).of_names.get(name, ())

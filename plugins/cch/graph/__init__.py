@@ -10,6 +10,7 @@ __all__ = [
     "build",
     "checks",
     "codes",
+    "contracted",
     "differences",
     "findings",
     "mermaid",

@@ -8,6 +8,7 @@ from textwrap import fill
 
 from cch import errors
 from cch.errors import CchError
+from cch.graph.explained_contracts import CONTRACTS
 from cch.graph.explained_files import FILES, READINGS
 from cch.graph.explained_findings import FINDINGS
 from cch.graph.explained_graphs import ERRORS
@@ -16,7 +17,7 @@ from cch.graph.explained_warnings import WARNINGS
 from cch.graph.explanation import Explanation
 
 #: In the order of the page.
-EXPLANATIONS: tuple[Explanation, ...] = (*FILES, *ERRORS, *FINDINGS, *TEXTS, *READINGS, *WARNINGS)
+EXPLANATIONS: tuple[Explanation, ...] = (*FILES, *ERRORS, *FINDINGS, *TEXTS, *READINGS, *WARNINGS, *CONTRACTS)
 
 _PARTS = (
     ("Files and schema", "The file cannot be read, or a key or value is not what the language has.", FILES),
@@ -36,6 +37,14 @@ _PARTS = (
             "`cch validate --strict` counts them as errors."
         ),
         (*READINGS, *WARNINGS),
+    ),
+    (
+        "Contracts",
+        (
+            "A contract in `capabilities/` says what a capability takes and answers. `CCH-K0…` are about contracts "
+            "themselves, `CCH-K1…` about definitions that do not keep them; these have the level of findings above."
+        ),
+        CONTRACTS,
     ),
 )
 
@@ -71,10 +80,17 @@ def _section(each: Explanation) -> Iterator[str]:
         return
     line, column = each.place
     if each.beside:
-        yield from _block("One file:", each.beside)
-    subject = "Another file, wrong" if each.beside else "Wrong scenario" if each.form == "scenario" else "Wrong"
-    yield from _block(f"{subject}, reported at line {line}, column {column}:", each.wrong)
+        yield from _block("The contract:" if each.is_contracted else "One file:", each.beside)
+    yield from _block(f"{_subject(each)}, reported at line {line}, column {column}:", each.wrong)
     yield from _block("Right:", each.right)
+
+
+def _subject(each: Explanation) -> str:
+    if each.is_contracted:
+        return "Wrong definition"
+    if each.beside:
+        return "Another file, wrong"
+    return f"Wrong {each.form}" if each.form in ("scenario", "contract") else "Wrong"
 
 
 def _contents() -> Iterator[str]:

@@ -15,18 +15,21 @@ class Explanation:
 
     ``wrong`` is a whole file whose only problem has this code; ``right`` is the same file without any. The
     problem stands at the first ``at`` in ``wrong``. ``form`` environment: it shows where nothing is set up.
-    ``beside`` is the other file when it takes two. All are empty if no file can be written that produces the code.
+    ``beside`` is the other file when it takes two: of a ``contract`` another contract; of a definition with
+    ``is_contracted``, the contract of the capability that it asks. All are empty if no file can be written that
+    produces the code.
     """
 
     code: str
     title: str
     why: str
     severity: Severity = "error"
-    form: Literal["definition", "scenario", "environment"] = "definition"
+    form: Literal["definition", "scenario", "environment", "contract"] = "definition"
     wrong: str = ""
     right: str = ""
     at: str = ""
     beside: str = ""
+    is_contracted: bool = False
 
     @property
     def place(self) -> tuple[int, int]:

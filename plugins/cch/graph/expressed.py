@@ -9,9 +9,10 @@ from cch.definition.document import Document, Path
 from cch.errors import Problem
 from cch.expressions.expression import ExpressionError, expression_of
 from cch.graph.model import Graph
+from cch.graph.scopes import map_body
 
 #: Keys that have to be expressions as a whole.
-_WHOLE = ("when", "items")
+_WHOLE = ("when", "items", "match")
 #: Pairs of keys of one node of which only one can be meant.
 _EITHER = (
     ("input", "input_keys"),
@@ -25,7 +26,7 @@ _EITHER = (
 
 def bad_expressions(graph: Graph, document: Document) -> Iterator[Problem]:
     """Those that cannot be read, or use what has no value at their place."""
-    in_maps = frozenset().union(*(_body(graph, node.branch_entry_node) for node in graph.maps.values()))
+    in_maps = _behind_maps(graph)
     for name, node in graph.nodes.items():
         for written in node.expressions():
             place: Path = ("nodes", name, *written.place)
@@ -42,8 +43,23 @@ def bad_expressions(graph: Graph, document: Document) -> Iterator[Problem]:
                 yield _at(document, place, written.text, error)
 
 
-def _body(graph: Graph, entry: str) -> frozenset[str]:
-    return frozenset({entry} | graph.ahead.get(entry, frozenset()))
+def _behind_maps(graph: Graph) -> frozenset[str]:
+    """The bodies of maps, and what comes after them: there a text was served that uses ``$item``."""
+    entries = [node.branch_entry_node for node in graph.maps.values()]
+    return frozenset().union(*(frozenset({entry} | graph.ahead.get(entry, frozenset())) for entry in entries))
+
+
+def items_outside(graph: Graph, document: Document) -> Iterator[Problem]:
+    """Expressions that use ``$item`` behind a map, where it has no value."""
+    bodies = (map_body(graph, name).reachable for name in graph.maps)
+    for name in sorted(_behind_maps(graph).difference(*bodies)):
+        node = graph.nodes.get(name)
+        for written in node.expressions() if node is not None else ():
+            try:
+                if (found := written.expression) is not None and "item" in found.names:
+                    found.check(tuple(each for each in written.names if each != "item"))
+            except ExpressionError as error:
+                yield _at(document, ("nodes", name, *written.place), written.text, error)
 
 
 def _at(document: Document, place: Path, text: str, error: ExpressionError) -> Problem:

@@ -6,17 +6,20 @@ The checks of :mod:`cch.graph.checks` decide what is served, and are never made 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
-from cch.definition import json_schemas
+from cch.definition.contract import Contract
 from cch.definition.document import Document, read_document
 from cch.definition.kinds import Timed
 from cch.definition.model import Definition
 from cch.definition.names import is_reserved
-from cch.definition.schema import did_you_mean, embedded_schemas
+from cch.definition.schema import embedded_schemas, schema_faults
 from cch.dialects import OWN, Dialect
 from cch.errors import DefinitionError, Problem
+from cch.graph.agreements import broken_contracts
 from cch.graph.build import build_graph
 from cch.graph.checks import GRAPH_CHECKS, check_document, ordered
+from cch.graph.expressed import items_outside
 from cch.graph.forms import unfit_forms
 from cch.graph.ignoring import NodeLines, without_ignored
 from cch.graph.inputs import unknown_keys, unread_keys
@@ -49,15 +52,8 @@ def _reserved(document: Document) -> Iterator[Problem]:
 
 def _bad_schemas(document: Document) -> Iterator[Problem]:
     for path, schema in embedded_schemas(document):
-        if not isinstance(schema, Mapping | bool):
-            continue  # the definition's own schema says so
-        for place, message in json_schemas.faults(schema):
-            hint = "the key needs a JSON Schema (2020-12) that holds all it refers to"
-            yield document.problem((*path, *place), "CCH-D027", f"{path[-1]!r} has no usable schema: {message}", hint)
-        for place, word in json_schemas.unknown_keywords(schema):
-            if guess := did_you_mean(word, json_schemas.KEYWORDS):
-                message = f"{word!r:.80} means nothing in a JSON Schema"
-                yield document.problem((*path, *place), "CCH-D027", message, guess)
+        if isinstance(schema, Mapping | bool):  # else the definition's own schema says so
+            yield from schema_faults(document, path, schema)
 
 
 def _endless_waits(graph: Graph, document: Document) -> Iterator[Problem]:
@@ -82,6 +78,7 @@ _OF_DOCUMENTS: tuple[Callable[[Document], Iterator[Problem]], ...] = (_reserved,
 _OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
     unknown_keys,
     unread_keys,
+    broken_contracts,
     dead_labels,
     impossible_labels,
     wrong_types,
@@ -99,16 +96,20 @@ _OF_GRAPHS: tuple[Callable[[Graph, Document], Iterator[Problem]], ...] = (
     unfit_forms,
     bad_paths,
     bad_zones,
+    items_outside,
     other_readings,
     _endless_waits,
     overwritten_status,
 )
 
 
-def examine(text: str, file: str = "", dialect: Dialect = OWN) -> tuple[Definition | None, tuple[Problem, ...]]:
+def examine(
+    text: str, file: str = "", dialect: Dialect = OWN, contracts: Mapping[str, Contract] = MappingProxyType({})
+) -> tuple[Definition | None, tuple[Problem, ...]]:
     """Everything that is wrong with one definition by the newest rules, and the definition if nothing is an error.
 
-    ``dialect``: of a definition that names none. A mistake does not hide the others: what the schema does not allow is
+    ``dialect``: of a definition that names none. ``contracts``: by capability; the definition is returned with those of
+    the capabilities that it asks. A mistake does not hide the others: what the schema does not allow is
     made whole first (:mod:`cch.graph.repair`).
     """
     try:
@@ -118,10 +119,12 @@ def examine(text: str, file: str = "", dialect: Dialect = OWN) -> tuple[Definiti
     definition, checked = check_document(document)
     problems = [*checked, *document.findings, *(found for look in _OF_DOCUMENTS for found in look(document))]
     if definition is not None or not any(problem.code in _OF_FILES for problem in checked):
-        problems += _of_graph(document, definition, dialect)
+        problems += _of_graph(document, definition, dialect, contracts)
     problems = list(_without_consequences(problems))
     failed = definition is None or any(problem.severity == "error" for problem in problems)
-    return None if failed else definition, ordered(without_ignored(problems, document))
+    return None if failed or definition is None else definition.held_to(contracts), ordered(
+        without_ignored(problems, document)
+    )
 
 
 def _without_consequences(problems: list[Problem]) -> Iterator[Problem]:
@@ -134,9 +137,11 @@ def _without_consequences(problems: list[Problem]) -> Iterator[Problem]:
             yield problem
 
 
-def _of_graph(document: Document, definition: Definition | None, dialect: Dialect) -> Iterator[Problem]:
+def _of_graph(
+    document: Document, definition: Definition | None, dialect: Dialect, contracts: Mapping[str, Contract]
+) -> Iterator[Problem]:
     def graph_of(parsed: Definition) -> Graph:
-        return build_graph(parsed.in_dialect(parsed.dialect or dialect.name))
+        return build_graph(parsed.in_dialect(parsed.dialect or dialect.name).held_to(contracts))
 
     if definition is not None:
         yield from _looked_at(document, graph_of(definition), _OF_GRAPHS)
@@ -169,18 +174,22 @@ def _workflow_id(text: str, file: str) -> str:
 
 
 def check_all(
-    files: Mapping[str, str], dialect: Dialect = OWN, *, tracks: bool = False
+    files: Mapping[str, str],
+    dialect: Dialect = OWN,
+    *,
+    tracks: bool = False,
+    contracts: Mapping[str, Contract] = MappingProxyType({}),
 ) -> tuple[dict[str, Definition], tuple[Problem, ...]]:
     """Examine several definitions (file name → text) together.
 
     Two may share one ``workflow_id`` only if such files are ``tracks`` of it. Returns the good ones by file name.
-    ``dialect``: of those that name none.
+    ``dialect``: of those that name none. ``contracts``: by capability.
     """
     good: dict[str, Definition] = {}
     problems: list[Problem] = []
     owner: dict[str, str] = {}
     for file, text in sorted(files.items()):
-        definition, found = examine(text, file, dialect)
+        definition, found = examine(text, file, dialect, contracts)
         problems.extend(found)
         workflow_id = definition.workflow_id if definition else _workflow_id(text, file)
         first = owner.setdefault(workflow_id, file) if workflow_id else file

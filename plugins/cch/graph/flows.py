@@ -14,6 +14,7 @@ from cch.definition.kinds import MAP_ITEM, Requesting
 from cch.definition.nodes import Node
 from cch.definition.paths import read_key, read_path
 from cch.graph.build import ALL_ITEMS
+from cch.graph.contracted import keys_brought
 from cch.graph.model import STATUS, Edge, Graph
 from cch.values import MISSING
 
@@ -61,7 +62,8 @@ def brought_on(graph: Graph, node: Node, label: str) -> Known:
         root = frozenset({read_key(graph.maps[node.name].results_at, rules).root})
         return Known(root, root)
     if node.writes_anything:
-        written |= {ANYTHING}
+        brought = keys_brought(graph, node)
+        return Known(written | {ANYTHING}, written | {ANYTHING}) if brought is None else Known(*brought)
     return Known(written, written)
 
 

@@ -6,10 +6,10 @@ import functools
 from collections.abc import Iterator, Mapping
 
 from cch.definition.document import Document, Path
-from cch.definition.kinds import Read
 from cch.definition.nodes import Node
 from cch.definition.paths import path_fault
 from cch.definition.schema import closest
+from cch.definition.uses import Read
 from cch.errors import Problem
 from cch.graph.flows import ANYTHING, Known, brought_on, known_at, way_without
 from cch.graph.model import Graph

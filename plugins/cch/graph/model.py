@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from cch.definition.kinds import Requesting, read_by
+from cch.definition.kinds import Requesting
 from cch.definition.model import Definition
 from cch.definition.nodes import MapFork, Node
+from cch.definition.uses import read_by
 
 #: Label with which a fork ends: all its branches at once.
 FORKED = "branches"

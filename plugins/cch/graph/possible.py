@@ -15,6 +15,7 @@ from cch.definition.nodes import OTHERWISE, Node
 from cch.definition.paths import read_path
 from cch.definition.schema import did_you_mean
 from cch.errors import Problem
+from cch.graph.contracted import answer_at, keys_brought, keys_of_error
 from cch.graph.flows import FAILING, constant_at, start_keys
 from cch.graph.labels import label_fault
 from cch.graph.model import STATUS, Edge, Graph
@@ -90,6 +91,10 @@ class _Key:
             return self._decided(node, label, before)
         if self.path == STATUS and isinstance(node, Requesting) and label != node.at_once:
             return REPLIES if self.graph.error_goes_on(node) else frozenset({"SUCCESS"})
+        answer = answer_at(self.graph, node, self.steps) if label != node.at_once else None
+        if answer is not None:
+            texts, others = texts_of_schema(answer[0], absent=False), before if answer[1] else frozenset()
+            return None if texts is None or others is None else texts | others
         constant = constant_at(self.graph, node, self.steps)
         if constant is not MISSING:
             return frozenset({as_text(constant)})
@@ -98,14 +103,20 @@ class _Key:
             return texts_of_schema(schema, absent=absent)
         rules = self.graph.definition.reading_rules
         writes = any(write.path(rules).root == self.steps[0] for write in node.writes())
-        return None if writes or node.writes_anything else before
+        return None if writes or self._answers_may_write(node) else before
+
+    def _answers_may_write(self, node: Node) -> bool:
+        known = keys_brought(self.graph, node)
+        return node.writes_anything and (known is None or self.steps[0] in known[0])
 
     def _after_failure(self, node: Node, label: str, before: Texts) -> Texts:
         if not isinstance(node, Requesting) or label == "on_timeout":
             return before
         if self.path == STATUS:
             return None if before is None else before | {"ERROR"}
-        return None if node.writes_anything else before
+        of_errors = keys_of_error(self.graph, node)
+        known = of_errors is not None and self.steps[0] not in of_errors
+        return before if known or not node.writes_anything else None
 
     def _decided(self, node: Node, label: str, before: Texts) -> Texts:
         if label != OTHERWISE:

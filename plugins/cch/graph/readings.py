@@ -9,10 +9,11 @@ from typing import Any
 from cch.definition.dates import DateError, zone_of
 from cch.definition.document import Document, Path
 from cch.definition.jsonpath import is_single
-from cch.definition.kinds import Calling, Read, Write
+from cch.definition.kinds import Calling
 from cch.definition.nodes import LibraryCall, ScheduledRequest
 from cch.definition.paths import key_fault, path_fault, read_path
 from cch.definition.rules import NEWEST
+from cch.definition.uses import Read, Write
 from cch.errors import CapabilityError, Problem
 from cch.graph.model import Graph
 

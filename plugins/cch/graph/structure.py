@@ -180,13 +180,14 @@ def rival_waits(graph: Graph, document: Document) -> Iterator[Problem]:
                     if one in others or other in ones or pair in said:
                         continue
                     keys = waits[one].event_path, waits[other].event_path
-                    if keys[0] == keys[1] or "" in keys:
+                    either = not (waits[one].takes_some or waits[other].takes_some)
+                    if either and (keys[0] == keys[1] or "" in keys):
                         said.add(pair)
                         later = max(pair, key=graph.order.__getitem__)
                         yield document.problem(
                             ("nodes", later), "CCH-G114",
                             f"{one!r} and {other!r} wait side by side, and either takes the other's event",
-                            "give each an event_key of its own", warning=True,
+                            "give each an event_key of its own, or a match", warning=True,
                         )  # fmt: skip
 
 

@@ -103,9 +103,7 @@ def _lengths(document: Document, place: Path, length: Any) -> Iterator[Problem]:
 def two_spellings(graph: Graph, document: Document) -> Iterator[Problem]:
     """Ids of capabilities that differ in a letter or two, or in upper and lower case."""
     asked = [
-        (name, node.asks)
-        for name, node in graph.nodes.items()
-        if node.asks is not None and node.asks.answerer != "library"
+        (name, node.asks) for name, node in graph.nodes.items() if node.asks is not None and node.asks.is_capability
     ]
     counts = Counter(one.id for _, one in asked)
     usual = _usual_spellings(counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cch.definition.contract import CONTRACT_CODE
 from cch.definition.document import Document, Path
 from cch.definition.kinds import Calling, Requesting, Timed
 from cch.definition.schema import did_you_mean
@@ -12,7 +13,7 @@ from cch.graph.model import Graph
 
 _TIMEOUT = "TIMEOUT"
 #: Codes that the platform itself gives.
-_CODES = (_TIMEOUT, "EXPRESSION", "HTTP_4XX", "HTTP_5XX", "HTTP_429", "HTTP_503")
+CODES = (_TIMEOUT, CONTRACT_CODE, "EXPRESSION", "HTTP_4XX", "HTTP_5XX", "HTTP_429", "HTTP_503")
 
 
 def odd_times(graph: Graph, document: Document) -> Iterator[Problem]:
@@ -58,5 +59,5 @@ def _retries(document: Document, name: str, node: Requesting | Calling) -> Itera
     for index, code in enumerate(node.retry.on or ()):
         if code == _TIMEOUT and node.timeout is None:
             yield warn(("on", index), f"{name!r} has no timeout, so nothing raises {code}", "add a timeout")
-        elif code not in _CODES and (guess := did_you_mean(code.upper(), _CODES)) and not code.startswith("HTTP_"):
+        elif code not in CODES and (guess := did_you_mean(code.upper(), CODES)) and not code.startswith("HTTP_"):
             yield warn(("on", index), f"nothing is known to raise {code!r:.60}", guess)

@@ -7,9 +7,10 @@ from typing import Any
 
 from cch.definition.document import Document
 from cch.definition.json_schemas import schema_at
-from cch.definition.kinds import Read
 from cch.definition.nodes import Node
+from cch.definition.uses import Read
 from cch.errors import Problem
+from cch.graph.contracted import answer_at
 from cch.graph.flows import ALWAYS, constant_at
 from cch.graph.model import Graph
 from cch.values import MISSING
@@ -24,7 +25,8 @@ _WANTED: Mapping[str, tuple[frozenset[str], str]] = {
 }
 
 
-def _types(schema: Any) -> frozenset[str] | None:
+def types_of(schema: Any) -> frozenset[str] | None:
+    """The types that a JSON Schema names, without null; None if it names none."""
     kinds = schema.get("type") if isinstance(schema, Mapping) else None
     found = frozenset([kinds] if isinstance(kinds, str) else map(str, kinds) if isinstance(kinds, list) else ())
     return found - {"null"} if found and found <= _KINDS else None
@@ -46,19 +48,22 @@ def _type_of(value: Any) -> str:
             return "null"
 
 
-def _said(graph: Graph, steps: tuple[str, ...]) -> tuple[frozenset[str], str] | None:
+def said_types(graph: Graph, steps: tuple[str, ...]) -> tuple[frozenset[str], str] | None:
     """The types of a path and who says them; None if several write it, or nobody says."""
     rules = graph.definition.reading_rules
     sources: list[tuple[frozenset[str] | None, str]] = []
     if steps[0] in graph.definition.required:
         schema, _ = schema_at(graph.definition.required[steps[0]], steps[1:])
-        sources.append((_types(schema), "initial_context"))
+        sources.append((types_of(schema), "initial_context"))
     for name, node in graph.nodes.items():
-        if any(write.path(rules).root == steps[0] and write.brings for write in node.writes()) and not node.form:
+        answer = answer_at(graph, node, steps)
+        if answer is not None:
+            sources.append((types_of(answer[0]), name))
+        elif any(write.path(rules).root == steps[0] and write.brings for write in node.writes()) and not node.form:
             sources.append((_of_constants(graph, node, steps), name))
         schema, _ = schema_at(node.form, steps)
         if schema is not None:
-            sources.append((_types(schema), name))
+            sources.append((types_of(schema), name))
     if len(sources) != 1 or sources[0][0] is None:
         return None
     return sources[0][0], sources[0][1]
@@ -89,7 +94,7 @@ def _unfit(
     steps = used.path(graph.definition.reading_rules).steps
     if steps[0] in ALWAYS:
         return
-    said = _said(graph, steps)
+    said = said_types(graph, steps)
     if said is not None and not said[0] & wanted[0]:
         kinds = " or ".join(sorted(said[0]))
         message = f"{name!r} needs {wanted[1]} at {used.text!r}, and {said[1]!r} says that it is of type {kinds}"

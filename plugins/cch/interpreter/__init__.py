@@ -8,6 +8,7 @@ are recorded.
 __all__ = [
     "amendments",
     "context",
+    "contracted",
     "effects",
     "expressing",
     "flow",

@@ -7,14 +7,17 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from cch.definition.contract import CONTRACT_CODE, codes_of
 from cch.definition.dates import DateError, iso, milliseconds, read_date
 from cch.definition.kinds import Calling, NodeRecord, Requesting, Retry
 from cch.definition.nodes import AsyncRequest, EventWait, LibraryCall, ScheduledRequest, SyncCall
 from cch.definition.rules import FIRST
-from cch.errors import CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
+from cch.errors import BrokenContractError, CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
 from cch.expressions.expression import FailedError
+from cch.expressions.matching import MatchError
 from cch.interpreter.context import MISSING, PathError, as_text, placed, read_key, read_path
-from cch.interpreter.expressing import EXPRESSION_CODE, sent, value_of
+from cch.interpreter.contracted import Breach, reply_breach, request_breach, told
+from cch.interpreter.expressing import EXPRESSION_CODE, match_of, sent, value_of
 from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
 from cch.interpreter.visit import Result, Visit, failure, written
 from cch.values import UnstorableError, storable, storable_object
@@ -34,14 +37,6 @@ async def perform(node: NodeRecord, visit: Visit, host: Host) -> Result:  # noqa
     :raises GraphError: the node is instant, or a map (see :mod:`cch.interpreter.mapping`).
     """
     raise GraphError(f"{node.name!r} does not wait or call")
-
-
-def error_codes(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """The codes of an ERROR's messages."""
-    messages = payload.get("messages")
-    if not isinstance(messages, list):
-        return ()
-    return tuple(str(m["code"]) for m in messages if isinstance(m, Mapping) and m.get("code") is not None)
 
 
 def _date(node: ScheduledRequest, visit: Visit) -> int:
@@ -83,16 +78,23 @@ async def _scheduled(node: ScheduledRequest, visit: Visit, host: Host) -> Result
 
 @perform.register
 async def _event(node: EventWait, visit: Visit, host: Host) -> Result:
+    try:
+        match = None if node.match is None else match_of(visit, node.match)
+    except MatchError as error:
+        reason = f"the match of {node.name!r} cannot be used: {error}"
+        return failure(visit.graph, node, reason, code=EXPRESSION_CODE)
     query = EventQuery(
         node=node.name,
         visit=visit.number,
         event_key=node.event_path,
         rules=visit.rules,
         timeout=node.timeout,
+        match=match,
     )
     answer = await host.wait_event(query)
     if answer.kind == "timeout":
         wanted = f"no event with {node.event_key!r}" if node.event_key else "no event"
+        wanted += f" of which {node.match.strip()} is true" if node.match else ""
         reason = f"{wanted} came within {node.timeout:g} s"
         return failure(visit.graph, node, reason, label="on_timeout", cause={"kind": "timeout"}, code=TIMEOUT_CODE)
     patch = {**answer.payload, **({"status": answer.status} if answer.status else {})}
@@ -117,6 +119,8 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
         context = await _sent(node, visit, host)
     except FailedError as error:
         return failure(visit.graph, node, str(error), code=EXPRESSION_CODE)
+    if (sending := await request_breach(node.asks, context, visit, host)) is not None and sending.fails:
+        return failure(visit.graph, node, sending.reason, code=CONTRACT_CODE)
     attempt = host.first_attempt(node.name, visit.number)
     tries = 0
     while True:
@@ -135,22 +139,36 @@ async def _request(node: Requesting, visit: Visit, host: Host) -> Result:
         )
         if answer.kind != "superseded":
             tries += 1
-            if not _again(answer, node.retry, tries):
-                return await _answered(node, visit, host, answer, attempt)
+            breach = await _broken(node, visit, host, answer)
+            fails = breach is not None and breach.fails
+            if not _again(answer, node.retry, tries, broken=fails):
+                if breach is not None and fails:
+                    return failure(visit.graph, node, breach.reason, cause=_cause(answer, attempt), code=CONTRACT_CODE)
+                return told(await _answered(node, visit, host, answer, attempt), sending, breach)
             host.note("attempt failed, trying again", node=node.name, attempt=attempt, answer=answer.kind)
             await host.sleep_until(answer.at + round(node.retry.pause(tries) * 1000))
         attempt += 1
 
 
-def _again(answer: Answer, retry: Retry, tries: int) -> bool:
-    if tries >= retry.max_attempts or (answer.kind == "reply" and answer.status == "SUCCESS"):
+async def _broken(node: Requesting, visit: Visit, host: Host, answer: Answer) -> Breach | None:
+    if answer.kind != "reply":
+        return None
+    return await reply_breach(node.asks, answer.status, answer.payload, visit, host)
+
+
+def _again(answer: Answer, retry: Retry, tries: int, *, broken: bool) -> bool:
+    if tries >= retry.max_attempts or (answer.kind == "reply" and answer.status == "SUCCESS" and not broken):
         return False
-    codes = {"reply": error_codes(answer.payload), "timeout": (TIMEOUT_CODE,)}.get(answer.kind, ())
-    return retry.covers(codes)
+    codes = {"reply": codes_of(answer.payload), "timeout": (TIMEOUT_CODE,)}.get(answer.kind, ())
+    return retry.covers((*codes, CONTRACT_CODE) if broken else codes)
+
+
+def _cause(answer: Answer, attempt: int) -> dict[str, Any]:
+    return {"kind": answer.kind, "command_id": answer.command_id, "attempt": attempt}
 
 
 async def _answered(node: Requesting, visit: Visit, host: Host, answer: Answer, attempt: int) -> Result:
-    cause = {"kind": answer.kind, "command_id": answer.command_id, "attempt": attempt}
+    cause = _cause(answer, attempt)
     match answer.kind:
         case "timeout":
             within = "" if node.timeout is None else f" within {node.timeout:g} s"
@@ -162,7 +180,7 @@ async def _answered(node: Requesting, visit: Visit, host: Host, answer: Answer, 
                 if node.output is None:
                     return Result(label="on_response", patch=reply, cause=cause)
                 return await _output(node, visit, host, reply, cause)
-            codes = error_codes(answer.payload)
+            codes = codes_of(answer.payload)
             reason = f"{node.capability_id} answered ERROR" + (f": {', '.join(codes)}" if codes else "")
             patch = reply if node.output is None else {"status": answer.status}
             return failure(visit.graph, node, reason, patch=patch, cause=cause, code=codes[0] if codes else "ERROR")
@@ -203,7 +221,7 @@ async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Res
             return Result(label="on_success", patch=patch, cause=cause)
         timed_out = isinstance(error, CapabilityTimeoutError)
         codes = (TIMEOUT_CODE,) if timed_out else (error.code, *error.codes)
-        if tries >= node.retry.max_attempts or not node.retry.covers(codes):
+        if error.final or tries >= node.retry.max_attempts or not node.retry.covers(codes):
             label = "on_timeout" if timed_out else "on_failure"
             cause |= {"reason": str(error)}
             return failure(visit.graph, node, str(error), label=label, cause=cause, code=(*error.codes, *codes)[0])
@@ -215,12 +233,24 @@ async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Res
 
 @perform.register
 async def _sync_call(node: SyncCall, visit: Visit, host: Host) -> Result:
-    return await _attempts(node, visit, host, functools.partial(_called, node, visit, host))
+    breaches: dict[str, Breach | None] = {}  # those of the last attempt
+    result = await _attempts(node, visit, host, functools.partial(_called, node, visit, host, breaches))
+    return told(result, *breaches.values())
 
 
-async def _called(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Mapping[str, Any]:
+def _refused(breach: Breach | None, *, final: bool) -> None:
+    """:raises BrokenContractError: the node fails by the breach. ``final``: another attempt would break it too."""
+    if breach is not None and breach.fails:
+        raise BrokenContractError(breach.reason, codes=(CONTRACT_CODE,), final=final)
+
+
+async def _called(
+    node: SyncCall, visit: Visit, host: Host, breaches: dict[str, Breach | None], attempt: int
+) -> Mapping[str, Any]:
     keys = host.keys(node.name, visit.number, attempt, per_attempt=node.idempotency == "attempt")
     context = await _sent(node, visit, host)
+    breaches["request"] = await request_breach(node.asks, context, visit, host)
+    _refused(breaches["request"], final=True)
     answer = await host.call(
         Call(
             node=node.name,
@@ -237,6 +267,8 @@ async def _called(node: SyncCall, visit: Visit, host: Host, attempt: int) -> Map
         )
     )
     result = storable_object(answer, node.capability_id)
+    breaches["reply"] = await reply_breach(node.asks, "SUCCESS", result, visit, host)
+    _refused(breaches["reply"], final=False)
     if node.output is not None:
         values = await host.compute(functools.partial(value_of, visit, node.output, reply=result))
         return placed(values, visit.context, visit.rules)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cch.definition.dates import iso
 from cch.definition.kinds import Requesting
 from cch.expressions.expression import evaluated
+from cch.expressions.matching import Match
 from cch.interpreter.context import selected
 from cch.values import MISSING
 
@@ -25,10 +26,19 @@ def value_of(visit: Visit, value: Any, **more: Any) -> Any:
 
     :raises FailedError: an expression cannot be evaluated.
     """
-    return evaluated(value, selected(visit.context, None), {**_names(visit), **more})
+    return evaluated(value, selected(visit.context, None), {**names_of(visit), **more})
 
 
-def _names(visit: Visit) -> dict[str, Any]:
+def match_of(visit: Visit, text: str) -> Match:
+    """The expression with what it reads, as it is stored with the wait.
+
+    :raises MatchError: it cannot be.
+    """
+    return Match.of(text, selected(visit.context, None), names_of(visit))
+
+
+def names_of(visit: Visit) -> dict[str, Any]:
+    """The values of the names that every expression may use, as far as they have one."""
     names = {"instance": visit.instance.as_json(), "now": iso(visit.moment)}
     if visit.item is not MISSING:
         names["item"] = visit.item

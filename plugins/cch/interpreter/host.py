@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from cch.definition.rules import NEWEST
+from cch.expressions.matching import Match
 from cch.identity import Keys
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.outcome import Outcome
@@ -49,7 +50,7 @@ class Answer:
 class EventQuery:
     """What a visit waits for; ``event_key`` "" takes any event. ``timeout`` in seconds; None waits for ever.
 
-    ``rules``: the number of those by which ``event_key`` is read.
+    ``rules``: the number of those by which ``event_key`` is read. ``match``: what has to be true of the event, too.
     """
 
     node: str
@@ -57,6 +58,7 @@ class EventQuery:
     event_key: str
     rules: int = NEWEST
     timeout: float | None = None
+    match: Match | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,8 @@ class OpenWait:
     since: int
     deadline: int
     event_key: str = ""
+    #: What has to be true of the event, too; "" if nothing.
+    match: str = ""
     #: Branch keys of the item that waits, from the outside in.
     path: tuple[str, ...] = ()
 
@@ -81,6 +83,7 @@ def _open(item: Item) -> OpenWait:
         since=item["asked"],
         deadline=item.get("deadline", 0),
         event_key=item.get("event_key", ""),
+        match=item.get("match", ""),
     )
 
 

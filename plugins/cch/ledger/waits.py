@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from cch.definition.paths import read_key
 from cch.definition.rules import FIRST
+from cch.expressions.matching import read_match
 from cch.identity import FIRST_SCHEME, NEWEST_SCHEME, ROOT, Box, Scope
 from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, Whose, open_attributes, scope_attribute
@@ -37,6 +38,8 @@ class WaitRecord:
     scheme: int = NEWEST_SCHEME
     #: Number of the rules by which ``event_key`` is read.
     reading_rules: int = FIRST
+    #: What has to be true of the event, too, as :mod:`cch.expressions.matching` stores it; "" if nothing.
+    match: str = ""
 
     @property
     def box(self) -> Box:
@@ -50,11 +53,14 @@ class WaitRecord:
         return self.scope.branch_path(self.branch)
 
     def takes(self, payload: Mapping[str, Any]) -> bool:
-        """Whether an event with this payload ends the wait."""
-        return not self.event_key or read_key(self.event_key, self.reading_rules).find(payload) is not MISSING
+        """Whether an event with this payload ends the wait. With a ``match`` it may take a second or two."""
+        if self.event_key and read_key(self.event_key, self.reading_rules).find(payload) is MISSING:
+            return False
+        found = read_match(self.match) if self.match else None
+        return found.takes(payload) if found is not None else not self.match
 
 
-_TEXTS = ("node", "event_key", "state", "task_instance", "message")
+_TEXTS = ("node", "event_key", "match", "state", "task_instance", "message")
 _NUMBERS = ("created", "deadline", "closed_at")
 
 

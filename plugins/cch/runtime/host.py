@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.envelope import parse_command
 from cch.errors import ServiceUnavailableError
 from cch.exchange import Closed
+from cch.expressions.computing import computed
 from cch.identity import Address, ItemStep, Keys, Step
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, OvertakenError, Request
@@ -32,9 +32,6 @@ from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-#: Where expressions are evaluated: one at its bounds takes a second or two, and all else goes on beside it. It is one
-#: thread, because two would share one core and hold up what waits in the process twice as long.
-_COMPUTING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cch-computing")
 
 #: Seconds of a long poll where the router runs only for this region (a shared one has been started before).
 _SHORT_POLL = 1.0
@@ -91,7 +88,7 @@ class LedgerHost:
         await self._deadlines.sleep_until(when)
 
     async def compute(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(_COMPUTING, work)
+        return await computed(work)
 
     def first_attempt(self, node: str, visit: int) -> int:
         recorded = f"{self._instance.amendments.recorded(node)}#{visit}"
@@ -217,6 +214,7 @@ class LedgerHost:
             branch=self._branch,
             node=self._instance.amendments.recorded(query.node),
             event_key=query.event_key,
+            match="" if query.match is None else query.match.stored(),
             reading_rules=query.rules,
             state="open",
             created=created,

@@ -74,7 +74,8 @@ async def _lingering(ledger: Ledger, record: MessageRecord, open_: Sequence[Open
 def is_exact(wait: OpenWait, record: MessageRecord, command: Command) -> bool:
     """Whether a person may give the message to the request or wait without force."""
     if wait.is_event:
-        fits = not wait.event_key or wait.event_key in command.payload
+        # Whether a match is true of it, the attempt shows.
+        fits = not wait.match and (not wait.event_key or wait.event_key in command.payload)
     else:
         fits = wait.capability == record.source
     return fits and wait.instance == record.instance and command.address.fits(wait.path)

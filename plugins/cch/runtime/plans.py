@@ -87,11 +87,12 @@ class Plans:
         definition = self._catalogue.current(workflow_id)
         rules, dialect = definition.reading_rules, definition.dialect
         key = PlanKey(definition.workflow_id, definition.digest, rules, NEWEST_PLANNER, dialect)
-        return self._kept(key) or self._keep(key, plan_of(definition))
+        return self._kept(key) or self._keep(key, plan_of(self._catalogue.contracts.held(definition)))
 
     def _make(self, key: PlanKey) -> Plan:
         definition = self._catalogue.by_digest(key.definition_digest, key.workflow_id, key.reading_rules)
-        return self._keep(key, plan_of(definition.in_dialect(key.dialect), key.planner))
+        definition = self._catalogue.contracts.held(definition).in_dialect(key.dialect)
+        return self._keep(key, plan_of(definition, key.planner))
 
     def _kept(self, key: PlanKey) -> Plan | None:
         with self._lock:

@@ -5,110 +5,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cch.capabilities.failing import as_failure
 from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.capabilities.registry import PythonBinding, binding
-from cch.definition.paths import read_key
-from cch.errors import CapabilityError
+from cch.definition.contract import codes_of
+from cch.errors import CapabilityError, CapabilityNotBoundError
 from cch.identity import NEWEST_SCHEME, ROOT, Address, ItemStep, Keys, Scope, Step
-from cch.interpreter.effects import error_codes
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
 from cch.interpreter.outcome import Outcome
 from cch.messaging.outgoing import Reference, request_body, request_fault
-from cch.settings import Settings
-from cch.simulation.bounds import Bounds
-from cch.simulation.scenario import Scenario, ScriptedAnswer, ScriptedEvent
-from cch.values import MISSING
+from cch.simulation.world import World
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class World:
-    """What all scopes of one simulation share."""
-
-    scenario: Scenario
-    settings: Settings
-    loop: asyncio.AbstractEventLoop
-    visited: list[tuple[str, Outcome]] = field(default_factory=list)
-    requests: Counter[str] = field(default_factory=Counter)
-    messages: Counter[str] = field(default_factory=Counter)
-    #: Capability → the contexts that it was sent, where the scenario expects something of them.
-    sent: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
-    unscripted: set[str] = field(default_factory=set)
-    #: Branch keys of the items inside items of other maps, from the outside in.
-    nested: set[tuple[str, ...]] = field(default_factory=set)
-    #: (branch keys, node) of everything that waits, in the order of its beginning.
-    waiting: dict[tuple[tuple[str, ...], str], None] = field(default_factory=dict)
-    _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _held: list[ScriptedEvent] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
-    _consumed: set[tuple[str, str]] = field(default_factory=set)
-    #: Set when the next event arrives; look at it before looking for events, or one slips through between.
-    arrival: asyncio.Event = field(default_factory=asyncio.Event)
-
-    bounds: Bounds = field(default_factory=Bounds)
-
-    def now(self) -> int:
-        self.bounds.step()
-        return self.scenario.start + round(self.loop.time() * 1000)
-
-    def next_answer(self, capability: str, branch: str) -> ScriptedAnswer | None:
-        """The answer to the next request; answers for the branch key have a sequence of their own."""
-        scripted = self.scenario.answers.get(capability)
-        if not scripted:
-            self.unscripted.add(capability)
-            return None
-        own = branch if branch in scripted else ""
-        listed = scripted.get(own) or ()
-        if not listed:
-            self.unscripted.add(f"{capability} for branch {branch}")
-            return None
-        index = self._asked[capability, branch]
-        self._asked[capability, branch] += 1
-        return listed[min(index, len(listed) - 1)]
-
-    def note_sent(self, request: Request) -> None:
-        """Keep what is sent, if the scenario says what it should be."""
-        expected = self.scenario.expect.get("requests")
-        if isinstance(expected, Mapping) and isinstance(expected.get(request.capability_id), list):
-            self.sent.setdefault(request.capability_id, []).append(request.context)
-
-    def deliver(self, event: ScriptedEvent) -> None:
-        """An event arrives; a repeated id changes nothing."""
-        if event.id in self._seen:
-            self.messages["duplicate"] += 1
-            return
-        self._seen.add(event.id)
-        self._held.append(event)
-        arrived, self.arrival = self.arrival, asyncio.Event()
-        arrived.set()
-
-    def take_event(self, query: EventQuery, path: tuple[str, ...]) -> ScriptedEvent | None:
-        """The oldest event that fits and that nobody took for this key."""
-        key = query.event_key
-        for event in tuple(self._held):
-            if not event.address.whole and len(event.address.meant(self.nested | {path})) > 1:
-                self._held.remove(event)  # nobody can tell which item is meant
-                self.messages["orphan"] += 1
-                continue
-            has_key = not key or read_key(key, query.rules).find(event.payload) is not MISSING
-            taken = {by for event_id, by in self._consumed if event_id == event.id}
-            if event.address.fits(path) and has_key and not (taken if not key else taken & {key, ""}):
-                self._consumed.add((event.id, key))
-                return event
-        return None
-
-    def unused_events(self) -> int:
-        """Events that nobody took: late, once the instance has ended."""
-        used = {event_id for event_id, _ in self._consumed}
-        return sum(event.id not in used for event in self._held)
 
 
 class SimulationHost:
@@ -155,7 +67,8 @@ class SimulationHost:
             return Answer(kind="unsendable", at=self.now(), command_id=command_id, reason=reason)
         world.requests[request.capability_id] += 1
         world.note_sent(request)
-        answer = world.next_answer(request.capability_id, self._branch)
+        wants = request.request_output_keys
+        answer = world.next_answer(request.capability_id, self._branch, request.context, wants)
         silent = answer is None or answer.never or answer.malformed
         if answer is not None and answer.malformed:
             world.messages["malformed"] += answer.copies
@@ -166,7 +79,9 @@ class SimulationHost:
             return Answer(kind="timeout", at=self.now(), command_id=command_id)
         await asyncio.sleep(answer.after)
         world.messages["duplicate"] += answer.copies - 1
-        payload = answer.payload if answer.payload is not None else self._default(request, answer.status)
+        payload = answer.payload if answer.payload is not None else {}
+        if answer.payload is None or request.capability_id not in world.scenario.answers:
+            payload = {**self._default(request, answer.status), **payload}
         return Answer(kind="reply", at=self.now(), command_id=command_id, status=answer.status, payload=payload)
 
     def _body(self, request: Request, command_id: str) -> str:
@@ -194,10 +109,14 @@ class SimulationHost:
 
     def _default(self, request: Request, status: str) -> Mapping[str, Any]:
         """What a capability says when the scenario does not: as the mock does."""
+        contract = self._world.contracts.get(request.capability_id)
         if status == "ERROR":
+            if contract is not None and (described := contract.error()) is not None:
+                return described
             return {"messages": [{"level": "ERROR", "code": "MOCK_ERROR", "summary": "scripted error"}]}
         about = f"{request.capability_id} for {self.correlation_id}"
-        return {key: f"{key} of {about}" for key in request.request_output_keys}
+        found = {key: f"{key} of {about}" for key in request.request_output_keys}
+        return found if contract is None else {**found, **contract.success(request.request_output_keys)}
 
     async def _wait(self, seconds: float | None) -> None:
         if seconds is None:
@@ -206,7 +125,11 @@ class SimulationHost:
             await asyncio.sleep(seconds)
 
     async def wait_event(self, query: EventQuery) -> EventAnswer:
-        return await self._while_waiting(query.node, self._wait_event(query))
+        place = self._path, query.node
+        self._world.queries[place] = query
+        answer = await self._while_waiting(query.node, self._wait_event(query))
+        self._world.queries.pop(place, None)
+        return answer
 
     async def _wait_event(self, query: EventQuery) -> EventAnswer:
         until = None if query.timeout is None else self._world.now() + round(query.timeout * 1000)
@@ -234,7 +157,14 @@ class SimulationHost:
     async def call(self, call: Call) -> Any:
         if call.capability_id in self._world.scenario.answers:
             return await self._scripted_call(call)
-        bound = binding(call.capability_id, self._world.settings)
+        try:
+            bound = binding(call.capability_id, self._world.settings)
+        except CapabilityNotBoundError:
+            if call.capability_id not in self._world.contracts:
+                raise
+            return await self._scripted_call(call)
+        if not isinstance(bound, PythonBinding) and call.capability_id in self._world.contracts:
+            return await self._scripted_call(call)
         if not isinstance(bound, PythonBinding):
             self._world.unscripted.add(call.capability_id)
             raise CapabilityError(f"{call.capability_id} is not Python: give its answers in the scenario")
@@ -244,14 +174,14 @@ class SimulationHost:
 
     async def _scripted_call(self, call: Call) -> Mapping[str, Any]:
         self._world.requests[call.capability_id] += 1
-        answer = self._world.next_answer(call.capability_id, self._branch)
+        answer = self._world.next_answer(call.capability_id, self._branch, call.context, call.outputs or ())
         if answer is None or answer.never:
             await asyncio.Event().wait()
         assert answer is not None
         await asyncio.sleep(answer.after)
         if answer.status == "ERROR":
             reason = f"{call.capability_id} failed as the scenario says: {dict(answer.payload or {})}"
-            raise CapabilityError(reason, codes=error_codes(answer.payload or {}))
+            raise CapabilityError(reason, codes=codes_of(answer.payload or {}))
         return answer.payload or {}
 
     async def library(

@@ -24,7 +24,7 @@ _ANSWER_KEYS = {
     "status", "payload", "after", "branch", "duplicate", "never", "malformed", "echo", "before", "out_of_order",
     "description",
 }  # fmt: skip
-_EVENT_KEYS = {"after", "payload", "branch", "status", "id", "description"}
+_EVENT_KEYS = {"after", "payload", "branch", "status", "id", "description", "by"}
 _LIST_KEYS = {"count", "item"}
 _EXPECT_KEYS = {"status", "visited", "context", "requests", "messages", "elapsed"}
 #: Most items of a list that is given by their number: as many values as a file may have.
@@ -54,6 +54,8 @@ class ScriptedEvent:
     #: The item of a map that is meant.
     address: Address = THE_INSTANCE
     status: str = ""
+    #: Whether a person fills it in, so that the API refuses what does not fit the form of the node that waits.
+    by_person: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +174,17 @@ class _Reader:
                     payload=self.mapping(event, "payload", path),
                     address=self.address(event, path),
                     status=_text(event, "status"),
+                    by_person=self.by(event, path),
                 )
             )
         return tuple(found)
+
+    def by(self, event: Mapping[str, Any], path: tuple[str | int, ...]) -> bool:
+        """Whether a person sends the event; else a system does."""
+        given = _text(event, "by", "system")
+        if given not in ("person", "system"):
+            self.report((*path, "by"), f"by is {given!r}: write person or system")
+        return given == "person"
 
     def address(self, event: Mapping[str, Any], path: tuple[str | int, ...]) -> Address:
         """``branch`` of an event: the item's own key, or a list of keys from the outside in."""

@@ -16,13 +16,15 @@ from cch.errors import MalformedMessageError
 from cch.graph.plan import plan_of
 from cch.graph.regions import Region
 from cch.interpreter.context import MISSING, lookup
+from cch.interpreter.contracted import TOLD
 from cch.interpreter.flow import ENDED_NOWHERE, TokenFlow
 from cch.interpreter.region import RegionRun
 from cch.settings import Settings
 from cch.simulation.bounds import BoundMetError
-from cch.simulation.host import SimulationHost, World
+from cch.simulation.host import SimulationHost
 from cch.simulation.scenario import Scenario, ScriptedEvent
 from cch.simulation.timeline import run_virtually
+from cch.simulation.world import World
 
 #: Seconds by which an expected ``elapsed`` may be missed: clocks count milliseconds.
 _TOLERANCE = 0.5
@@ -47,6 +49,12 @@ class Simulated:
     edges: frozenset[tuple[str, str]] = frozenset()
     #: Capability → the contexts that it was sent, where the scenario expects something of them.
     sent: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    #: Capabilities that answered by their contracts, because the scenario does not say what they answer.
+    by_contract: tuple[str, ...] = ()
+    #: Breaches of contracts that no node fails for.
+    breaches: tuple[str, ...] = ()
+    #: Events that do not fit the form of the node that they are for: refused, or taken where no person sends them.
+    misfits: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +66,9 @@ class Simulated:
             "elapsed_seconds": self.elapsed_seconds,
             "waiting_for": list(self.waiting_for),
             "errors": [dict(error) for error in self.errors],
+            "by_contract": list(self.by_contract),
+            "breaches": list(self.breaches),
+            "misfits": list(self.misfits),
         }
 
 
@@ -80,7 +91,9 @@ class _Run:
     async def run(self) -> int:
         """Run to the end; the milliseconds that it took."""
         loop = asyncio.get_running_loop()
-        self.world = World(scenario=self.scenario, settings=self.settings, loop=loop)
+        contracts = self.definition.contracts
+        forms = {name: node.form for name, node in self.definition.nodes.items() if node.form is not None}
+        self.world = World(scenario=self.scenario, settings=self.settings, loop=loop, contracts=contracts, forms=forms)
         for event in self.scenario.events:
             self._deliveries.append(loop.call_at(event.after, self._deliver, event))
         host = SimulationHost(self.world, self.definition.workflow_id)
@@ -156,12 +169,15 @@ def _simulated(
         visited=tuple(f"{o.node}[{branch}]" if branch else o.node for branch, o in done),
         context=run.flow.final_context(),
         requests=dict(world.requests),
-        messages={kind: world.messages[kind] for kind in ("late", "duplicate", "orphan", "malformed")},
+        messages={kind: world.messages[kind] for kind in ("late", "duplicate", "orphan", "malformed", "refused")},
         elapsed_seconds=(elapsed if elapsed is not None else _last(run)) / 1000,
         waiting_for=_waiting_for(run) if status == "waiting" else (),
         errors=(*_errors(run), *({"code": code, "message": text, "node": ""} for code, text in ended)),
         edges=frozenset((o.node, o.label) for _, o in done),
         sent=world.sent,
+        misfits=tuple(world.misfits),
+        by_contract=tuple(sorted(world.by_contract)),
+        breaches=tuple(dict.fromkeys(f"{o.node}: {o.cause[TOLD]}" for _, o in done if TOLD in o.cause)),
     )
 
 

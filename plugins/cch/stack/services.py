@@ -22,9 +22,11 @@ def service(layout: Layout, name: str) -> Service:
             module = [sys.executable, "-m", "cch.testing.aws_server"]
             return Service(name=name, command=[*module, "--port", port, "--functions", functions])
         case "mock":
+            contracts = str(layout.root / "workflow-definitions" / "capabilities")
+            module = [sys.executable, "-m", "capability_mock"]
             return Service(
                 name=name,
-                command=[sys.executable, "-m", "capability_mock", "--control-port", str(layout.ports["mock"])],
+                command=[*module, "--control-port", str(layout.ports["mock"]), "--contracts", contracts],
                 environment={"PYTHONPATH": str(layout.root / "capability-mock-service")},
             )
         case "postgresql":

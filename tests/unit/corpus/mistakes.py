@@ -15,6 +15,8 @@ class Mistake:
     new: str
     code: str
     at: str = ""
+    #: Messages about it at the most: a target that is gone takes others with it.
+    most: int = 4
 
     @property
     def line_of(self) -> str:
@@ -225,6 +227,62 @@ EXPRESSIONS = (
     Mistake(HOUSES, LINES, "    items: house.lines\n    output_key: lines\n", "CCH-G010", "items: house.lines"),
 )  # fmt: skip
 
+INFORMAL = "informal_entry_v1"
+WAIT_KEY = "    event_key: decision\n"
+MATCHES = (
+    Mistake(FLIGHT, "    destination: screened\n    on_success: File_Summary\n  File_Summary:\n",
+            '    destination: screened\n    on_success: Noted\n  Noted:\n    type: set_state\n    outputs: {last: "{% $item.parcelId %}"}\n'
+            "    on_success: File_Summary\n  File_Summary:\n", "CCH-G010", "outputs: {last"),
+    Mistake(INFORMAL, 'entry.assessed: "{% $now %}"', 'entry.assessed: "{% $item.lineId %}"', "CCH-G010"),
+    Mistake(EXPORT, WAIT_KEY, WAIT_KEY + "    match: decision.verdict\n", "CCH-G010", "match:"),
+    Mistake(EXPORT, WAIT_KEY, WAIT_KEY + '    match: "{% $event.decision.id = shipmentNo %}"\n', "CCH-G104", "match:"),
+    Mistake(EXPORT, WAIT_KEY, WAIT_KEY + '    match: "{% $reply.decision.id = shipmentId %}"\n', "CCH-G010", "match:"),
+    Mistake(CORRECT, "    event_key: messages\n", '    event_key: messages\n    match: "{% $event.messages = %}"\n', "CCH-G010", "match:"),
+    Mistake(PACKS, "    event_key: customStatus\n", '    event_key: customStatus\n    match: "{% $evnt.id = 1 %}"\n', "CCH-G010", "match:"),
+)  # fmt: skip
+SUBMITTED = "    on_response: Wait_For_Customs\n    on_failure: Handle_Error\n"
+INQUIRED = 'after three inquiries the export has failed"]\n    on_response: Wait_For_Customs\n'
+
+
+def decided(name: str, key: str, branches: str) -> str:
+    return f"  {name}:\n    type: condition\n    condition_on_key: {key}\n    branches: {branches}\n"
+
+
+CONTRACTS = (
+    Mistake(INFORMAL, 'shipment: "{% shipmentId %}", value: "{% entry.value %}"}\n    output',
+            'shipment: "{% shipmentId %}", amount: "{% entry.value %}"}\n    output', "CCH-K101", "amount:"),
+    Mistake(INFORMAL, 'input: {party: "{% parties[role=\'SHIPPER\'] %}"}', 'input: {partner: "{% parties[role=\'SHIPPER\'] %}"}', "CCH-K101"),
+    Mistake(FLIGHT, "input_keys: [parcel]", "input_keys: [flightNumber]", "CCH-K101"),
+    Mistake(EXPORT, "input_keys: [mrn]", "input_keys: [shipmentId]", "CCH-K101", "    input_keys: [shipmentId]\n    timeout: 1h"),
+    Mistake(PARALLEL, "input_keys: [shipmentId, destinationCountry]", "input_keys: [shipmentId, originCountry]", "CCH-K101"),
+    Mistake(CLEAR, "request_output_keys: [entry_number]", "request_output_keys: [entryNumber]", "CCH-K102"),
+    Mistake(INFORMAL, "$reply.permitNumber", "$reply.permitNo", "CCH-K102"),
+    Mistake(HOUSES, "request_output_keys: [hsCode]", "request_output_keys: [hs_code]", "CCH-K102"),
+    Mistake(CORRECT, "request_output_keys: [declarationId]", "request_output_keys: [declarationID]", "CCH-K102"),
+    Mistake(INFORMAL, 'value: "{% entry.value %}"}\n    output', "value: low}\n    output", "CCH-K103", "value: low"),
+    Mistake(CLEAR, "shipmentId: {type: string, minLength: 1", "shipmentId: {type: integer, minimum: 1", "CCH-K103",
+            "input_keys: [shipmentId, asnUri]", most=5),
+    Mistake(FLIGHT, "initial_context: [flightNumber, parcels]",
+            "initial_context: {flightNumber: {type: integer}, parcels: {type: array}}", "CCH-K103", "input_keys: [flightNumber]"),
+    Mistake(CLEAR, "TEMPORARY", "TEMPORAY", "CCH-K104"),
+    Mistake(EXPORT, "[TIMEOUT, BUSY]", "[TIMEOUT, BUSSY]", "CCH-K104"),
+    Mistake(CLEAR, "timeout: 3d", "timeout: 30m", "CCH-K105"),
+    Mistake(PARALLEL, "timeout: 4h", "timeout: 30m", "CCH-K105"),
+    Mistake(CLEAR, "timeout: 3d", "timeout: 3d\n    retry: {max_attempts: 2}", "CCH-K106", "retry: {max_attempts: 2}"),
+    Mistake(FLIGHT, "request_output_keys: [summaryNumber]\n", "request_output_keys: [summaryNumber]\n    retry: {max_attempts: 3}\n",
+            "CCH-K106", "retry: {max_attempts: 3}"),
+    Mistake(FLIGHT, "{CLEAR: Parcel_Done, _default: Hold}", "{CLEARED: Parcel_Done, _default: Hold}", "CCH-G008"),
+    Mistake(CLEAR, '{"true": Book_Inspection', '{"yes": Book_Inspection', "CCH-G008"),
+    Mistake(PACKS, SUBMITTED, SUBMITTED.replace("Wait_For_Customs", "Submitted")
+            + decided("Submitted", "submissionStatus", "{SUCESS: Wait_For_Customs, _default: Handle_Error}"), "CCH-G008", "SUCESS"),
+    Mistake(PACKS, SUBMITTED, SUBMITTED.replace("Wait_For_Customs", "Submitted")
+            + decided("Submitted", "submission", "{SUCCESS: Wait_For_Customs, _default: Handle_Error}"), "CCH-G104|CCH-G109", "submission"),
+    Mistake(EXPORT, INQUIRED + "    on_failure: Log_Failure\n", INQUIRED.replace("Wait_For_Customs", "Inquired") + "    on_failure: Log_Failure\n"
+            + decided("Inquired", "inquiryState", "{open: Wait_For_Customs, _default: Log_Refusal}"), "CCH-G104", "inquiryState"),
+)  # fmt: skip
+
 MISTAKES = tuple(
-    each for group in (NAMES_AND_KEYS, DATA, LABELS, STRUCTURE, TIMES_AND_TEXTS, EXPRESSIONS) for each in group
+    each
+    for group in (NAMES_AND_KEYS, DATA, LABELS, STRUCTURE, TIMES_AND_TEXTS, EXPRESSIONS, MATCHES, CONTRACTS)
+    for each in group
 )

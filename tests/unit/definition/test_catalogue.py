@@ -52,6 +52,10 @@ class CountingSource:
         self._answer(f"write {name}")
         self.files[name] = content
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        self._answer(f"names {prefix}")
+        return tuple(sorted(name for name in self.files if name.startswith(prefix)))
+
     def describe(self) -> str:
         return "memory"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from workflows import definition_text
 
+from cch.definition.contract_reader import read_contracts
 from cch.definition.document import snippet
 from cch.errors import DefinitionError, Problem
 from cch.graph.checks import check, load
@@ -27,6 +28,7 @@ PACKAGE = ROOT / "plugins" / "cch"
 #: The modules that explain codes do not use them.
 CATALOGUE = (
     "codes.py",
+    "explained_contracts.py",
     "explained_files.py",
     "explained_findings.py",
     "explained_graphs.py",
@@ -48,6 +50,12 @@ def problems_of(explanation: Explanation, text: str) -> tuple[Problem, ...]:
     if explanation.form == "environment":
         return tuple(asyncio.run(unserved(load(text), "example.yaml", Settings(), MemoryQueues())))
     beside = {"before.yaml": explanation.beside} if explanation.beside else {}
+    if explanation.form == "contract":
+        return read_contracts([*beside.items(), ("example.yaml", text)]).problems
+    if explanation.is_contracted:
+        contracts = read_contracts(beside.items())
+        assert contracts.problems == ()
+        return examine(text, "example.yaml", contracts=contracts.by_id)[1]
     return check_all({**beside, "example.yaml": text})[1]
 
 
@@ -86,10 +94,10 @@ def test_every_code_in_use_is_explained_and_every_explained_code_is_in_use() -> 
         code
         for path in PACKAGE.rglob("*.py")
         if path.parent.name != "graph" or path.name not in CATALOGUE
-        for code in re.findall(r"CCH-[DG]\d+", path.read_text("utf-8"))
+        for code in re.findall(r"CCH-[DGK]\d+", path.read_text("utf-8"))
     }
     explained = [each.code for each in EXPLANATIONS]
-    raised = {code for code, _ in code_of_errors() if re.match("CCH-[DG]", code)}
+    raised = {code for code, _ in code_of_errors() if re.match("CCH-[DGK]", code)}
 
     assert len(explained) == len(set(explained))
     assert not raised & set(explained)

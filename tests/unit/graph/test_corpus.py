@@ -9,13 +9,13 @@ import pytest
 import yaml
 from corpus.mistakes import MISTAKES, Mistake
 
+from cch.definition.contract_reader import read_contracts
 from cch.definition.document import read_document
 from cch.graph.findings import examine
 
 FOLDER = Path(__file__).resolve().parents[3] / "workflow-definitions"
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
-#: Most messages about one mistake: a target that is gone takes others with it.
-MOST = 4
+CONTRACTS = read_contracts((path.name, path.read_text()) for path in sorted((FOLDER / "capabilities").glob("*.yaml")))
 
 
 def there(text: str, line: int, mistake: Mistake) -> bool:
@@ -30,11 +30,11 @@ def test_a_mistake_is_found_in_its_line(mistake: Mistake) -> None:
     assert mistake.old in good
     text = good.replace(mistake.old, mistake.new, 1)
 
-    problems = examine(text, "w.yaml")[1]
+    problems = examine(text, "w.yaml", contracts=CONTRACTS.by_id)[1]
 
     found = [problem for problem in problems if problem.code in mistake.code.split("|")]
     assert any(there(text, problem.line, mistake) for problem in found), [str(problem) for problem in problems]
-    assert len(problems) <= MOST, [str(problem) for problem in problems]
+    assert len(problems) <= mistake.most, [str(problem) for problem in problems]
 
 
 def test_the_corpus_is_large() -> None:
@@ -45,8 +45,17 @@ def test_the_corpus_is_large() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_what_is_shipped_is_left_alone(path: Path) -> None:
-    """No error, no warning, no advice."""
+    """No error, no warning, no advice, with contracts and without."""
     assert examine(path.read_text(), path.name)[1] == ()
+    assert examine(path.read_text(), path.name, contracts=CONTRACTS.by_id)[1] == ()
+
+
+def test_each_capability_of_what_is_shipped_has_a_contract() -> None:
+    """And each contract is one of them, without a problem."""
+    asked = {each for path in SHIPPED if (found := examine(path.read_text())[0]) for each in found.asked}
+
+    assert CONTRACTS.problems == ()
+    assert set(CONTRACTS.by_id) == asked
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -57,4 +66,4 @@ def test_relatives_of_what_is_shipped_are_left_alone(path: Path) -> None:
     renamed = yaml.safe_dump(data, sort_keys=False, allow_unicode=True).replace("Log_Failure", "Tell_Somebody")
 
     for text in (json.dumps(data, indent=1), json.dumps(backwards, indent=1), renamed):
-        assert examine(text, path.name)[1] == ()
+        assert examine(text, path.name, contracts=CONTRACTS.by_id)[1] == ()

@@ -94,6 +94,13 @@ export const useRun = (workflow: string, run: string) =>
 export const useRequest = (instance: string, command: string | null) =>
   useLive<Schemas["RequestDetail"]>(command && `/instances/${at(instance)}/requests/${at(command)}`, CALM);
 
+export const useExpressions = (instance: string, node: string, item: { map: string; index: number } | null) =>
+  useLive<Schemas["SeenPage"]>(
+    `/instances/${at(instance)}/nodes/${at(node)}/expressions` +
+      (item ? query({ map_node: item.map, index: item.index }) : ""),
+    CALM,
+  );
+
 export const ITEMS_AT_ONCE = 100;
 export const itemsPath = (instance: string, node: string, visit: number, first: number) =>
   `/instances/${at(instance)}/items` + query({ node, visit, first, limit: ITEMS_AT_ONCE });
@@ -105,6 +112,8 @@ export const useItem = (instance: string, node: string, visit: number, index: nu
 
 export const useWorkflows = () => useLive<Schemas["WorkflowPage"]>("/workflows", CALM);
 export const useWorkflow = (id: string) => useLive<Schemas["WorkflowDetail"]>(`/workflows/${at(id)}`, CALM);
+
+export const useCapabilities = () => useLive<Schemas["ContractPage"]>("/capabilities", CALM);
 
 export const useVersions = (id: string) => useLive<Schemas["VersionList"]>(`/workflows/${at(id)}/versions`, CALM);
 export const useDifference = (id: string, from: string | null, to: string) =>

@@ -4,6 +4,7 @@ import { Link, useNavigate, useParams, useSearchParams } from "react-router";
 import type { Schemas } from "../api/client";
 import { useStart, useWorkflow } from "../api/queries";
 import { AirflowLink } from "../parts/airflow-link";
+import { ContractFacts } from "../parts/contract";
 import { Dialog } from "../parts/dialog";
 import { Answer, Degraded, Empty, Loading } from "../parts/notices";
 import { Tabs } from "../parts/tabs";
@@ -91,6 +92,7 @@ function GraphTab({ workflow, openLine }: { workflow: Detail; openLine: (line: n
           <Graph graph={workflow.graph} selected={selected} select={setSelected} />
         </Suspense>
       </section>
+      {node?.contract && <ContractFacts capability={node.capability} contract={node.contract} />}
       {node && (
         <p className="facts" role="status">
           <strong>{node.title}</strong> <code>{node.name}</code> {node.capability && <code>{node.capability}</code>}{" "}

@@ -5,6 +5,8 @@ import { JsonTree } from "../../parts/json";
 import { Empty } from "../../parts/notices";
 import { State } from "../../parts/state";
 import { Span, Time } from "../../parts/time";
+import { ContractFacts } from "../../parts/contract";
+import { Expressions } from "./Expressions";
 import { ItemHeader, Items } from "./Items";
 import { Requests } from "./Requests";
 import { SendEvent } from "./SendEvent";
@@ -51,6 +53,7 @@ function Title({ node, graphNode }: { node: NodeView; graphNode: NodePanelProps[
       </p>
       {graphNode?.description && <p className="muted">{graphNode.description}</p>}
       {node.reason && <p className="reason">{node.reason}</p>}
+      {graphNode?.contract && <ContractFacts capability={graphNode.capability} contract={graphNode.contract} />}
     </header>
   );
 }
@@ -110,6 +113,7 @@ export function NodePanel({ detail, graphNode, name, map, item, index, selectIte
   const requests = source.requests.filter((each) => each.node === name);
   const waits = source.event_waits.filter((each) => each.node === name);
   const growing = detail.nodes.some((each) => each.name === map?.node && each.state === "RUNNING");
+  const breaches = source.visits.filter((each) => each.node === name && each.breach);
   const changes = source.visits.filter((each) => each.node === name && Object.keys(each.changed).length > 0);
   return (
     <>
@@ -122,6 +126,20 @@ export function NodePanel({ detail, graphNode, name, map, item, index, selectIte
         requests={requests}
         mayResend={detail.allowed.includes("resend")}
       />
+      {breaches.map((visit) => (
+        <p key={visit.visit} className="reason" role="note">
+          Visit {visit.visit}: {visit.breach}
+        </p>
+      ))}
+      {graphNode !== null && graphNode.expressions > 0 && (
+        <Expressions
+          key={`expressions ${name} ${item?.branch}`}
+          instance={detail.id}
+          node={graphNode.name}
+          count={graphNode.expressions}
+          item={inBody && index !== null ? { map: map.node, index } : null}
+        />
+      )}
       {changes.length > 0 && (
         <section>
           <h3>What it changed</h3>
