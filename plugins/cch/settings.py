@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -19,6 +20,8 @@ from cch.errors import SettingsError
 from cch.event_types import chosen_types
 from cch.names import Names
 
+#: A bucket, perhaps with a prefix.
+_S3 = re.compile(r"s3://[A-Za-z0-9.-]{3,63}(/.*)?")
 #: What a binding to a queue begins with.
 QUEUE = "sqs:"
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -80,8 +83,13 @@ class Settings:
     )
     retention_days: int = _setting(
         0,
-        "how long (days) the record of a finished instance stays (the table's TTL attribute is `expires`)",
+        "how long (days) what a finished instance did stays (section *Retention* of docs/operations.md)",
         shown="0 (for ever)",
+        least=0,
+    )
+    archive: str = _setting(
+        "",
+        "where (`s3://bucket/prefix`) a document of each instance is written before it expires; empty: nowhere",
     )
     reply_consumers: int = _setting(
         4,
@@ -253,6 +261,8 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
         raise SettingsError(str(error)) from None
     chosen_dialect(values["dialect"])
     chosen_types(values["lifecycle_events"])
+    if values["archive"] and not _S3.fullmatch(values["archive"]):
+        raise SettingsError(f"CCH_ARCHIVE={values['archive']!r}: write s3://bucket/prefix")
     given = (name.strip() for name in values["capability_modules"].split(","))
     values["capability_modules"] = tuple(dict.fromkeys((*Settings().capability_modules, *filter(None, given))))
     for several in ("definition_buckets", "open_api_origins"):

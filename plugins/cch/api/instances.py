@@ -101,11 +101,13 @@ async def summaries(platform: Platform, instances: Sequence[Instance]) -> list[I
 async def visible(platform: Platform, access: Access, instance_id: str) -> Instance:
     """The instance, without its context.
 
-    :raises ApiError: 404, there is none, or the user may not read its workflow.
+    :raises ApiError: 404, there is none, or the user may not read its workflow; 410, it has expired.
     """
     found = await platform.ledger.instances.many([instance_id])
     if not found or not await access.may_read(found[0].workflow_id):
         raise not_found("instance", instance_id)
+    if found[0].gone:
+        raise ApiError(410, "expired", f"Instance {instance_id} has expired: what it did is no longer kept.")
     return found[0]
 
 
@@ -201,7 +203,7 @@ async def list_instances(
     return conditional(request, page)
 
 
-@router.get("/instances/{instance_id}", response_model=InstanceDetail, responses=responses(404))
+@router.get("/instances/{instance_id}", response_model=InstanceDetail, responses=responses(404, 410))
 async def get_instance(
     request: Request, instance_id: InstanceIdPath, access: AccessDep, backend: BackendDep
 ) -> Response:
@@ -222,7 +224,7 @@ async def get_instance(
     return conditional(request, detail)
 
 
-@router.get("/instances/{instance_id}/graph", response_model=GraphView, responses=responses(404, 503))
+@router.get("/instances/{instance_id}/graph", response_model=GraphView, responses=responses(404, 410, 503))
 async def get_instance_graph(
     request: Request, instance_id: InstanceIdPath, access: AccessDep, backend: BackendDep
 ) -> Response:
@@ -256,7 +258,7 @@ async def get_instance_of_run(
 
 
 @router.get(
-    "/instances/{instance_id}/requests/{command_id}", response_model=RequestDetail, responses=responses(404, 503)
+    "/instances/{instance_id}/requests/{command_id}", response_model=RequestDetail, responses=responses(404, 410, 503)
 )
 async def get_request(
     request: Request,
@@ -274,7 +276,7 @@ async def get_request(
         return conditional(request, await sent_body(platform, await backend.inspector(), record))
 
 
-@router.get("/instances/{instance_id}/items", response_model=MapItemPage, responses=responses(404, 503))
+@router.get("/instances/{instance_id}/items", response_model=MapItemPage, responses=responses(404, 410, 503))
 async def list_map_items(
     request: Request,
     instance_id: InstanceIdPath,
@@ -297,7 +299,7 @@ async def list_map_items(
 @router.get(
     "/instances/{instance_id}/items/{index}",
     response_model=MapItemDetail,
-    responses=responses(404, 503),
+    responses=responses(404, 410, 503),
 )
 async def get_map_item(
     request: Request,

@@ -81,11 +81,17 @@ def status(
     identifier: Annotated[str, typer.Argument(metavar="[ID]", help="Instance id or correlation id.")] = "",
     workflow: Annotated[str, typer.Option("--workflow", "-w", help="Only instances of this workflow.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most instances to list.")] = 20,
+    archived: Annotated[
+        bool, typer.Option("--archive", help="Show an instance that has expired, from the archive.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show one instance in detail, or list instances, newest first."""
-    from cch.cli import standing  # noqa: PLC0415 - loads the platform
+    from cch.cli import retaining, standing  # noqa: PLC0415 - loads the platform
 
+    if archived:
+        retaining.show_archived(identifier, as_json=as_json)
+        return
     standing.status(identifier, workflow=workflow, limit=limit, as_json=as_json)
 
 

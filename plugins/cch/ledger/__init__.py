@@ -6,9 +6,12 @@ reach the journal only through it.
 
 __all__ = [
     "audit",
+    "belongings",
+    "expiry",
     "gates",
     "instances",
     "ledger",
+    "leftovers",
     "listing",
     "mailboxes",
     "messages",

@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cch.counting import counted
 from cch.identity import Scope
 from cch.interpreter.replay import flow_of
+from cch.ledger.leftovers import instance_of, leftovers
 from cch.ledger.records import ENDED, FINAL, RegionKey
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from cch.graph.plan import Plan
     from cch.ledger.ledger import Ledger
     from cch.ledger.records import Instance, InstanceView, JournalEntry
-    from cch.ledger.store import Item
+    from cch.ledger.store import Item, Key
 
 #: The plan of the definition that an instance runs; None if the definition is lost.
 PlanOf = Callable[["Instance"], Awaitable["Plan | None"]]
@@ -68,22 +70,33 @@ class _Books:
     exits: dict[tuple[str, str], str] = field(default_factory=dict)
     pointers: list[Item] = field(default_factory=list)
     inbox: set[str] = field(default_factory=set)
+    leftovers: Mapping[str, Sequence[Key]] = field(default_factory=dict)
 
     @classmethod
     async def read(cls, ledger: Ledger) -> _Books:
-        books = cls()
+        books, expiring = cls(), set[str]()
         # Causes before effects: what a scan misses because it is new, nothing that was read yet depends on.
         for item in await ledger.store.scan("INST#"):
             instance = item["PK"].removeprefix("INST#")
             if item["SK"] == "META":
                 books.status[instance] = item["status"]
+                if "expiring" in item:
+                    expiring.add(instance)
             elif item["SK"].startswith("EXIT#"):
                 books.exits[instance, item["SK"].removeprefix("EXIT#")] = item["task_instance"]
         books.inbox = {start.instance for start in await ledger.mailboxes.starts()}
         books.pointers = [i for i in await ledger.store.scan("BOX#") if i["SK"].startswith("REQ#")]
         books.requests = {item["PK"].removeprefix("REQ#"): item for item in await ledger.store.scan("REQ#")}
         books.messages = {item["PK"]: item for item in await ledger.store.scan("MSG#")}
+        books.leftovers = await leftovers(ledger)
+        books.leave_out(expiring)
         return books
+
+    def leave_out(self, expiring: set[str]) -> None:
+        """Instances that are just being removed: a part of what belongs together is gone before the rest."""
+        self.pointers = [item for item in self.pointers if instance_of(item) not in expiring]
+        self.requests = {k: item for k, item in self.requests.items() if item.get("instance") not in expiring}
+        self.messages = {k: item for k, item in self.messages.items() if item.get("instance") not in expiring}
 
     def ended(self, item: Item) -> bool:
         return self.status.get(item.get("instance", "")) in ENDED
@@ -183,6 +196,15 @@ def _is_cited(command_id: str, request: Item, journal: Sequence[JournalEntry], e
     return False
 
 
+def _leftover_findings(books: _Books) -> Iterator[Finding]:
+    for instance, keys in books.leftovers.items():
+        yield Finding(
+            what=f"{counted(len(keys), 'record')} of instance {instance}, which has expired or never was",
+            where=" / ".join(keys[0]),
+            mend="cch ledger expire --leftovers removes them",
+        )
+
+
 async def _gather(work: Iterable[Awaitable[list[Finding]]]) -> list[Finding]:
     """Run with a bound, so that an audit leaves room for the work itself."""
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -248,6 +270,7 @@ async def _look(ledger: Ledger, plan_of: PlanOf) -> Audit:
         *_message_findings(books),
         *_request_findings(books),
         *_start_findings(books),
+        *_leftover_findings(books),
         *await _citation_findings(ledger, books),
         *await _ending_findings(ledger, books, plan_of),
     ]

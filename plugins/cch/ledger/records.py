@@ -84,6 +84,14 @@ class Instance:
     #: How many gates were closed before it so far, and those that are closed now (:mod:`cch.ledger.gates`).
     gates: int = 0
     closed: tuple[Gate, ...] = ()
+    #: Since when (ms) its records are being removed, and when they were (:mod:`cch.ledger.expiry`); 0: they are there.
+    expiring: int = 0
+    expired: int = 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether what it did is gone, or about to be: nothing of it can be run again."""
+        return bool(self.expiring or self.expired)
 
     @property
     def version(self) -> Version | None:
