@@ -78,3 +78,29 @@ def test_leftovers_are_found_and_removed(office, cch, monkeypatch):
     assert "of instances that are gone removed" in removed.stdout
     assert after.exit_code == 0
     assert cch("status", "new").exit_code == 0
+
+
+def test_instances_of_earlier_releases_are_counted_once(office, cch):
+    """However often the command is given; the dispatcher's own work is done on the way."""
+    office.start("older")
+    office.start("newer")
+    asyncio.run(office.store.update(("INST#older", "META"), Change(remove=("live",))))
+
+    first, second = cch("ledger", "rollup"), cch("ledger", "rollup")
+
+    assert "2 instances counted" in first.stdout
+    assert "0 instances counted" in second.stdout
+    assert cch("ledger", "check").exit_code == 0
+
+
+def test_figures_that_are_missing_are_found(office, cch):
+    """Somebody has deleted a day."""
+    office.start("run-1")
+    cch("ledger", "rollup")
+    (item,) = asyncio.run(office.store.scan("STATS#"))
+    asyncio.run(office.store.delete((item["PK"], item["SK"])))
+
+    found = cch("ledger", "check")
+
+    assert found.exit_code == 1
+    assert "marked as counted" in found.stdout

@@ -1,4 +1,4 @@
-"""Commands about the ledger: ``ledger check`` and ``ledger expire``."""
+"""Commands about the ledger: ``ledger check``, ``ledger expire`` and ``ledger rollup``."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ def expire(
     from cch.cli import retaining  # noqa: PLC0415 - loads the platform
 
     retaining.expire(left_over=left_over)
+
+
+@group.command()
+def rollup() -> None:
+    """Count instances that ended before there were figures of workflows; once, after an upgrade.
+
+    To repeat it counts nothing twice. What ends now is counted by the dispatcher.
+    """
+    from cch.cli import retaining  # noqa: PLC0415 - loads the platform
+
+    retaining.rollup()
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""``cch ledger expire`` and ``cch status --archive``."""
+"""``cch ledger expire``, ``cch ledger rollup`` and ``cch status --archive``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cch.ledger.leftovers import leftovers, remove_leftovers
 from cch.runtime import archive
 from cch.runtime.platform import open_platform
 from cch.runtime.retention import expire_due
+from cch.runtime.rollups import count_ended, count_older
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,17 @@ async def _expire(pause: float, *, left_over: bool) -> None:
 def expire(*, left_over: bool, pause: float = PAUSE) -> None:
     """Let expire what is due. ``pause`` (s) lies between the two looks for leftovers."""
     asyncio.run(_expire(pause, left_over=left_over))
+
+
+async def _rollup() -> None:
+    async with open_platform() as platform:
+        number = await count_ended(platform) + await count_older(platform)
+        say(f"{counted(number, 'instance')} counted")
+
+
+def rollup() -> None:
+    """Count what nobody has counted."""
+    asyncio.run(_rollup())
 
 
 async def _load(instance_id: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cch.identity import Scope
 from cch.interpreter.replay import flow_of
 from cch.ledger.leftovers import instance_of, leftovers
 from cch.ledger.records import ENDED, FINAL, RegionKey
+from cch.ledger.rollups import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,6 +72,9 @@ class _Books:
     pointers: list[Item] = field(default_factory=list)
     inbox: set[str] = field(default_factory=set)
     leftovers: Mapping[str, Sequence[Key]] = field(default_factory=dict)
+    #: (workflow, day) → instances that are marked as counted, and ends that the figures have.
+    marked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    figures: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @classmethod
     async def read(cls, ledger: Ledger) -> _Books:
@@ -80,6 +84,8 @@ class _Books:
             instance = item["PK"].removeprefix("INST#")
             if item["SK"] == "META":
                 books.status[instance] = item["status"]
+                if "counted" in item:
+                    books.marked[item["workflow_id"], day_of(item["counted"])] += 1
                 if "expiring" in item:
                     expiring.add(instance)
             elif item["SK"].startswith("EXIT#"):
@@ -89,6 +95,8 @@ class _Books:
         books.requests = {item["PK"].removeprefix("REQ#"): item for item in await ledger.store.scan("REQ#")}
         books.messages = {item["PK"]: item for item in await ledger.store.scan("MSG#")}
         books.leftovers = await leftovers(ledger)
+        for rollup in await ledger.rollups.all():
+            books.figures[rollup.key.workflow_id, rollup.key.day] += rollup.figures.ended.total()
         books.leave_out(expiring)
         return books
 
@@ -205,6 +213,16 @@ def _leftover_findings(books: _Books) -> Iterator[Finding]:
         )
 
 
+def _figure_findings(books: _Books) -> Iterator[Finding]:
+    for (workflow, day), marked in books.marked.items():
+        if (known := books.figures[workflow, day]) < marked:
+            yield Finding(
+                what=f"{counted(marked, 'instance')} marked as counted that ended on {day}; the figures have {known}",
+                where=f"STATS#{workflow}",
+                mend="restore the item of that day from a backup of the table: the figures of these are lost",
+            )
+
+
 async def _gather(work: Iterable[Awaitable[list[Finding]]]) -> list[Finding]:
     """Run with a bound, so that an audit leaves room for the work itself."""
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -271,6 +289,7 @@ async def _look(ledger: Ledger, plan_of: PlanOf) -> Audit:
         *_request_findings(books),
         *_start_findings(books),
         *_leftover_findings(books),
+        *_figure_findings(books),
         *await _citation_findings(ledger, books),
         *await _ending_findings(ledger, books, plan_of),
     ]

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from cch.ledger.endings import finished
 from cch.ledger.instances import BEGAN, Instances
 from cch.ledger.records import ENDED, Instance
-from cch.ledger.store import Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, Place, When
+from cch.ledger.store import Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 #: How long (ms) finished instances are not looked for again once none was due.
 PERIOD = 3_600_000
 #: How long (s) a tombstone stays: a message is in its queue for 14 days at most, and in the dead-letter queue as long.
 TOMBSTONE = 30 * 86_400
-_PAGE = 100
 _LOOK = ("RETENTION", "LOOK")
 
 
@@ -48,19 +48,9 @@ class Expiry:
         started_before = now - self.retention
         if not self.retention or started_before < 1:
             return
-        for status in sorted(ENDED):
-            place: Place | None = None
-            while True:
-                items = await self._store.listed(
-                    "by_status", status, limit=_PAGE, newest=False, between=(1, started_before), after=place
-                )
-                for item in items:
-                    if self._is_due(item, now):
-                        yield instances.of_item(item)
-                if len(items) < _PAGE:
-                    break
-                last = items[-1]
-                place = Place((last["PK"], last["SK"]), last["started"])
+        async for item in finished(self._store, ENDED, started_before):
+            if self._is_due(item, now):
+                yield instances.of_item(item)
 
     def _is_due(self, item: Item, now: int) -> bool:
         # DynamoDB itself removes the item of an instance that ended under an earlier release, which would leave the

@@ -14,7 +14,7 @@ from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
 from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.outcome import Outcome
-from cch.ledger.endings import UNTOLD
+from cch.ledger.endings import UNCOUNTED, UNTOLD
 from cch.ledger.gates import Gate, gates_of
 from cch.ledger.map_keys import map_item, visit_key
 from cch.ledger.payloads import Payloads, dump, sha256
@@ -30,7 +30,7 @@ FAILED = "workflow instance has failed"
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
     "structure_digest", "start_message", "ended", "reason", "reading_rules", "planner", "version_asked", "dialect",
-    "capabilities", "expiring", "expired",
+    "capabilities", "expiring", "expired", "counted", "failed_node", "error_code", "reopened",
 )  # fmt: skip
 
 _ACTION = ("kind", "at", "by", "reason", "came_from", "version")
@@ -262,7 +262,7 @@ class Instances:
         try:
             await self._store.update(
                 (_partition(instance_id), "META"),
-                Change(set={**change, "live": UNTOLD}) if untold else Change(set=change, remove=("live",)),
+                Change(set={**change, "live": UNTOLD if untold else UNCOUNTED}),
                 When.all(Equals("status", meta["status"])),
             )
         except ConditionFailedError:
@@ -287,7 +287,10 @@ class Instances:
         meta = await self._store.get((_partition(instance_id), "META"))
         if meta is not None and meta["status"] in ENDED:
             require_kept(_instance(meta, {}))
-            change = Change(set=_status_attributes("running", meta["started"]), remove=("ended", "reason", "expires"))
+            change = Change(
+                set={**_status_attributes("running", meta["started"]), **_uncounted_end(meta)},
+                remove=("ended", "reason", "expires", "failed_node", "error_code"),
+            )
             try:
                 await self._store.update(
                     (_partition(instance_id), "META"), change, When.all(Absent("expiring"), Absent("expired"))
@@ -443,6 +446,12 @@ def require_kept(instance: Instance) -> None:
 def key_head(correlation_id: str) -> str:
     """The index partition of a business key: its first characters, which similar keys share."""
     return correlation_id[:KEY_HEAD]
+
+
+def _uncounted_end(meta: Item) -> dict[str, str]:
+    """Which end of a reopened instance may be in the figures although nobody has marked it."""
+    ended = meta.get("ended", 0)
+    return {} if meta.get("counted", 0) >= ended else {"reopened": f"{ended}#{meta.get('definition_digest', '')}"}
 
 
 def _start_key(start_message: str) -> str:

@@ -16,6 +16,7 @@ from cch.ledger.messages import Messages
 from cch.ledger.payloads import Payloads
 from cch.ledger.records import Instance, RequestRecord
 from cch.ledger.requests import Requests
+from cch.ledger.rollups import Rollups
 from cch.ledger.store import BlobStore, ItemStore
 from cch.ledger.versions import Versions
 from cch.ledger.waiting import Waiting
@@ -42,6 +43,7 @@ class Ledger:
         self.waiting = Waiting(store)
         self.mailboxes = Mailboxes(store)
         self.versions = Versions(store)
+        self.rollups = Rollups(store, self.instances)
         self.expiry = Expiry(store, retention_days * _DAY * 1000)
 
     async def boxes(self, instance: Instance, most_branches: int | None = None) -> list[Box]:

@@ -87,6 +87,13 @@ class Instance:
     #: Since when (ms) its records are being removed, and when they were (:mod:`cch.ledger.expiry`); 0: they are there.
     expiring: int = 0
     expired: int = 0
+    #: When it had ended (ms) as the figures have it (:mod:`cch.ledger.rollups`); 0: they do not have it.
+    counted: int = 0
+    #: Where and why it failed, if it has, and is counted.
+    failed_node: str = ""
+    error_code: str = ""
+    #: An end before this one that nobody has marked as counted: ``<ended>#<digest>``.
+    reopened: str = ""
 
     @property
     def gone(self) -> bool:

@@ -22,6 +22,7 @@ from cch.runtime.ending import end_instance, tell_ends
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
 from cch.runtime.retention import expire_due
+from cch.runtime.rollups import count_ended
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, CONF_VERSION
 
 log = logging.getLogger(__name__)
@@ -220,7 +221,6 @@ class Dispatcher:
         await self._platform.exchange.give_up_early()
         await self._report_pinning()
         await tell_ends(self._platform)
-        await expire_due(self._platform)
         for kind, number in (await lingering.count(self._platform.ledger, now, _MOST_HELD)).items():
             metrics.gauge("cch.held", number, kind=kind)
         for instance in await self._platform.ledger.instances.least_checked(_COMPARED):
@@ -229,6 +229,8 @@ class Dispatcher:
                     mended += await self._compare(instance)
                 # Also one that has no run yet: it would come first again and again.
                 await self._platform.ledger.instances.checked(instance.id, now)
+        await count_ended(self._platform)
+        await expire_due(self._platform)
         return mended
 
     async def _pins(self, workflow_id: str) -> bool:

@@ -9,6 +9,7 @@ from cch.errors import CchError
 from cch.ledger.belongings import Belongings, belongings, remove
 from cch.runtime import archive
 from cch.runtime.inspection import Inspector
+from cch.runtime.rollups import count
 
 if TYPE_CHECKING:
     from cch.ledger.records import Instance
@@ -45,6 +46,8 @@ async def expire(platform: Platform, instance: Instance) -> bool:
 
     :raises ServiceUnavailableError: not now; nothing is lost that is not in the archive.
     """
+    if not instance.gone:
+        await count(platform, [instance])  # the figures stay, also of one that ended before there were any
     claimed = await platform.ledger.expiry.claim(instance, platform.clock())
     if claimed is None:
         return False

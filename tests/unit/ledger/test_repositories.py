@@ -225,7 +225,7 @@ async def test_an_ended_instance_can_be_opened_again(ledger: Ledger) -> None:
 
     found = await ledger.instances.find("i")
 
-    assert found == instance(status="running")
+    assert found == instance(status="running", reopened="2000#")
     assert gone == []
     assert [one.id for one in await ledger.instances.least_checked(10)] == ["i"]
 
