@@ -13,7 +13,19 @@ from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cch import __version__
-from cch.api import actions, health, instances, messages, moving, problems, tasks, versions, watching, workflows
+from cch.api import (
+    actions,
+    health,
+    instances,
+    messages,
+    moving,
+    problems,
+    statistics,
+    tasks,
+    versions,
+    watching,
+    workflows,
+)
 from cch.api.access import PAGE_HEADER, refuse_other_sites
 from cch.api.backend import SeenAtOnce, close_backend
 from cch.api.dashboard import Dashboard
@@ -119,7 +131,7 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SeenAtOnce)
-    for module in (workflows, versions, instances, actions, moving, tasks, messages, health, watching):
+    for module in (workflows, versions, statistics, instances, actions, moving, tasks, messages, health, watching):
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 
     @app.get("/docs", include_in_schema=False)
