@@ -106,6 +106,16 @@ export const useItem = (instance: string, node: string, visit: number, index: nu
 export const useWorkflows = () => useLive<Schemas["WorkflowPage"]>("/workflows", CALM);
 export const useWorkflow = (id: string) => useLive<Schemas["WorkflowDetail"]>(`/workflows/${at(id)}`, CALM);
 
+/** Seconds between two looks at figures: they are counted once a minute. */
+const FIGURES = 60_000;
+
+export const statisticsPath = (id: string, version: string, days: number) =>
+  `/workflows/${at(id)}/statistics` + query({ version, days });
+export const useStatistics = (id: string, version: string, days: number) =>
+  useLive<Schemas["WorkflowStatistics"]>(statisticsPath(id, version, days), FIGURES);
+export const usePlaces = (id: string, version: string) =>
+  useLive<Schemas["WorkflowPlaces"]>(`/workflows/${at(id)}/places` + query({ version }), CALM);
+
 export const useVersions = (id: string) => useLive<Schemas["VersionList"]>(`/workflows/${at(id)}/versions`, CALM);
 export const useDifference = (id: string, from: string | null, to: string) =>
   useLive<Schemas["VersionDifference"]>(
