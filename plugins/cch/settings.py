@@ -91,6 +91,11 @@ class Settings:
         "",
         "where (`s3://bucket/prefix`) a document of each instance is written before it expires; empty: nowhere",
     )
+    incident_days: int = _setting(
+        14,
+        "how many days back a failed instance or an orphan is an incident (section *Incidents* of docs/operations.md)",
+        least=1,
+    )
     reply_consumers: int = _setting(
         4,
         "parallel polls of the reply queue in a triggerer; more than one polls only while batches come full",

@@ -16,6 +16,7 @@ from cch import __version__
 from cch.api import (
     actions,
     health,
+    incidents,
     instances,
     messages,
     moving,
@@ -131,7 +132,19 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SeenAtOnce)
-    for module in (workflows, versions, statistics, instances, actions, moving, tasks, messages, health, watching):
+    for module in (
+        workflows,
+        versions,
+        statistics,
+        incidents,
+        instances,
+        actions,
+        moving,
+        tasks,
+        messages,
+        health,
+        watching,
+    ):
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 
     @app.get("/docs", include_in_schema=False)

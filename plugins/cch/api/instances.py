@@ -121,6 +121,7 @@ def _wanted(
     started_after: datetime | None,
     started_before: datetime | None,
     digest: str,
+    **failure: str,
 ) -> Wanted:
     if correlation_prefix and len(correlation_prefix) < KEY_HEAD:
         problem = FieldProblem(location="query.correlation_prefix", message=f"give at least {KEY_HEAD} characters")
@@ -134,6 +135,7 @@ def _wanted(
         since=milliseconds(started_after) if started_after else 0,
         until=milliseconds(started_before) if started_before else 0,
         digest=digest,
+        **failure,
     )
 
 
@@ -172,13 +174,16 @@ async def list_instances(
     waiting_for: Annotated[
         str, Query(max_length=200, description="Id of the capability that is waited for; `event`: any event.")
     ] = "",
+    incident: Annotated[str, Query(max_length=40, description="Failed instances of this group of `/incidents`.")] = "",
+    failed_node: Annotated[str, Query(max_length=200, description="Instances that failed there.")] = "",
+    error_code: Annotated[str, Query(max_length=200, description="Instances that failed with this code.")] = "",
     started_after: Annotated[Moment | None, Query(description="Started then or later.")] = None,
     started_before: Annotated[Moment | None, Query(description="Started then or earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 25,
     cursor: Cursor = None,
 ) -> Response:
     """Instances that you may see: newest first, by key with `correlation_prefix`, longest wait first with
-    `waiting_for`.
+    `waiting_for`, latest failure first with `incident`.
 
     A page may hold fewer than `limit` and still have a `next_cursor`. Supports `If-None-Match`. While the ledger
     does not answer the page is made from Airflow's runs (`degraded`).
@@ -194,6 +199,9 @@ async def list_instances(
         started_after=started_after,
         started_before=started_before,
         digest=await digest_named(backend, workflow_id, version),
+        incident=incident,
+        failed_node=failed_node,
+        error_code=error_code,
     )
     search = Search(wanted=wanted, states=states, limit=limit, cursor=cursor)
     try:

@@ -178,6 +178,20 @@ def migrate(
         raise typer.Exit(1)
 
 
+def incidents(
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=400, help="How far back.  [default: CCH_INCIDENT_DAYS]", show_default=False),
+    ] = None,
+    workflow: Annotated[str, typer.Option("--workflow", "-w", help="Only of this workflow.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what needs a person: failed instances in groups, late waits, starts that wait, bad definitions, orphans."""
+    from cch.cli import needing  # noqa: PLC0415 - loads the platform
+
+    needing.incidents(days, workflow, as_json=as_json)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (run, status, event, migrate):
+    for command in (run, status, incidents, event, migrate):
         app.command()(command)

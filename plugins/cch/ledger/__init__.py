@@ -8,6 +8,7 @@ __all__ = [
     "audit",
     "belongings",
     "expiry",
+    "failures",
     "figures",
     "gates",
     "histograms",

@@ -7,6 +7,7 @@ import asyncio
 from cch.identity import Box
 from cch.ledger.endings import Endings
 from cch.ledger.expiry import Expiry
+from cch.ledger.failures import Failures
 from cch.ledger.gates import Gates
 from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
@@ -44,6 +45,7 @@ class Ledger:
         self.mailboxes = Mailboxes(store)
         self.versions = Versions(store)
         self.rollups = Rollups(store, self.instances)
+        self.failures = Failures(store, self.instances)
         self.expiry = Expiry(store, retention_days * _DAY * 1000)
 
     async def boxes(self, instance: Instance, most_branches: int | None = None) -> list[Box]:

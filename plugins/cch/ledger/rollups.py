@@ -116,8 +116,8 @@ class Rollups:
         known: dict[str, Counted | None] = {}
         while True:
             item = await self._store.get(key.item)
-            stored = _rollup(item) if item else Rollup(key=key)
-            await self._mark(stored.batch)
+            before = _rollup(item) if item else Rollup(key=key)
+            await self._mark(before.batch)
             fresh = [one for one in await self._fresh(wanted) if RollupKey.of(one) == key]
             for one in fresh:
                 if one.id not in known:
@@ -126,11 +126,11 @@ class Rollups:
             if not batch:
                 return 0
             for each in batch:
-                stored.figures.merge(each.figures)
+                before.figures.merge(each.figures)
             entries = [(each.instance.id, each.instance.ended, each.node, each.code) for each in batch]
-            unchanged = When.all(Equals("number", stored.number)) if stored.number else NEW
+            unchanged = When.all(Equals("number", before.number)) if before.number else NEW
             try:
-                await self._store.put(_item(key, stored.figures, stored.number + 1, entries), unchanged)
+                await self._store.put(stored(key, before.figures, before.number + 1, entries), unchanged)
             except ConditionFailedError:
                 continue  # somebody else has counted: perhaps the same instances
             await self._mark(entries)
@@ -203,7 +203,8 @@ def _key(instance_id: str) -> tuple[str, str]:
     return f"INST#{instance_id}", "META"
 
 
-def _item(key: RollupKey, figures: Figures, number: int, batch: Sequence[tuple[str, int, str, str]]) -> Item:
+def stored(key: RollupKey, figures: Figures, number: int, batch: Sequence[tuple[str, int, str, str]]) -> Item:
+    """The item of a rollup."""
     pk, sk = key.item
     packed = base64.b64encode(zlib.compress(dump(figures.to_json()).encode())).decode()
     return {"PK": pk, "SK": sk, "form": 1, "number": number, "figures": packed, "batch": dump([*map(list, batch)])}

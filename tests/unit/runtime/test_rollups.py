@@ -181,6 +181,22 @@ async def test_one_that_was_counted_but_not_marked_runs_again(tmp_path: Path) ->
         assert (found.nodes["A"].visits, found.ended["completed"], found.again) == (1, 2, 1)
 
 
+async def test_what_counting_costs(tmp_path: Path) -> None:
+    """A read and a write for each instance, and a few calls for each fifty; nothing for those that are counted."""
+    store = FragileStore()
+    async with open_memory_platform(tmp_path, EVERYTHING, store=store) as platform:
+        await platform.router.stop()
+        for number in range(100):
+            await ended(platform, f"i{number}")
+        store.count = 0
+        await count_ended(platform)
+        first, store.count = store.count, 0
+        await count_ended(platform)
+
+        assert first <= 2 * 100 + 12
+        assert store.count == 1
+
+
 async def test_figures_outlive_their_instances(tmp_path: Path) -> None:
     """Also of one that ended under a release without figures, and expires now."""
     clock = ManualClock(NOW)
