@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cch.cli.output import duration, moment, note, print_json, say, show, table
 from cch.counting import counted
-from cch.envelope import iso
 from cch.runtime.incidents import incidents as look
 from cch.runtime.platform import open_platform
+from cch.runtime.telling import facts_of
 
 if TYPE_CHECKING:
     from cch.runtime.incidents import Incident, Incidents
@@ -20,25 +20,6 @@ _BARS = " ▁▂▃▄▅▆▇█"
 async def _find(days: int | None) -> Incidents:
     async with open_platform() as platform:
         return await look(platform, days or platform.settings.incident_days)
-
-
-def _data(one: Incident) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "kind": one.kind,
-        "title": one.title,
-        "workflow_id": one.workflow_id,
-        "node": one.node,
-        "code": one.code,
-        "pattern": one.pattern,
-        "capability": one.capability,
-        "count": one.count,
-        "first": iso(one.first) if one.first else None,
-        "last": iso(one.last) if one.last else None,
-        "usual_seconds": one.usual / 1000 if one.usual else None,
-        "days": list(one.days),
-        "examples": [example for example in one.examples if example],
-    }
 
 
 def trend(days: list[int]) -> str:
@@ -63,7 +44,7 @@ def incidents(days: int | None, workflow: str, *, as_json: bool) -> None:
     found = asyncio.run(_find(days))
     items = [one for one in found.items if workflow in ("", one.workflow_id)]
     if as_json:
-        print_json({"complete": found.complete, "incidents": [_data(one) for one in items]})
+        print_json({"complete": found.complete, "incidents": [facts_of(one) for one in items]})
         return
     if not found.complete:
         note("there is more than was looked at: counts are too small")

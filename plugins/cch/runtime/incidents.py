@@ -17,6 +17,7 @@ from cch.ledger.rollups import day_of
 from cch.ledger.waiting import EVENTS
 from cch.runtime.pulse import pulse
 from cch.runtime.usual import usual_times
+from cch.settings import INCIDENT_KINDS
 
 if TYPE_CHECKING:
     from cch.definition.entries import Entry
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 #: ``failed``: instances; ``late``: waits over their usual time; ``orphan``: messages; ``start``: starts that wait for
 #: their run; ``definition``: files with errors.
 Kind = Literal["failed", "late", "orphan", "start", "definition"]
-KINDS: tuple[Kind, ...] = ("failed", "late", "start", "definition", "orphan")
 
 #: Failed instances, waits for one capability and orphans that are looked at, and ids that a group names.
 MOST_FAILED, _MOST_WAITS, _MOST_ORPHANS, _NAMED = 5000, 500, 500, 5
@@ -136,7 +136,7 @@ async def incidents(platform: Platform, days: int) -> Incidents:
         of(_start(start.workflow_id, start.reason)).add(start.since, start.instance)
     shown = [day_of(now - back * _DAY) for back in range(days - 1, -1, -1)]
     items = [group.made(shown) for group in groups.values()] + list(_definitions(snapshot.entries))
-    items.sort(key=lambda one: (KINDS.index(one.kind), -one.count, one.id))
+    items.sort(key=lambda one: (INCIDENT_KINDS.index(one.kind), -one.count, one.id))
     complete = len(failed) < MOST_FAILED and len(orphans) < _MOST_ORPHANS
     return Incidents(since=since, items=items, complete=complete)
 
