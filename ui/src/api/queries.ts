@@ -56,6 +56,7 @@ export interface InstanceFilter {
   workflow: string;
   version: string;
   waitingFor: string;
+  incident?: string;
   after: string;
   cursor: string;
 }
@@ -73,6 +74,7 @@ export function instancesPath(filter: InstanceFilter): string {
       workflow_id: filter.workflow,
       version: filter.workflow && filter.version,
       waiting_for: filter.waitingFor,
+      incident: filter.incident,
       started_after: filter.after,
       cursor: filter.cursor,
       limit: 50,
@@ -129,6 +131,8 @@ export const useTasks = (cursor: string, every = LIVE) =>
 export const useMessages = (state: MessageState, cursor: string) =>
   useLive<Schemas["MessagePage"]>("/messages" + query({ state, cursor, limit: 50 }));
 export const useMessage = (id: string | null) => useLive<Schemas["MessageDetail"]>(id && `/messages/${at(id)}`, CALM);
+
+export const useIncidents = () => useLive<Schemas["IncidentList"]>("/incidents", CALM);
 
 export const useHealth = () => useLive<Schemas["HealthView"]>("/health", CALM);
 
