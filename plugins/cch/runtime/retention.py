@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cch.definition.version import parse_version
 from cch.errors import CchError
 from cch.ledger.belongings import Belongings, belongings, remove
 from cch.runtime import archive
@@ -51,8 +53,7 @@ async def expire(platform: Platform, instance: Instance) -> bool:
     claimed = await platform.ledger.expiry.claim(instance, platform.clock())
     if claimed is None:
         return False
-    plan = await platform.plans.of(instance)
-    found = await belongings(platform.ledger, instance, plan.regions if plan else ())
+    found = await belongings(platform.ledger, instance, await _regions(platform, instance))
     if platform.archive is not None and not await _is_archived(platform, instance, claimed):
         await _archive(platform, instance, found, claimed)
     await remove(platform.ledger, instance.id, found)
@@ -60,6 +61,21 @@ async def expire(platform: Platform, instance: Instance) -> bool:
     await platform.ledger.expiry.bury(instance, claimed, platform.clock())
     log.info("instance expired", extra={"cch_instance": instance.id, "cch_records": found.number})
     return True
+
+
+async def _regions(platform: Platform, instance: Instance) -> set[str]:
+    """Heads of the regions of every version that the instance has run."""
+    versions = [instance.version]
+    if instance.amendments.count:
+        versions += [parse_version(one.came_from) for one in await platform.ledger.instances.actions(instance.id)]
+    heads: set[str] = set()
+    for version in filter(None, versions):
+        as_it_was = replace(
+            instance, definition_digest=version.digest, reading_rules=version.reading_rules, planner=version.planner
+        )
+        plan = await platform.plans.of(as_it_was)
+        heads |= set(plan.regions) if plan else set()
+    return heads
 
 
 async def _is_archived(platform: Platform, instance: Instance, claimed: int) -> bool:
