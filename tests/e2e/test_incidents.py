@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from cch.api.dashboard import FOLDER
 from cch.stack.local import LocalStack
 from tests.e2e.browser import chromium, logged_in
-from tests.e2e.conftest import ROOT, Stack, started
+from tests.e2e.conftest import ROOT, TABLE, Stack, started
 
 WORKFLOW, QUEUE, BUCKET = "incidents_v1", "told-of-incidents", "cch-dev-local-eventdata-bucket"
 NOTIFIER = {
@@ -123,10 +123,9 @@ def test_what_ends_is_counted_told_of_and_expires(watched: Stack) -> None:
 def _age(stack: Stack, instance: str) -> None:
     """Let it have ended two days ago."""
     key = {"PK": {"S": f"INST#{instance}"}, "SK": {"S": "META"}}
-    item = stack.item(f"INST#{instance}", "META")
-    then = int(item["started"]["N"] if isinstance(item["started"], dict) else item["started"]) - 2 * DAY
+    then = int(stack.item(f"INST#{instance}", "META")["started"]) - 2 * DAY
     stack.client("dynamodb").update_item(
-        TableName=stack.variables.get("CCH_TABLE", "cch-dev-local-workflow-state-table"), Key=key,
+        TableName=TABLE, Key=key,
         UpdateExpression="SET #s = :s, #e = :e",
         ExpressionAttributeNames={"#s": "started", "#e": "ended"},
         ExpressionAttributeValues={":s": {"N": str(then)}, ":e": {"N": str(then + 1000)}},
