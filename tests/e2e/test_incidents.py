@@ -11,7 +11,7 @@ from shutil import which
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from cch.api.dashboard import FOLDER
 from cch.stack.local import LocalStack
@@ -29,6 +29,7 @@ NOTIFIER = {
 }
 REFUSED = {"status": "ERROR", "payload": {"messages": [{"code": "UNKNOWN_BILL"}]}}
 DAY = 86_400_000
+AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def prepare(local: LocalStack) -> None:
@@ -148,6 +149,7 @@ def test_a_person_sees_incidents_and_figures(watched: Stack) -> None:
         page.goto(f"{watched.local.layout.ui_url}/cch/ui/#/incidents")
         failed = page.get_by_role("region", name="Failed instances")
         expect(failed.get_by_text("UNKNOWN_BILL").first).to_be_visible(timeout=60_000)
+        assert _violations(page) == []
         failed.get_by_role("link", name="incidents_v1 failed at Ask").click()
         expect(page.get_by_text("that nobody has run again")).to_be_visible()
         expect(page.get_by_role("row").filter(has_text="FAILED").first).to_be_visible(timeout=60_000)
@@ -156,4 +158,14 @@ def test_a_person_sees_incidents_and_figures(watched: Stack) -> None:
         expect(page.get_by_role("table", name="Nodes")).to_be_visible(timeout=60_000)
         expect(page.locator(".node[data-heat]").filter(has_text="Ask customs")).to_be_visible(timeout=60_000)
         expect(page.get_by_role("img", name="Ends by day")).to_be_visible()
+        assert _violations(page) == []
         page.screenshot(path=ROOT / "build" / "e2e" / "figures.png", full_page=True)
+
+
+def _violations(page: Page) -> list[str]:
+    """What axe finds on the page."""
+    if not AXE.is_file():
+        return []
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run().then(({violations}) => violations)")
+    return [f"{each['id']} at {each['nodes'][0]['target']} {each['nodes'][0]['failureSummary']}" for each in found]
