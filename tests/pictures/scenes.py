@@ -176,7 +176,7 @@ def _one_of_a_month(figures: Figures, chance: random.Random, day: int) -> None:
         visit("Enrich_Consignment", "on_response", "Check_Enrichment", 95)
         visit("Check_Enrichment", *(("ERROR", "Wait_For_Correction") if again else ("SUCCESS", "Create_Declaration")))
         if again:
-            visit("Wait_For_Correction", "on_success", "Clear_Status", 5400)
+            visit("Wait_For_Correction", "on_event", "Clear_Status", 5400)
             visit("Clear_Status", "on_success", "Enrich_Consignment")
     way, target, end = ("on_failure", "Log_Failure", "Failed") if failing else ("on_response", "Done", "Done")
     visit("Create_Declaration", way, target, 240, failed=failing)

@@ -42,9 +42,9 @@ function LoadOf({ load }: { load: NodeLoad }) {
   const failed = load.visits ? Math.round((100 * load.failed) / load.visits) : 0;
   return (
     <span className="node-load">
+      {load.now > 0 && <span data-state="WAITING">{load.now} now</span>}
       {load.p95 !== null && <span title="95 % take at most so long">{duration(load.p95)}</span>}
       {load.failed > 0 && <span data-state="FAILED">{failed || "<1"} % failed</span>}
-      {load.now > 0 && <span data-state="WAITING">{load.now} here now</span>}
     </span>
   );
 }

@@ -90,7 +90,9 @@ function Group({ one }: { one: Incident }) {
       <td data-label="last">
         <Time at={one.last} />
       </td>
-      <td data-label="for example">{example && <Link to={`/instances/${example}`}>{example.slice(0, 13)}</Link>}</td>
+      <td data-label="for example">
+        {example && one.workflow_id && <Link to={`/instances/${example}`}>{example.slice(0, 13)}</Link>}
+      </td>
     </tr>
   );
 }
