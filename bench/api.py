@@ -20,6 +20,8 @@ from bench.figures import Figures, percentile
 
 INSTANCES = 5_000
 ITEMS = 10_000
+#: Finished instances in the figures of a workflow: of 30 days, three versions and 60 nodes.
+ENDED, _DAYS, _VERSIONS, _NODES = 100_000, 30, 3, 60
 #: Calls of one kind.
 CALLS = 30
 #: A definition with a request and a map.
@@ -52,6 +54,8 @@ PATHS = {
     "detail": "/instances/{plain}",
     "detail, map of 10,000": "/instances/{mapped}",
     "50 of 10,000 items": "/instances/{mapped}/items?node=Fan",
+    "figures of 100,000 ended": "/workflows/bench_api/statistics",
+    "where 4,000 running are": "/workflows/bench_api/places",
 }
 
 
@@ -164,7 +168,32 @@ async def _items() -> tuple[list[dict[str, Any]], str, str]:
         if ended:
             await ledger.instances.end(identifier, "completed", now)
     await _map_items(ledger, ids[1], now)
+    for item in _rollups(now):
+        await store.put(item)
     return await store.scan(""), ids[0], ids[1]
+
+
+def _rollups(now: int) -> list[dict[str, Any]]:
+    """As they are after all these instances were counted: each visited every node once."""
+    import random
+
+    from cch.ledger.figures import Figures as Counted
+    from cch.ledger.rollups import RollupKey, day_of, stored
+
+    chance, items = random.Random(1), []
+    for day in range(_DAYS):
+        for version in range(_VERSIONS):
+            figures, number = Counted(), ENDED // _DAYS // _VERSIONS + 1
+            figures.ended["completed"] = number
+            for node in range(_NODES):
+                each = figures.node(f"Node_{node}")
+                each.visits, each.failed = number, number // 50
+                for _ in range(number):
+                    each.took.add(round(chance.lognormvariate(10, 2)))
+                figures.ways[f"Node_{node}", "on_response", f"Node_{node + 1}"] = number
+            key = RollupKey("bench_api", day_of(now - day * 86_400_000), f"{version:064d}")
+            items.append(stored(key, figures, 1, []))
+    return items
 
 
 async def _one(ledger: Any, known: dict[str, str], identifier: str, number: int, started: int) -> None:

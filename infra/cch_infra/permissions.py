@@ -10,11 +10,13 @@ from constructs import Construct
 from cch_infra.functions import Functions
 from cch_infra.messaging import Messaging
 from cch_infra.reasons import excuse, objects
-from cch_infra.shared import BY_DIGEST, INDEXES, Names
+from cch_infra.shared import BY_DIGEST, INDEXES, UNADDRESSED, Names
 from cch_infra.storage import Storage
 
-#: Where the ledger puts what is too large for it (cch.ledger.payloads).
+#: Where the ledger puts what is too large for it (cch.ledger.payloads): of an instance, and of nobody.
 _PAYLOADS = "payloads/"
+#: Where instances may be archived (CCH_ARCHIVE=s3://<event data bucket>/archive); another bucket is allowed by hand.
+_ARCHIVE = "archive/"
 
 
 class Permissions(Construct):
@@ -39,7 +41,7 @@ class Permissions(Construct):
                 objects(storage.definitions, "*"),
                 objects(storage.eventdata, "*"),
                 objects(storage.definitions, f"{BY_DIGEST}*"),
-                objects(storage.eventdata, f"{_PAYLOADS}*"),
+                *(objects(storage.eventdata, f"{folder}*") for folder in (_PAYLOADS, UNADDRESSED, _ARCHIVE)),
             ),
         )
 
@@ -71,8 +73,11 @@ def _objects(storage: Storage) -> Iterable[iam.PolicyStatement]:
     # Without it S3 says "forbidden" where "there is no such object" is meant.
     yield allow("Find", "s3", ["ListBucket"], [definitions.bucket_arn, eventdata.bucket_arn])
     yield allow("Read", "s3", ["GetObject"], [definitions.arn_for_objects("*"), eventdata.arn_for_objects("*")])
-    written = [definitions.arn_for_objects(f"{BY_DIGEST}*"), eventdata.arn_for_objects(f"{_PAYLOADS}*")]
+    folders = (_PAYLOADS, UNADDRESSED, _ARCHIVE)
+    written = [definitions.arn_for_objects(f"{BY_DIGEST}*"), *(eventdata.arn_for_objects(f"{f}*") for f in folders)]
     yield allow("Write", "s3", ["PutObject"], written)
+    # The payloads of an instance go with it. What nobody's messages brought goes by the bucket's lifecycle rule.
+    yield allow("Expire", "s3", ["DeleteObject"], [eventdata.arn_for_objects(f"{_PAYLOADS}*")])
 
 
 def _tasks(functions: Functions) -> Iterable[iam.PolicyStatement]:

@@ -13,6 +13,7 @@ from cch.aws.tables import EXPIRES, INDEXES, table_specification  # noqa: E402
 from cch.definition.source import BY_DIGEST  # noqa: E402
 from cch.envelope import MAX_BODY  # noqa: E402
 from cch.ledger.instances import FAILED  # noqa: E402
+from cch.ledger.payloads import UNADDRESSED  # noqa: E402
 from cch.names import Names  # noqa: E402
 from cch.testing.lambda_functions import TIMEOUT, Function, Runtime  # noqa: E402
 
@@ -27,6 +28,7 @@ __all__ = [
     "ROOT",
     "SAMPLE_CAPABILITIES",
     "TIMEOUT",
+    "UNADDRESSED",
     "VISIBILITY",
     "Function",
     "Names",

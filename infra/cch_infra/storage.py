@@ -11,7 +11,10 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from cch_infra.reasons import excuse
-from cch_infra.shared import EXPIRES, Names, table_specification
+from cch_infra.shared import EXPIRES, UNADDRESSED, Names, table_specification
+
+#: How long bodies are kept that are too large for the table and belong to no instance.
+_UNADDRESSED_DAYS = 400
 
 
 def airflow_files(names: Names) -> str:
@@ -32,6 +35,9 @@ class Storage(Construct):
         excuse(self._logs, "AwsSolutions-S1", "It holds the access logs of the others; logging itself would never end.")
         self.definitions = self._logged("Definitions", names.definitions_bucket)
         self.eventdata = self._logged("EventData", names.eventdata_bucket)
+        # Payloads of instances are deleted with them (CCH_RETENTION_DAYS): by age nobody can tell whether an instance
+        # still needs them. Bodies of messages that nobody could read are needed by no instance.
+        self.eventdata.add_lifecycle_rule(prefix=UNADDRESSED, expiration=cdk.Duration.days(_UNADDRESSED_DAYS))
         if airflow:
             self._logged("AirflowFiles", airflow_files(names))
         self.table = self._table(table_specification(names.table))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -19,6 +20,8 @@ from cch.errors import SettingsError
 from cch.event_types import chosen_types
 from cch.names import Names
 
+#: A bucket, perhaps with a prefix.
+_S3 = re.compile(r"s3://[A-Za-z0-9.-]{3,63}(/.*)?")
 #: What a binding to a queue begins with.
 QUEUE = "sqs:"
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -32,6 +35,25 @@ def _setting(default: object, about: str, *, shown: str = "", least: int | None 
     ``least``: a smaller number is taken for this one.
     """
     return field(default=default, metadata={"about": about, "shown": shown, "least": least})
+
+
+#: Kinds of incidents, as settings and the API name them.
+INCIDENT_KINDS = ("failed", "late", "start", "definition", "orphan")
+
+
+@dataclass(frozen=True, slots=True)
+class NotifierSetting:
+    """One of Airflow's notifiers: its class, its arguments as JSON, and the kinds of incidents (none: all)."""
+
+    notifier: str
+    arguments: str = "{}"
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The arguments."""
+        made: dict[str, Any] = json.loads(self.arguments)
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +102,23 @@ class Settings:
     )
     retention_days: int = _setting(
         0,
-        "how long (days) the record of a finished instance stays (the table's TTL attribute is `expires`)",
+        "how long (days) what a finished instance did stays (section *Retention* of docs/operations.md)",
         shown="0 (for ever)",
+        least=0,
+    )
+    archive: str = _setting(
+        "",
+        "where (`s3://bucket/prefix`) a document of each instance is written before it expires; empty: nowhere",
+    )
+    incident_days: int = _setting(
+        14,
+        "how many days back a failed instance or an orphan is an incident (section *Incidents* of docs/operations.md)",
+        least=1,
+    )
+    incident_notifiers: str = _setting(
+        "",
+        "JSON, or the path of a JSON file: which of Airflow's notifiers are told of incidents (section *Incidents* of"
+        " docs/operations.md)",
     )
     reply_consumers: int = _setting(
         4,
@@ -122,6 +159,14 @@ class Settings:
         "how often (s) a run that schedulers leave out is still examined, and how late `timeout` of a whole"
         " workflow may be noticed",
     )
+
+    @property
+    def notifiers(self) -> tuple[NotifierSetting, ...]:
+        """Who is told of incidents.
+
+        :raises SettingsError: the setting cannot be read.
+        """
+        return notifier_settings(self.incident_notifiers)
 
     @property
     def cache_path(self) -> Path:
@@ -207,6 +252,38 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 
+def _json(variable: str, text: str) -> Any:
+    """:raises SettingsError: it is neither JSON nor the path of a file of JSON."""
+    try:
+        return json.loads(text if text[0] in "[{" else Path(text).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{variable}: {error}") from None
+
+
+def notifier_settings(text: str) -> tuple[NotifierSetting, ...]:
+    """Of ``[{"notifier": "module.Class", "arguments": {…}, "kinds": […]}]``.
+
+    :raises SettingsError: it has another form; the message says which.
+    """
+    variable = "CCH_INCIDENT_NOTIFIERS"
+    raw = _json(variable, text.strip()) if text.strip() else []
+    if not isinstance(raw, list):
+        raise SettingsError(f"{variable}: give a JSON list of notifiers")
+    made = []
+    for each in raw:
+        if not isinstance(each, dict) or not each.keys() <= {"notifier", "arguments", "kinds"}:
+            raise SettingsError(f"{variable}: each notifier is an object with notifier, arguments and kinds")
+        name, arguments, kinds = each.get("notifier"), each.get("arguments", {}), each.get("kinds", [])
+        if not isinstance(name, str) or "." not in name:
+            raise SettingsError(f"{variable}: notifier is {name!r}: name a class, with its module")
+        if not isinstance(arguments, dict):
+            raise SettingsError(f"{variable}: the arguments of {name} are not an object")
+        if not isinstance(kinds, list) or not set(map(str, kinds)) <= set(INCIDENT_KINDS):
+            raise SettingsError(f"{variable}: the kinds of {name} are some of {', '.join(INCIDENT_KINDS)}")
+        made.append(NotifierSetting(name, json.dumps(arguments, sort_keys=True), tuple(map(str, kinds))))
+    return tuple(made)
+
+
 def json_setting(variable: str, text: str) -> Mapping[str, str]:
     """An object of texts that a setting gives: as JSON, or the path of a file of JSON.
 
@@ -215,10 +292,7 @@ def json_setting(variable: str, text: str) -> Mapping[str, str]:
     text = text.strip()
     if not text:
         return {}
-    try:
-        raw = json.loads(text if text.startswith("{") else Path(text).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{variable}: {error}") from None
+    raw = _json(variable, text)
     if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
         raise SettingsError(f"{variable}: give a JSON object whose values are texts")
     return raw
@@ -253,6 +327,9 @@ def load_settings(environ: Mapping[str, str] | None = None, fallback: Lookup = a
         raise SettingsError(str(error)) from None
     chosen_dialect(values["dialect"])
     chosen_types(values["lifecycle_events"])
+    notifier_settings(values["incident_notifiers"])
+    if values["archive"] and not _S3.fullmatch(values["archive"]):
+        raise SettingsError(f"CCH_ARCHIVE={values['archive']!r}: write s3://bucket/prefix")
     given = (name.strip() for name in values["capability_modules"].split(","))
     values["capability_modules"] = tuple(dict.fromkeys((*Settings().capability_modules, *filter(None, given))))
     for several in ("definition_buckets", "open_api_origins"):

@@ -12,7 +12,8 @@ from tests.api.conftest import API, Office
 EVERY_GET = (
     "/workflows", "/workflows/open_ask", "/instances", "/instances/x", "/instances/x/requests/c",
     "/instances/x/items?node=Fan", "/instances/x/items/0?node=Fan", "/tasks", "/messages", "/messages/q:m", "/health",
-    "/me",
+    "/me", "/workflows/open_ask/statistics", "/workflows/open_ask/statistics.csv", "/workflows/open_ask/places",
+    "/incidents",
 )  # fmt: skip
 EVERY_POST = (
     "/instances", "/instances/x/events", "/instances/x/cancel", "/instances/x/requests/c/resend",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cch.api.document import document
+from cch.runtime.retention import expire
 from tests.airflow_home import ROOT
 from tests.api.conftest import Office
 from tests.api.test_access import is_problem
@@ -172,6 +173,18 @@ async def test_a_wrong_question_is_told_where(office: Office, query: dict[str, A
 
     assert is_problem(answer, 422, "invalid_request")
     assert answer.json()["errors"][0]["location"].startswith("query.")
+
+
+async def test_an_expired_instance_is_gone(office: Office) -> None:
+    """410, so that a program can tell it from one that never was; who may not see it gets 404 as ever."""
+    instance = await office.start(context={"bl": "B"})
+    await office.platform.ledger.instances.end(instance, "failed", 99)
+    await expire(office.platform, (await office.platform.ledger.instances.many([instance]))[0])
+
+    for path in ("", "/graph", "/items?node=Ask"):
+        assert is_problem(await office.get(f"/instances/{instance}{path}"), 410, "expired")
+    assert is_problem(await office.post(f"/instances/{instance}/cancel"), 410, "expired")
+    assert is_problem(await office.get("/instances/never-was"), 404)
 
 
 @pytest.mark.parametrize("path", ["/instances", "/instances/{}", "/workflows", "/tasks", "/messages"])

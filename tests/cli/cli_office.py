@@ -24,7 +24,7 @@ from cch.runtime.progress import live_regions
 from cch.runtime.region_task import RegionTask
 from cch.settings import load_settings
 from cch.testing.memory_queue import MemoryQueues
-from cch.testing.memory_store import MemoryBlobs, MemoryStore
+from cch.testing.memory_store import MemoryArchive, MemoryBlobs, MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -71,6 +71,7 @@ class Office:
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     answers: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     works: bool = True
+    archive: MemoryArchive | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -80,7 +81,7 @@ class Office:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.store, self.blobs)
+        return Ledger(self.store, self.blobs, load_settings().retention_days)
 
     def write(self, name: str, text: str = ENRICH) -> Path:
         """A definition file where a person keeps it."""
@@ -110,6 +111,7 @@ class Office:
             queues=queues,
             catalogue=Catalogue(FolderSource(self.published), settings.cache_path, check, 0.0),
             read_object=lambda uri: uri,
+            archive=self.archive,
         )
         worker = asyncio.create_task(self._work(platform)) if self.works else None
         try:

@@ -20,6 +20,7 @@ from tests.pictures.scenes import Scenes
 HOME = ROOT / "build" / "pictures"
 THEMES = ("light", "dark")
 SCREEN, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+TALL = {"width": 1280, "height": 1700}
 
 
 def _nothing(_page: Page) -> None:
@@ -73,6 +74,8 @@ def pictures(ids: dict[str, str]) -> list[Picture]:
         Picture(name="context", place=f"{parallel}?node=Declaration&tab=context", heading="SHP-2026", then=_bottom),
         Picture(name="tasks", place="/tasks", heading="Human tasks", then=_answer),
         Picture(name="messages", place="/messages", heading="Messages", then=_open_orphan),
+        Picture(name="incidents", place="/incidents", heading="Incidents"),
+        Picture(name="figures", place="/workflows/import_correction_v1?tab=figures", heading="Import", size=TALL),
         Picture(name="workflows", place="/workflows", heading="Workflows"),
         Picture(name="workflow", place="/workflows/import_correction_v1", heading="Import"),
         Picture(name="start", place="/workflows/release_v1", heading="Release", then=_start),

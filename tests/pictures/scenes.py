@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Stack, eventually, reply_message
+from cch.aws.tables import encode_item
+from cch.ledger.figures import Figures
+from cch.ledger.rollups import RollupKey, day_of, stored
+from cch.runtime.platform import now_ms
+from tests.e2e.conftest import TABLE, Stack, eventually, reply_message
 
 ENRICH, CREATE = "import#enrich_consignment", "declaration_communicator#create"
 MISSING = {
@@ -34,6 +39,8 @@ class Scenes:
         self._for_a_person()
         self._in_all_states()
         self._orphan()
+        self._figures()
+        self._incidents()
         self._reached("flight", "WAITING", "Screen")
 
     def _start(self, name: str, workflow: str, key: str, context: dict[str, Any], answers: dict[str, Any]) -> str:
@@ -104,11 +111,33 @@ class Scenes:
         }, {"authority#hold": [NEVER]})  # fmt: skip
         self._reached("cancelled", "WAITING", "Ask_Customs")
         self._cancel(cancelled, "the shipper withdrew it")
-        refused = {"authority#hold": [{"status": "ERROR", "payload": {"messages": [{"code": "UNKNOWN_BILL"}]}}]}
-        context = {"billOfLading": "OOLU3300871", "container": "OOLU 330087-1", "value": 12000, "perishable": False}
-        failed = self._start("failed", "release_v1", "OOLU3300871", context, refused)
-        eventually("a failure", lambda: self._stack.status(failed).get("status") == "failed")
+        for bill in ("OOLU3300871", "OOLU3300911", "TGHU2290014"):
+            self._refused(bill, {"status": "ERROR", "payload": {"messages": [{"code": "UNKNOWN_BILL"}]}})
+        self._refused("MSKU9011735", {"status": "ERROR", "payload": {"messages": [{"code": "BAD_TARIFF"}]}})
         self._reached("MAEU5530177", "WAITING", "Create_Declaration")
+
+    def _refused(self, bill: str, answer: dict[str, Any]) -> None:
+        context = {"billOfLading": bill, "container": f"{bill[:4]} 330087-1", "value": 12000, "perishable": False}
+        failed = self._start("failed", "release_v1", bill, context, {"authority#hold": [answer]})
+        eventually("a failure", lambda: self._stack.status(failed).get("status") == "failed")
+
+    def _figures(self) -> None:
+        """What a month of instances would have left."""
+        workflow = "import_correction_v1"
+        digest = self._stack.item(f"INST#{self.ids['loop']}", "META")["definition_digest"]
+        now, chance = now_ms(), random.Random(7)
+        for day in range(1, 31):
+            figures = Figures()
+            ends = chance.randint(60, 240) if day % 7 > 1 else chance.randint(5, 30)
+            for _ in range(ends):
+                _one_of_a_month(figures, chance, day)
+            key = RollupKey(workflow, day_of(now - day * 86_400_000), digest)
+            self._stack.client("dynamodb").put_item(TableName=TABLE, Item=encode_item(stored(key, figures, 1, [])))
+
+    def _incidents(self) -> None:
+        """The dispatcher has counted what failed."""
+        path = "/cch/api/v1/incidents"
+        eventually("incidents", lambda: '"failed"' in str(self._stack.call("GET", path)[1]).replace("'", '"'))
 
     def _cancel(self, instance: str, reason: str) -> None:
         path = f"/cch/api/v1/instances/{instance}/cancel"
@@ -123,3 +152,37 @@ class Scenes:
             reply = reply_message(instance, capability, {"declarationId": "D-77"}, inReplyTo=str(uuid.uuid4()))
             message = self._stack.send("orchestrator-reply-queue", reply)
             self._stack.fate("orchestrator-reply-queue", message)
+
+
+def _one_of_a_month(figures: Figures, chance: random.Random, day: int) -> None:
+    """One instance of the sample for corrections: most need none, some two; a bad day shows."""
+    whole, failing = 0, chance.random() < (0.2 if day in (9, 10) else 0.03)
+    turns = 1 + (chance.random() < 0.3) + (chance.random() < 0.1)
+
+    def visit(node: str, way: str, target: str, median: float = 0, *, failed: bool = False) -> None:
+        nonlocal whole
+        each = figures.node(node)
+        each.visits += 1
+        each.failed += failed
+        if median:
+            took = round(chance.lognormvariate(0, 0.8) * median * 1000)
+            each.took.add(took)
+            whole += took
+        if target:
+            figures.ways[node, way, target] += 1
+
+    for turn in range(turns):
+        again = turn < turns - 1
+        visit("Enrich_Consignment", "on_response", "Check_Enrichment", 95)
+        visit("Check_Enrichment", *(("ERROR", "Wait_For_Correction") if again else ("SUCCESS", "Create_Declaration")))
+        if again:
+            visit("Wait_For_Correction", "on_event", "Clear_Status", 5400)
+            visit("Clear_Status", "on_success", "Enrich_Consignment")
+    way, target, end = ("on_failure", "Log_Failure", "Failed") if failing else ("on_response", "Done", "Done")
+    visit("Create_Declaration", way, target, 240, failed=failing)
+    if failing:
+        visit("Log_Failure", "on_success", "Failed")
+    visit(end, "", "", failed=failing)
+    figures.ended["failed" if failing else "completed"] += 1
+    if not failing:
+        figures.took.add(whole)

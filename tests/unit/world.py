@@ -130,6 +130,7 @@ async def open_memory_platform(
     clock: Callable[[], int] = now_ms,
     objects: dict[str, str] | None = None,
     dialect: str = "cch",
+    retention_days: int = 0,
 ) -> AsyncIterator[Platform]:
     """A platform with these definitions, whose router takes replies and commands."""
     settings = Settings(cache_folder=str(tmp_path / "cache"), mailbox_seconds=0.01, dialect=dialect)
@@ -142,7 +143,7 @@ async def open_memory_platform(
         (folder / f"{definition.workflow_id}.yaml").write_text(text)
     opened = Platform(
         settings=settings,
-        ledger=Ledger(store or MemoryStore(), MemoryBlobs()),
+        ledger=Ledger(store or MemoryStore(), MemoryBlobs(), retention_days),
         queues=MemoryQueues(names.command_queue, names.reply_queue, names.fallback_queue),
         catalogue=Catalogue(FolderSource(folder), settings.cache_path, check, 0.0),
         read_object=(lambda uri: uri) if objects is None else partial(_read, objects),

@@ -2,7 +2,7 @@ import { lazy, Suspense, useEffect } from "react";
 import { NavLink, Route, Routes, useLocation } from "react-router";
 
 import { tellPlaceToAirflow } from "./airflow";
-import { CALM, useHealth, useTasks } from "./api/queries";
+import { CALM, useHealth, useIncidents, useTasks } from "./api/queries";
 import { Empty, Loading } from "./parts/notices";
 import { Instances } from "./pages/Instances";
 
@@ -13,11 +13,13 @@ const Workflow = lazy(() => import("./pages/Workflow"));
 const Capabilities = lazy(() => import("./pages/Capabilities"));
 const Tasks = lazy(() => import("./pages/Tasks"));
 const Messages = lazy(() => import("./pages/Messages"));
+const Incidents = lazy(() => import("./pages/Incidents"));
 const Health = lazy(() => import("./pages/Health"));
 
 function Navigation() {
   const tasks = useTasks("", CALM).data;
   const health = useHealth().data;
+  const incidents = useIncidents().data?.items.length ?? 0;
   const waiting = tasks?.items.length ?? 0;
   return (
     <nav className="main" aria-label="Pages of CCH">
@@ -27,6 +29,7 @@ function Navigation() {
       <NavLink to="/tasks">
         Human tasks {waiting > 0 && <span className="count">{tasks?.next_cursor ? `${waiting}+` : waiting}</span>}
       </NavLink>
+      <NavLink to="/incidents">Incidents {incidents > 0 && <span className="count">{incidents}</span>}</NavLink>
       <NavLink to="/messages">Messages</NavLink>
       <NavLink to="/workflows">Workflows</NavLink>
       <NavLink to="/capabilities">Capabilities</NavLink>
@@ -62,6 +65,7 @@ export function App() {
             <Route path="/capabilities" element={<Capabilities />} />
             <Route path="/tasks" element={<Tasks />} />
             <Route path="/messages" element={<Messages />} />
+            <Route path="/incidents" element={<Incidents />} />
             <Route path="/health" element={<Health />} />
             <Route path="*" element={<Empty title="There is no such page" />} />
           </Routes>

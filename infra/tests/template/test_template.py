@@ -50,6 +50,14 @@ def test_every_bucket_is_private_encrypted_and_versioned(template: Template) -> 
         assert bucket["BucketEncryption"]
 
 
+def test_only_what_belongs_to_no_instance_goes_by_its_age(template: Template) -> None:
+    """The payloads of an instance are deleted with it, by the program, which therefore may do so."""
+    (eventdata,) = (bucket for bucket in properties(template, "AWS::S3::Bucket") if "eventdata" in bucket["BucketName"])
+    rules = eventdata["LifecycleConfiguration"]["Rules"]
+
+    assert [rule.get("Prefix") for rule in rules if "ExpirationInDays" in rule] == ["unaddressed/"]
+
+
 def test_the_table_has_the_program_s_form(template: Template) -> None:
     """Keys, indexes and TTL as the program declares them; recovery and encryption besides."""
     form = table_specification(f"{PREFIX}workflow-state-table")
@@ -146,7 +154,7 @@ def test_the_policy_allows_the_program_s_own_calls_only(template: Template) -> N
     expected = {
         "dynamodb": "GetItem BatchGetItem PutItem UpdateItem DeleteItem Query",
         "sqs": "ReceiveMessage DeleteMessage SendMessage GetQueueUrl GetQueueAttributes",
-        "s3": "ListBucket GetObject PutObject",
+        "s3": "ListBucket GetObject PutObject DeleteObject",
         "lambda": "InvokeFunction",
         "sns": "Publish",
     }

@@ -168,7 +168,7 @@ async def _wake(platform: Platform, settled: Settled) -> None:
     "/instances/{instance_id}/events",
     response_model=EventReceipt,
     status_code=202,
-    responses=responses(404, 409, 413, 503),
+    responses=responses(404, 409, 410, 413, 503),
 )
 async def send_event(
     instance_id: InstanceIdPath, body: Annotated[EventBody, Body()], access: AccessDep, backend: BackendDep
@@ -200,7 +200,9 @@ async def send_event(
     return EventReceipt(event_id=event_id, message_id=message_id(key), state=fate, waiting=len(settled.waits))
 
 
-@router.post("/instances/{instance_id}/cancel", response_model=InstanceSummary, responses=responses(404, 409, 413, 503))
+@router.post(
+    "/instances/{instance_id}/cancel", response_model=InstanceSummary, responses=responses(404, 409, 410, 413, 503)
+)
 async def cancel_instance(
     instance_id: InstanceIdPath,
     access: AccessDep,
@@ -226,7 +228,7 @@ async def cancel_instance(
 @router.post(
     "/instances/{instance_id}/requests/{command_id}/resend",
     response_model=ResendReceipt,
-    responses=responses(404, 409, 503),
+    responses=responses(404, 409, 410, 503),
 )
 async def resend_request(
     instance_id: InstanceIdPath, command_id: Annotated[CommandId, Path()], access: AccessDep, backend: BackendDep

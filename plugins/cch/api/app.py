@@ -17,11 +17,13 @@ from cch.api import (
     actions,
     contracts,
     health,
+    incidents,
     instances,
     mending,
     messages,
     moving,
     problems,
+    statistics,
     tasks,
     versions,
     watching,
@@ -132,8 +134,8 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SeenAtOnce)
-    routes = (workflows, versions, contracts, instances, actions, moving, mending, tasks, messages, health, watching)
-    for module in routes:
+    about = (workflows, versions, contracts, statistics, incidents, instances, tasks, messages, health, watching)
+    for module in (*about, actions, moving, mending):
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 
     @app.get("/docs", include_in_schema=False)

@@ -101,11 +101,13 @@ async def summaries(platform: Platform, instances: Sequence[Instance]) -> list[I
 async def visible(platform: Platform, access: Access, instance_id: str) -> Instance:
     """The instance, without its context.
 
-    :raises ApiError: 404, there is none, or the user may not read its workflow.
+    :raises ApiError: 404, there is none, or the user may not read its workflow; 410, it has expired.
     """
     found = await platform.ledger.instances.many([instance_id])
     if not found or not await access.may_read(found[0].workflow_id):
         raise not_found("instance", instance_id)
+    if found[0].gone:
+        raise ApiError(410, "expired", f"Instance {instance_id} has expired: what it did is no longer kept.")
     return found[0]
 
 
@@ -119,6 +121,7 @@ def _wanted(
     started_after: datetime | None,
     started_before: datetime | None,
     digest: str,
+    **failure: str,
 ) -> Wanted:
     if correlation_prefix and len(correlation_prefix) < KEY_HEAD:
         problem = FieldProblem(location="query.correlation_prefix", message=f"give at least {KEY_HEAD} characters")
@@ -132,6 +135,7 @@ def _wanted(
         since=milliseconds(started_after) if started_after else 0,
         until=milliseconds(started_before) if started_before else 0,
         digest=digest,
+        **failure,
     )
 
 
@@ -170,13 +174,16 @@ async def list_instances(
     waiting_for: Annotated[
         str, Query(max_length=200, description="Id of the capability that is waited for; `event`: any event.")
     ] = "",
+    incident: Annotated[str, Query(max_length=40, description="Failed instances of this group of `/incidents`.")] = "",
+    failed_node: Annotated[str, Query(max_length=200, description="Instances that failed there.")] = "",
+    error_code: Annotated[str, Query(max_length=200, description="Instances that failed with this code.")] = "",
     started_after: Annotated[Moment | None, Query(description="Started then or later.")] = None,
     started_before: Annotated[Moment | None, Query(description="Started then or earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 25,
     cursor: Cursor = None,
 ) -> Response:
     """Instances that you may see: newest first, by key with `correlation_prefix`, longest wait first with
-    `waiting_for`.
+    `waiting_for`, latest failure first with `incident`.
 
     A page may hold fewer than `limit` and still have a `next_cursor`. Supports `If-None-Match`. While the ledger
     does not answer the page is made from Airflow's runs (`degraded`).
@@ -192,6 +199,9 @@ async def list_instances(
         started_after=started_after,
         started_before=started_before,
         digest=await digest_named(backend, workflow_id, version),
+        incident=incident,
+        failed_node=failed_node,
+        error_code=error_code,
     )
     search = Search(wanted=wanted, states=states, limit=limit, cursor=cursor)
     try:
@@ -201,7 +211,7 @@ async def list_instances(
     return conditional(request, page)
 
 
-@router.get("/instances/{instance_id}", response_model=InstanceDetail, responses=responses(404))
+@router.get("/instances/{instance_id}", response_model=InstanceDetail, responses=responses(404, 410))
 async def get_instance(
     request: Request, instance_id: InstanceIdPath, access: AccessDep, backend: BackendDep
 ) -> Response:
@@ -222,7 +232,7 @@ async def get_instance(
     return conditional(request, detail)
 
 
-@router.get("/instances/{instance_id}/graph", response_model=GraphView, responses=responses(404, 503))
+@router.get("/instances/{instance_id}/graph", response_model=GraphView, responses=responses(404, 410, 503))
 async def get_instance_graph(
     request: Request, instance_id: InstanceIdPath, access: AccessDep, backend: BackendDep
 ) -> Response:
@@ -256,7 +266,7 @@ async def get_instance_of_run(
 
 
 @router.get(
-    "/instances/{instance_id}/requests/{command_id}", response_model=RequestDetail, responses=responses(404, 503)
+    "/instances/{instance_id}/requests/{command_id}", response_model=RequestDetail, responses=responses(404, 410, 503)
 )
 async def get_request(
     request: Request,
@@ -274,7 +284,7 @@ async def get_request(
         return conditional(request, await sent_body(platform, await backend.inspector(), record))
 
 
-@router.get("/instances/{instance_id}/items", response_model=MapItemPage, responses=responses(404, 503))
+@router.get("/instances/{instance_id}/items", response_model=MapItemPage, responses=responses(404, 410, 503))
 async def list_map_items(
     request: Request,
     instance_id: InstanceIdPath,
@@ -297,7 +307,7 @@ async def list_map_items(
 @router.get(
     "/instances/{instance_id}/items/{index}",
     response_model=MapItemDetail,
-    responses=responses(404, 503),
+    responses=responses(404, 410, 503),
 )
 async def get_map_item(
     request: Request,

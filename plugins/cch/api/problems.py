@@ -124,6 +124,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         403: "Logged in, but without the permission; or a request from another site.",
         404: "There is no such thing, or the user may not see it.",
         409: "It cannot be done in the state that things are in.",
+        410: "The instance has expired: what it did is no longer kept.",
         413: "The body is larger than 1 MiB.",
         422: "The request is wrong; `errors` says where.",
         503: "AWS does not answer; nothing was done.",

@@ -11,7 +11,7 @@ import botocore.exceptions
 from cch.aws.session import client, error_code, explained
 from cch.definition.addresses import ALIASES, is_key
 from cch.definition.source import BY_DIGEST, NotModified, SourceObject
-from cch.errors import CapabilityError, DefinitionNotFoundError
+from cch.errors import CapabilityError, DefinitionNotFoundError, ServiceUnavailableError
 from cch.settings import Settings
 
 #: Large payloads that one process reads and writes at the same time.
@@ -48,6 +48,61 @@ class S3Blobs:
             return body.decode()
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, get)
+
+    async def delete_below(self, prefix: str) -> int:
+        def delete() -> int:
+            found = 0
+            with explained(self._bucket):
+                pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+                for page in pages:
+                    keys = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
+                    if keys:
+                        wanted = {"Objects": keys, "Quiet": True}
+                        answer = self._client().delete_objects(Bucket=self._bucket, Delete=wanted)
+                        _refuse_errors(answer, self._bucket)
+                    found += len(keys)
+            return found
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, delete)
+
+
+class S3Archive:
+    """:class:`~cch.runtime.archive.Archive` below an ``s3://bucket/prefix``."""
+
+    def __init__(self, settings: Settings) -> None:
+        bucket, _, prefix = settings.archive.removeprefix("s3://").partition("/")
+        self._settings = settings
+        self._bucket, self._prefix = bucket, prefix.strip("/")
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    async def write(self, name: str, data: bytes) -> None:
+        def put() -> None:
+            with explained(self._bucket):
+                client("s3", self._settings).put_object(Bucket=self._bucket, Key=self._key(name), Body=data)
+
+        await asyncio.to_thread(put)
+
+    async def read(self, name: str) -> bytes | None:
+        def get() -> bytes | None:
+            with explained(self._bucket):
+                try:
+                    answer = client("s3", self._settings).get_object(Bucket=self._bucket, Key=self._key(name))
+                except botocore.exceptions.ClientError as error:
+                    if error_code(error) in ("NoSuchKey", "404"):
+                        return None
+                    raise
+                body: bytes = answer["Body"].read()
+                return body
+
+        return await asyncio.to_thread(get)
+
+
+def _refuse_errors(answer: Any, bucket: str) -> None:
+    """:raises ServiceUnavailableError: S3 has kept some of the objects that it was to delete."""
+    for error in answer.get("Errors", ()):
+        raise ServiceUnavailableError(f"{bucket}: {error['Key']} was not deleted: {error['Code']}")
 
 
 class S3Definitions:

@@ -144,7 +144,7 @@ def _table_form(found: Findings, name: str, dynamodb: Any) -> None:
                 name, f"index {index} is {indexes.get(index, 'missing')}: lists and the dispatcher need it", _CREATE
             )
     if lives.get("AttributeName") != EXPIRES:
-        found.warn(name, "time to live is off: finished instances are never removed", f"switch it on for {EXPIRES!r}")
+        found.warn(name, "time to live is off: wakes and tombstones are never removed", f"switch it on for {EXPIRES!r}")
     if backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
         found.note(name, "point-in-time recovery is off", "switch it on where the ledger must not be lost")
 

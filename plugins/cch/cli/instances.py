@@ -81,11 +81,17 @@ def status(
     identifier: Annotated[str, typer.Argument(metavar="[ID]", help="Instance id or correlation id.")] = "",
     workflow: Annotated[str, typer.Option("--workflow", "-w", help="Only instances of this workflow.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most instances to list.")] = 20,
+    archived: Annotated[
+        bool, typer.Option("--archive", help="Show an instance that has expired, from the archive.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show one instance in detail, or list instances, newest first."""
-    from cch.cli import standing  # noqa: PLC0415 - loads the platform
+    from cch.cli import retaining, standing  # noqa: PLC0415 - loads the platform
 
+    if archived:
+        retaining.show_archived(identifier, as_json=as_json)
+        return
     standing.status(identifier, workflow=workflow, limit=limit, as_json=as_json)
 
 
@@ -172,6 +178,20 @@ def migrate(
         raise typer.Exit(1)
 
 
+def incidents(
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=400, help="How far back.  [default: CCH_INCIDENT_DAYS]", show_default=False),
+    ] = None,
+    workflow: Annotated[str, typer.Option("--workflow", "-w", help="Only of this workflow.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what needs a person: failed instances in groups, late waits, starts that wait, bad definitions, orphans."""
+    from cch.cli import needing  # noqa: PLC0415 - loads the platform
+
+    needing.incidents(days, workflow, as_json=as_json)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (run, status, event, migrate):
+    for command in (run, status, incidents, event, migrate):
         app.command()(command)

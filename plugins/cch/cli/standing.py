@@ -9,6 +9,7 @@ from cch.cli.instance_views import detail, detail_data, instance_data, instances
 from cch.cli.message_views import held_data, held_table
 from cch.cli.output import note, print_json, say, show
 from cch.errors import ServiceUnavailableError, WrongUseError
+from cch.ledger.instances import require_kept
 from cch.runtime.inspection import Inspector
 from cch.runtime.lingering import of_instance
 from cch.runtime.platform import open_platform
@@ -47,6 +48,7 @@ async def _one(platform: Platform, instance_id: str, *, as_json: bool) -> bool:
     progress = await Inspector(platform).look(instance_id)
     if progress is None:
         return False
+    require_kept(progress.instance)
     now = platform.clock()
     waits = "" if progress.instance.status != "pending" else await _why_pending(platform, progress.instance.id)
     held = () if progress.ended else await of_instance(platform.ledger, progress.instance, now, _BRANCHES_OF_HELD)

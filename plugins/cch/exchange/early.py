@@ -40,7 +40,7 @@ async def give_up(ledger: Ledger, now: int) -> int:
         if await ledger.instances.head(note["instance"]) is None:
             box = Box(note["instance"], note["branch"])
             reason = f"no instance {note['instance']} came within a day"
-            await ledger.messages.end_hold(note["message"], "orphan", reason)
+            await ledger.messages.end_hold(note["message"], "orphan", now, reason)
             await ledger.messages.unhold(box, f"HELD#{note['received']:015d}#{note['message']}")
             await ledger.store.delete((box.key, event_identity(note["source"], note["id"], box.scheme)))
             orphans += 1

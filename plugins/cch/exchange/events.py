@@ -77,15 +77,15 @@ class Events:
         if first != record.key:
             return await self._settle(record, "duplicate", f"event {command.id} came before, as {first}")
         held = await self._ledger.messages.hold(record, box, EVENT_SOURCE)
-        return await self._held(command, box, held)
+        return await self._held(command, box, held, now)
 
-    async def _held(self, command: Command, box: Box, held: MessageRecord) -> Settled:
+    async def _held(self, command: Command, box: Box, held: MessageRecord, now: int) -> Settled:
         """The event is kept: whose waits may take it, unless the instance has ended meanwhile."""
         if held.fate == "held":
             # It may have ended, and swept up, between our first look and our pointer.
             instance = await self._ledger.instances.head(command.instance)
             if instance is not None and (ended := _no_longer(instance)) is not None:
-                await self._ledger.messages.end_hold(held.key, *ended)
+                await self._ledger.messages.end_hold(held.key, ended[0], now, ended[1])
                 return Settled(stored=Stored(held.key), fate=ended[0])
         waits = [wait for wait in await self._waits(box) if wait.state == "open" and command.address.fits(wait.path)]
         return Settled(stored=Stored(held.key), fate=held.fate, waits=tuple(waits))
@@ -96,7 +96,7 @@ class Events:
         if first != record.key:
             return await self._settle(record, "duplicate", f"event {record.command_id} came before, as {first}")
         _, held = await keep(self._ledger, record, EVENT_SOURCE, now)
-        return await self._held(command, box, held)  # it may have begun in between, and not have seen it
+        return await self._held(command, box, held, now)  # it may have begun in between, and not have seen it
 
     async def _waits(self, box: Box) -> list[WaitRecord]:
         return await self._ledger.waits.of_box(box)
@@ -120,14 +120,14 @@ class Events:
             if wait.path and record.fate == "held":  # items that share the box may have begun since it came
                 others = await self._waits(wait.box)
                 if reason := await _ambiguous(command, others, await self._items(command, wait.box)):
-                    await self._ledger.messages.end_hold(held.key, "orphan", reason)
+                    await self._ledger.messages.end_hold(held.key, "orphan", now, reason)
                     await self._ledger.messages.unhold(wait.box, held.pointer)
                     continue
             if not await self._ledger.messages.consume(held.key, wait.id, wait.event_key):
                 continue
             closed = await self._ledger.waits.close(wait, "event", now, held.key)
             if closed.state == "event" and closed.message == held.key:
-                await self._ledger.messages.end_hold(held.key, "matched")
+                await self._ledger.messages.end_hold(held.key, "matched", now)
             else:
                 await self._ledger.messages.release(held.key, wait.id, wait.event_key)
             return closed

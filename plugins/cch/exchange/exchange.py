@@ -117,7 +117,7 @@ class Exchange:
 
     async def sweep(self, instance: Instance) -> None:
         """What is still held for an instance that has ended came too late."""
-        await sweep(self._ledger, instance)
+        await sweep(self._ledger, instance, self._clock())
 
 
 def _lost(command_id: str) -> LedgerError:

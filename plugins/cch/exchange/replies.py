@@ -128,6 +128,9 @@ class Replies:
         except ForeignRequestError as error:  # a reply to another instance's request must not close it
             raise RejectedMessageError(str(error)) from None
         if closed is None:
+            instance = await self._ledger.instances.head(command.instance)
+            if instance is not None and instance.gone:
+                return await self._settle(record, "late", f"instance {instance.id} has expired")
             return await self._settle(record, "orphan", f"no request {command_id[:80]}")
         if closed.mine:
             # Nothing that follows changes the answer, so whoever waits here may go on with it.
@@ -204,7 +207,7 @@ class Replies:
             return await self._decided(found, command, record, now)
         # The instance may have ended, and swept up, between our first look and our pointer.
         if await self._ledger.instances.status(command.instance) in ENDED:
-            await self._ledger.messages.end_hold(record.key, "late", f"instance {command.instance} has ended")
+            await self._ledger.messages.end_hold(record.key, "late", now, f"instance {command.instance} has ended")
             return Settled(stored=Stored(record.key), fate="late")
         return Settled(stored=Stored(record.key), fate="held")
 
@@ -222,11 +225,11 @@ class Replies:
             try:
                 command = await self._references.resolved(command)
             except RejectedMessageError as error:  # it was not looked at before, because nobody had asked
-                await self._ledger.messages.end_hold(held.key, "rejected", str(error))
+                await self._ledger.messages.end_hold(held.key, "rejected", now, str(error))
                 await self._ledger.messages.unhold(request.box, held.pointer)
                 continue
             if reason := "" if command.address.whole else several(command.address, items):
-                await self._ledger.messages.end_hold(held.key, "orphan", reason)
+                await self._ledger.messages.end_hold(held.key, "orphan", now, reason)
                 await self._ledger.messages.unhold(request.box, held.pointer)
                 continue
             settled = await self._claim(request.command_id, command, record, now)

@@ -28,9 +28,9 @@ async def supersede_all(ledger: Ledger, instance: Instance, now: int) -> None:
     await asyncio.gather(*map(one, await ledger.boxes(instance)))
 
 
-async def sweep(ledger: Ledger, instance: Instance) -> None:
+async def sweep(ledger: Ledger, instance: Instance, now: int) -> None:
     """What is still held for an instance that has ended came too late."""
     for box in await ledger.boxes(instance):
         for held in await ledger.messages.all_held(box):
-            await ledger.messages.end_hold(held.key, "late", f"instance {instance.id} has ended")
+            await ledger.messages.end_hold(held.key, "late", now, f"instance {instance.id} has ended")
             await ledger.messages.unhold(box, held.pointer)

@@ -316,6 +316,13 @@ class TokenFlow:
         before = self._unhandled_before(failed)
         return f"ended at {failed.node!r} as failed" + (f": {before.patch['_internalError']}" if before else "")
 
+    def first_failure(self) -> Outcome | None:
+        """The visit because of which the scope has failed; of an ``end`` that fails, the failure that led to it."""
+        if not self.failures:
+            return None
+        failed = self.failures[0]
+        return failed if failed.patch.get("_internalError") else self._unhandled_before(failed) or failed
+
     def _unhandled_before(self, failed: Outcome) -> Outcome | None:
         """The latest failure on the way to an outcome from which the way has not come back to the normal course."""
         way = sorted(self._ancestors(failed), key=_order)

@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cch.counting import counted
 from cch.identity import Scope
 from cch.interpreter.replay import flow_of
+from cch.ledger.leftovers import instance_of, leftovers
 from cch.ledger.records import ENDED, FINAL, RegionKey
+from cch.ledger.rollups import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from cch.graph.plan import Plan
     from cch.ledger.ledger import Ledger
     from cch.ledger.records import Instance, InstanceView, JournalEntry
-    from cch.ledger.store import Item
+    from cch.ledger.store import Item, Key
 
 #: The plan of the definition that an instance runs; None if the definition is lost.
 PlanOf = Callable[["Instance"], Awaitable["Plan | None"]]
@@ -68,22 +71,40 @@ class _Books:
     exits: dict[tuple[str, str], str] = field(default_factory=dict)
     pointers: list[Item] = field(default_factory=list)
     inbox: set[str] = field(default_factory=set)
+    leftovers: Mapping[str, Sequence[Key]] = field(default_factory=dict)
+    #: (workflow, day) → instances that are marked as counted, and ends that the figures have.
+    marked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    figures: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @classmethod
     async def read(cls, ledger: Ledger) -> _Books:
-        books = cls()
+        books, expiring = cls(), set[str]()
         # Causes before effects: what a scan misses because it is new, nothing that was read yet depends on.
         for item in await ledger.store.scan("INST#"):
             instance = item["PK"].removeprefix("INST#")
             if item["SK"] == "META":
                 books.status[instance] = item["status"]
+                if "counted" in item:
+                    books.marked[item["workflow_id"], day_of(item["counted"])] += 1
+                if "expiring" in item:
+                    expiring.add(instance)
             elif item["SK"].startswith("EXIT#"):
                 books.exits[instance, item["SK"].removeprefix("EXIT#")] = item["task_instance"]
         books.inbox = {start.instance for start in await ledger.mailboxes.starts()}
         books.pointers = [i for i in await ledger.store.scan("BOX#") if i["SK"].startswith("REQ#")]
         books.requests = {item["PK"].removeprefix("REQ#"): item for item in await ledger.store.scan("REQ#")}
         books.messages = {item["PK"]: item for item in await ledger.store.scan("MSG#")}
+        books.leftovers = await leftovers(ledger)
+        for rollup in await ledger.rollups.all():
+            books.figures[rollup.key.workflow_id, rollup.key.day] += rollup.figures.ended.total()
+        books.leave_out(expiring)
         return books
+
+    def leave_out(self, expiring: set[str]) -> None:
+        """Instances that are just being removed: a part of what belongs together is gone before the rest."""
+        self.pointers = [item for item in self.pointers if instance_of(item) not in expiring]
+        self.requests = {k: item for k, item in self.requests.items() if item.get("instance") not in expiring}
+        self.messages = {k: item for k, item in self.messages.items() if item.get("instance") not in expiring}
 
     def ended(self, item: Item) -> bool:
         return self.status.get(item.get("instance", "")) in ENDED
@@ -183,6 +204,25 @@ def _is_cited(command_id: str, request: Item, journal: Sequence[JournalEntry], e
     return False
 
 
+def _leftover_findings(books: _Books) -> Iterator[Finding]:
+    for instance, keys in books.leftovers.items():
+        yield Finding(
+            what=f"{counted(len(keys), 'record')} of instance {instance}, which has expired or never was",
+            where=" / ".join(keys[0]),
+            mend="cch ledger expire --leftovers removes them",
+        )
+
+
+def _figure_findings(books: _Books) -> Iterator[Finding]:
+    for (workflow, day), marked in books.marked.items():
+        if (known := books.figures[workflow, day]) < marked:
+            yield Finding(
+                what=f"{counted(marked, 'instance')} marked as counted that ended on {day}; the figures have {known}",
+                where=f"STATS#{workflow}",
+                mend="restore the item of that day from a backup of the table: the figures of these are lost",
+            )
+
+
 async def _gather(work: Iterable[Awaitable[list[Finding]]]) -> list[Finding]:
     """Run with a bound, so that an audit leaves room for the work itself."""
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -248,6 +288,8 @@ async def _look(ledger: Ledger, plan_of: PlanOf) -> Audit:
         *_message_findings(books),
         *_request_findings(books),
         *_start_findings(books),
+        *_leftover_findings(books),
+        *_figure_findings(books),
         *await _citation_findings(ledger, books),
         *await _ending_findings(ledger, books, plan_of),
     ]

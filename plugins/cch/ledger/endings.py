@@ -1,11 +1,35 @@
-"""Ends of instances that nobody was told of yet, in the index of those that are alive."""
+"""Ends of instances with which somebody has to do something still, in the index of those that are alive."""
 
 from __future__ import annotations
 
-from cch.ledger.store import Change, ConditionFailedError, Equals, ItemStore, When
+from collections.abc import AsyncIterator
+
+from cch.ledger.store import Change, ConditionFailedError, Equals, Item, ItemStore, Place, When
 
 #: In the place of "yes" in the index of live instances: the instance has ended, and nobody was told.
 UNTOLD = "untold"
+#: It has ended, and is not in the figures yet (:mod:`cch.ledger.rollups`).
+UNCOUNTED = "uncounted"
+#: It has failed, and nobody has mended it. In the index by the time of its end.
+UNMENDED = "unmended"
+
+
+_PAGE = 100
+
+
+async def finished(store: ItemStore, statuses: frozenset[str], started_before: int) -> AsyncIterator[Item]:
+    """The items of instances in these statuses that started before then (ms), the oldest of each status first."""
+    for status in sorted(statuses):
+        place: Place | None = None
+        while True:
+            items = await store.listed(
+                "by_status", status, limit=_PAGE, newest=False, between=(1, started_before), after=place
+            )
+            for item in items:
+                yield item
+            if len(items) < _PAGE:
+                break
+            place = Place((items[-1]["PK"], items[-1]["SK"]), items[-1]["started"])
 
 
 class Endings:
@@ -23,6 +47,6 @@ class Endings:
         """The end at that time (ms) has been told."""
         this = When.all(Equals("live", UNTOLD), Equals("ended", ended))
         try:
-            await self._store.update((f"INST#{instance_id}", "META"), Change(remove=("live",)), this)
+            await self._store.update((f"INST#{instance_id}", "META"), Change(set={"live": UNCOUNTED}), this)
         except ConditionFailedError:
             pass  # a part of it runs again, or somebody was faster

@@ -14,7 +14,7 @@ from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
 from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.outcome import Outcome
-from cch.ledger.endings import UNTOLD
+from cch.ledger.endings import UNCOUNTED, UNTOLD
 from cch.ledger.gates import Gate, gates_of
 from cch.ledger.map_keys import map_item, visit_key
 from cch.ledger.payloads import Payloads, dump, sha256
@@ -30,10 +30,13 @@ FAILED = "workflow instance has failed"
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
     "structure_digest", "start_message", "ended", "reason", "reading_rules", "planner", "version_asked", "dialect",
-    "capabilities",
+    "capabilities", "expiring", "expired", "counted", "failed_node", "error_code", "reopened",
 )  # fmt: skip
 
 _ACTION = ("kind", "at", "by", "reason", "came_from", "version")
+#: When an expired instance had started: by another name, so that no index has it.
+BEGAN = "began"
+
 #: Characters of a business key that a search by its beginning must have at least; the index is partitioned by them.
 KEY_HEAD = 2
 
@@ -44,6 +47,7 @@ def _partition(instance_id: str) -> str:
 
 def _instance(meta: Item, context: Mapping[str, Any]) -> Instance:
     values: dict[str, Any] = {name: meta[name] for name in _FIELDS if name in meta}
+    values |= {"started": meta[BEGAN]} if BEGAN in meta else {}
     scheme = meta.get("scheme", FIRST_SCHEME)
     amendments = Amendments.from_json(json.loads(meta["amendments"])) if "amendments" in meta else UNAMENDED
     return Instance(
@@ -58,10 +62,9 @@ class Instances:
     That is ``START#<message>`` (the initial context) and ``EXIT#<region>``.
     """
 
-    def __init__(self, store: ItemStore, payloads: Payloads, retention_seconds: int) -> None:
+    def __init__(self, store: ItemStore, payloads: Payloads) -> None:
         self._store = store
         self._payloads = payloads
-        self._retention = retention_seconds
 
     async def create(self, instance: Instance) -> tuple[bool, Instance]:
         """Store a new instance, its context first; if the id is taken, the one that is there.
@@ -69,7 +72,7 @@ class Instances:
         The first value is True if ``instance`` is now the stored one, also when an earlier, lost call stored it.
         """
         partition = _partition(instance.id)
-        start = await self._payloads.pack("context", dump(instance.context))
+        start = await self._payloads.pack("context", dump(instance.context), instance.id)
         # Every start has a context item of its own: META, of which there is one, says whose counts.
         await self._store.put({"PK": partition, "SK": _start_key(instance.start_message), **start})
         meta: Item = {"PK": partition, "SK": "META", "scheme": instance.scheme}
@@ -228,7 +231,8 @@ class Instances:
             return
         left = await self._exit(item)
         kept = [outcome.to_json() for outcome in left.outcomes if outcome.id not in outcome_ids]
-        await self._store.put({**item, "unfinished": 1, **await self._payloads.pack("outcomes", dump(kept))})
+        outcomes = await self._payloads.pack("outcomes", dump(kept), instance_id)
+        await self._store.put({**item, "unfinished": 1, **outcomes})
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:
         """Airflow has the run."""
@@ -255,12 +259,10 @@ class Instances:
         change: dict[str, Any] = {"ended": now, **_status_attributes(status, meta["started"])}
         if reason:
             change["reason"] = reason[:600]
-        if self._retention:
-            change["expires"] = now // 1000 + self._retention
         try:
             await self._store.update(
                 (_partition(instance_id), "META"),
-                Change(set={**change, "live": UNTOLD}) if untold else Change(set=change, remove=("live",)),
+                Change(set={**change, "live": UNTOLD if untold else UNCOUNTED}),
                 When.all(Equals("status", meta["status"])),
             )
         except ConditionFailedError:
@@ -278,15 +280,28 @@ class Instances:
         return True
 
     async def reopen(self, instance_id: str) -> None:
-        """Somebody runs a part of an ended instance again."""
+        """Somebody runs a part of an ended instance again.
+
+        :raises InstanceExpiredError: what it did is gone.
+        """
         meta = await self._store.get((_partition(instance_id), "META"))
         if meta is not None and meta["status"] in ENDED:
-            change = Change(set=_status_attributes("running", meta["started"]), remove=("ended", "reason", "expires"))
-            await self._store.update((_partition(instance_id), "META"), change)
+            require_kept(_instance(meta, {}))
+            change = Change(
+                set={**_status_attributes("running", meta["started"]), **_uncounted_end(meta)},
+                remove=("ended", "reason", "expires", "failed_node", "error_code"),
+            )
+            try:
+                await self._store.update(
+                    (_partition(instance_id), "META"), change, When.all(Absent("expiring"), Absent("expired"))
+                )
+            except ConditionFailedError:
+                await self.reopen(instance_id)
 
     async def put_exit(self, instance_id: str, exit_: Exit) -> bool:
         """Record what a region left; False if a newer try of the region has done so."""
-        outcomes = await self._payloads.pack("outcomes", dump([outcome.to_json() for outcome in exit_.outcomes]))
+        text = dump([outcome.to_json() for outcome in exit_.outcomes])
+        outcomes = await self._payloads.pack("outcomes", text, instance_id)
         item: Item = {
             "PK": _partition(instance_id),
             "SK": f"EXIT#{exit_.region}",
@@ -413,9 +428,30 @@ class Instances:
         return [_instance(item, {}) for item in items]
 
 
+class InstanceExpiredError(LedgerError):
+    """What the instance did is gone: ``CCH_RETENTION_DAYS`` have passed since its end."""
+
+    code = "CCH-L005"
+
+
+def require_kept(instance: Instance) -> None:
+    """:raises InstanceExpiredError: nothing of the instance can be run again."""
+    if instance.gone:
+        raise InstanceExpiredError(
+            f"instance {instance.id} has expired: what it did is no longer kept. Start the work as a new instance"
+            f" (`cch status --archive {instance.id}` shows it if there is an archive)"
+        )
+
+
 def key_head(correlation_id: str) -> str:
     """The index partition of a business key: its first characters, which similar keys share."""
     return correlation_id[:KEY_HEAD]
+
+
+def _uncounted_end(meta: Item) -> dict[str, str]:
+    """Which end of a reopened instance may be in the figures although nobody has marked it."""
+    ended = meta.get("ended", 0)
+    return {} if meta.get("counted", 0) >= ended else {"reopened": f"{ended}#{meta.get('definition_digest', '')}"}
 
 
 def _start_key(start_message: str) -> str:

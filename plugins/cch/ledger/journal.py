@@ -7,7 +7,7 @@ import json
 from cch.interpreter.outcome import Outcome
 from cch.ledger.payloads import Payloads, dump
 from cch.ledger.records import JournalEntry, RegionKey
-from cch.ledger.store import NEW, ConditionFailedError, Item, ItemStore
+from cch.ledger.store import NEW, ConditionFailedError, Item, ItemStore, Key
 
 #: Version of what entries mean; entry 0 carries it, and recorded journals must replay on later code.
 INTERPRETER_VERSION = 1
@@ -22,12 +22,18 @@ class Journal:
 
     async def read(self, key: RegionKey, start: int = 0) -> list[JournalEntry]:
         """Entries from number ``start`` on."""
-        items = await self._store.query(key.partition)
-        return [await self._entry(item) for item in items if int(item["SK"]) >= start]
+        return [entry for (_, number), entry in await self.stored(key.partition) if int(number) >= start]
+
+    async def stored(self, partition: str) -> list[tuple[Key, JournalEntry]]:
+        """The entries of a journal, each with the key of its item."""
+        items = await self._store.query(partition)
+        return [((item["PK"], item["SK"]), await self._entry(item)) for item in items]
 
     async def append(self, key: RegionKey, number: int, entry: JournalEntry) -> bool:
         """Write entry ``number``; False if another copy of the region has written one there."""
-        outcomes = await self._payloads.pack("outcomes", dump([outcome.to_json() for outcome in entry.outcomes]))
+        outcomes = await self._payloads.pack(
+            "outcomes", dump([outcome.to_json() for outcome in entry.outcomes]), key.instance
+        )
         item: Item = {
             "PK": key.partition,
             "SK": f"{number:08d}",

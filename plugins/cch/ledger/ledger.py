@@ -6,6 +6,8 @@ import asyncio
 
 from cch.identity import Box
 from cch.ledger.endings import Endings
+from cch.ledger.expiry import Expiry
+from cch.ledger.failures import Failures
 from cch.ledger.gates import Gates
 from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
@@ -15,6 +17,7 @@ from cch.ledger.messages import Messages
 from cch.ledger.payloads import Payloads
 from cch.ledger.records import Instance, RequestRecord
 from cch.ledger.requests import Requests
+from cch.ledger.rollups import Rollups
 from cch.ledger.store import BlobStore, ItemStore
 from cch.ledger.versions import Versions
 from cch.ledger.waiting import Waiting
@@ -31,15 +34,19 @@ class Ledger:
         self.store = store
         self.endings = Endings(store)
         self.gates = Gates(store)
-        self.instances = Instances(store, payloads, retention_days * _DAY)
+        self.blobs = blobs
+        self.instances = Instances(store, payloads)
         self.listing = Listing(store, self.instances)
         self.journal = Journal(store, payloads)
         self.requests = Requests(store, payloads)
-        self.messages = Messages(store, payloads)
+        self.messages = Messages(store, payloads, retention_days * _DAY)
         self.waits = Waits(store)
         self.waiting = Waiting(store)
         self.mailboxes = Mailboxes(store)
         self.versions = Versions(store)
+        self.rollups = Rollups(store, self.instances)
+        self.failures = Failures(store, self.instances)
+        self.expiry = Expiry(store, retention_days * _DAY * 1000)
 
     async def boxes(self, instance: Instance, most_branches: int | None = None) -> list[Box]:
         """The boxes of an instance, its own first; of the items of its maps those of the first ``most_branches``."""

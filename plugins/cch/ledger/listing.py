@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from cch.ledger.endings import UNMENDED
+from cch.ledger.failures import FailureGroup
 from cch.ledger.instances import Instances, key_head
 from cch.ledger.records import Instance, InstanceStatus
 from cch.ledger.store import LAST, Item, ItemStore, Place, Value
@@ -31,6 +33,11 @@ class Wanted:
     capability: str = ""
     #: sha256 of the definition that they run.
     digest: str = ""
+    #: Of failed instances that nobody has mended: id of their group (:class:`cch.ledger.failures.FailureGroup`).
+    incident: str = ""
+    #: Where and why instances failed.
+    failed_node: str = ""
+    error_code: str = ""
     since: int = 0
     until: int = 0
 
@@ -44,6 +51,9 @@ class Wanted:
             (not self.statuses or instance.status in self.statuses)
             and self.workflow_id in ("", instance.workflow_id)
             and self.digest in ("", instance.definition_digest)
+            and self.failed_node in ("", instance.failed_node)
+            and self.error_code in ("", instance.error_code)
+            and (not self.incident or FailureGroup.of(instance).id == self.incident)
             and self.correlation_id in ("", instance.correlation_id)
             and instance.correlation_id.startswith(self.correlation_prefix)
             and low <= instance.started <= high
@@ -115,6 +125,8 @@ class _Stream:
 def _sources(wanted: Wanted) -> list[_Source]:
     low, high = wanted.times
     statuses = wanted.statuses or get_args(InstanceStatus)
+    if wanted.incident:
+        return [_Source(name="-", index="by_live", value=UNMENDED, sort="checked")]
     if wanted.capability:
         capability = wanted.capability
         return [_Source(name="-", index="by_capability", value=capability, sort="asked", newest=False)]

@@ -60,9 +60,15 @@ def key_of(identifier: str) -> str:
 class Messages:
     """``MSG#<queue>#<MessageId>`` and the pointers ``BOX#…`` / ``HELD#<sent>#<message>``."""
 
-    def __init__(self, store: ItemStore, payloads: Payloads) -> None:
+    def __init__(self, store: ItemStore, payloads: Payloads, retention_seconds: int = 0) -> None:
         self._store = store
         self._payloads = payloads
+        self._retention = retention_seconds
+
+    def _expiry(self, fate: Fate, since: int) -> dict[str, int]:
+        """When a message expires that has changed nothing; one that did goes with its instance."""
+        lasts = not self._retention or fate == "matched" or fate not in FINAL
+        return {} if lasts else {"expires": since // 1000 + self._retention}
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, MessageRecord]:
         """Those of the messages that are known (without bodies)."""
@@ -77,7 +83,7 @@ class Messages:
     async def settle(self, record: MessageRecord) -> Stored:
         """Store the final fate. A fate that is already final stays: redelivery changes nothing."""
         assert record.fate in FINAL
-        item = await self._item(record)
+        item = await self._item(record) | self._expiry(record.fate, record.received)
         open_or_new = When.any(Absent("PK"), Equals("fate", "held"), Equals("fate", "claimed"))
         try:
             await self._store.put(item, open_or_new)
@@ -152,9 +158,11 @@ class Messages:
         except ConditionFailedError:
             pass  # it was never this wait's
 
-    async def end_hold(self, key: str, fate: Fate, reason: str = "") -> None:
+    async def end_hold(self, key: str, fate: Fate, now: int, reason: str = "") -> None:
         """The final fate of a held message, whose body stays."""
-        change = {"fate": fate, **({"reason": reason} if reason else {})}
+        change: dict[str, str | int] = {"fate": fate, **self._expiry(fate, now)}
+        if reason:
+            change["reason"] = reason
         if fate in LISTED:
             change["open_fate"] = fate
         listed = () if fate in LISTED else ("open_fate",)
@@ -180,7 +188,7 @@ class Messages:
     async def attach(self, record: MessageRecord, command_id: str) -> bool:
         """Bind a message that found nobody to a request, before that request is closed; False if it is taken."""
         # It stays listed until its request is closed: nobody finds it otherwise if we die in between.
-        change = Change(set={"fate": "claimed", "claimed_for": command_id})
+        change = Change(set={"fate": "claimed", "claimed_for": command_id}, remove=("expires",))
         free = [(Equals("fate", fate),) for fate in ATTACHABLE]
         mine = (Equals("claimed_for", command_id),)
         try:
@@ -199,7 +207,9 @@ class Messages:
 
     async def detach(self, record: MessageRecord, command_id: str) -> None:
         """Give a message its fate back: the request was closed by something else."""
-        change = Change(set={"fate": record.fate}, remove=("claimed_for",))
+        change = Change(
+            set={"fate": record.fate, **self._expiry(record.fate, record.received)}, remove=("claimed_for",)
+        )
         mine = When.all(Equals("claimed_for", command_id), Equals("fate", "claimed"))
         try:
             await self._store.update((record.key, "-"), change, mine)
@@ -212,7 +222,7 @@ class Messages:
         if record.fate in LISTED:
             item["open_fate"] = record.fate
         if record.body and record.fate != "matched":
-            item |= await self._payloads.pack("body", record.body)
+            item |= await self._payloads.pack("body", record.body, record.instance)
         return item
 
 

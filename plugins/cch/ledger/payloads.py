@@ -1,4 +1,4 @@
-"""JSON text of any size in an item: in place up to 32 KB, else in the blob store under its own hash."""
+"""JSON text of any size in an item: in place up to 32 KB, else in the blob store, below its instance, by its hash."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from cch.ledger.store import BlobStore
 
 #: Larger texts go to the blob store. An item may have 400 KB (DynamoDB quota), but every write of it costs its size.
 INLINE_BYTES = 32_768
+#: Where texts are that belong to no instance: bodies of messages that cannot be read.
+UNADDRESSED = "unaddressed/"
+
+
+def payload_folder(instance_id: str) -> str:
+    """Below which the blobs of an instance are; they go when it expires."""
+    return f"payloads/{instance_id}/"
 
 
 def dump(value: Any) -> str:
@@ -28,11 +35,15 @@ class Payloads:
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
-    async def pack(self, name: str, text: str) -> dict[str, str]:
-        """The attributes that hold ``text``. The blob is written before anything can point to it."""
+    async def pack(self, name: str, text: str, instance_id: str) -> dict[str, str]:
+        """The attributes that hold ``text``. The blob is written before anything can point to it.
+
+        ``instance_id``: whose it is; "" if it is nobody's. Earlier releases wrote ``payloads/<hash>.json``, which
+        instances may share: :meth:`unpack` reads those too, and nothing deletes them.
+        """
         if len(text.encode("utf-8")) <= INLINE_BYTES:
             return {name: text}
-        where = f"payloads/{sha256(text)}.json"
+        where = f"{payload_folder(instance_id) if instance_id else UNADDRESSED}{sha256(text)}.json"
         await self._blobs.write(where, text)
         return {f"{name}_at": where}
 

@@ -84,6 +84,21 @@ class Instance:
     #: How many gates were closed before it so far, and those that are closed now (:mod:`cch.ledger.gates`).
     gates: int = 0
     closed: tuple[Gate, ...] = ()
+    #: Since when (ms) its records are being removed, and when they were (:mod:`cch.ledger.expiry`); 0: they are there.
+    expiring: int = 0
+    expired: int = 0
+    #: When it had ended (ms) as the figures have it (:mod:`cch.ledger.rollups`); 0: they do not have it.
+    counted: int = 0
+    #: Where and why it failed, if it has, and is counted.
+    failed_node: str = ""
+    error_code: str = ""
+    #: An end before this one that nobody has marked as counted: ``<ended>#<digest>``.
+    reopened: str = ""
+
+    @property
+    def gone(self) -> bool:
+        """Whether what it did is gone, or about to be: nothing of it can be run again."""
+        return bool(self.expiring or self.expired)
 
     @property
     def version(self) -> Version | None:

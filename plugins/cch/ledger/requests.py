@@ -167,7 +167,8 @@ class Requests:
         given = {"answered_by": message, "reply_status": status, "reason": reason[:600]}
         change |= {name: value for name, value in given.items() if value}
         if reply is not None:
-            change |= await self._payloads.pack("reply", dump(reply))
+            whose = instance or (await self._store.get(_key(command_id)) or {}).get("instance", "")
+            change |= await self._payloads.pack("reply", dump(reply), whose)
         mine = True
         try:
             record = await self._record(await self._store.update(_key(command_id), Change(set=change), _may(instance)))

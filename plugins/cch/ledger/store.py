@@ -155,11 +155,15 @@ class ItemStore(Protocol):
 
 
 class BlobStore(Protocol):
-    """Where texts go that are too large for an item; named by their content."""
+    """Where texts go that are too large for an item; named by whose they are and by their content."""
 
     async def write(self, name: str, text: str) -> None: ...
 
     async def read(self, name: str) -> str: ...
+
+    async def delete_below(self, prefix: str) -> int:
+        """Delete every text whose name begins so; how many there were."""
+        ...
 
 
 def holds(when: When | None, item: Mapping[str, Any] | None) -> bool:

@@ -21,7 +21,10 @@ from cch.runtime import lingering
 from cch.runtime.ending import end_instance, tell_ends
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.platform import Platform
+from cch.runtime.retention import expire_due
+from cch.runtime.rollups import count_ended
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, CONF_VERSION
+from cch.runtime.usual import learn
 
 log = logging.getLogger(__name__)
 
@@ -227,6 +230,10 @@ class Dispatcher:
                     mended += await self._compare(instance)
                 # Also one that has no run yet: it would come first again and again.
                 await self._platform.ledger.instances.checked(instance.id, now)
+        await count_ended(self._platform)
+        snapshot = await asyncio.to_thread(self._platform.catalogue.snapshot)
+        await learn(self._platform.ledger, [entry.workflow_id for entry in snapshot.entries], now)
+        await expire_due(self._platform)
         return mended
 
     async def _pins(self, workflow_id: str) -> bool:

@@ -27,6 +27,7 @@ from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
+from cch.ledger.instances import require_kept
 from cch.ledger.records import Exit, Instance, InstanceView, instance_id_of_run
 from cch.runtime.ending import end_instance
 from cch.runtime.gating import is_stopped
@@ -100,6 +101,7 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
     view = await _behind_gates(platform, view)
     if view is not None:
+        require_kept(view.instance)
         require_known(view.instance.scheme, instance_id)
         recorded_dialect(view.instance.dialect, instance_id)
     if view is None or not view.instance.structure_digest:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cch.definition.kinds import Requesting
-from cch.definition.nodes import EventWait
 from cch.graph.model import Graph
 from cch.graph.plan import Plan
 from cch.graph.regions import carriers
@@ -40,7 +39,7 @@ class MovePlan:
     after: tuple[str, ...]
     kept: tuple[RequestRecord | WaitRecord, ...] = ()
     superseded: tuple[RequestRecord | WaitRecord, ...] = ()
-    rekeyed: tuple[tuple[WaitRecord, EventWait], ...] = ()
+    rekeyed: tuple[tuple[WaitRecord, str], ...] = ()
     carried: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -260,17 +259,16 @@ class _Planner:
         if isinstance(record, RequestRecord):
             # One that was not sent yet would be sent as the old version makes it.
             return bool(record.sent_at) and isinstance(node, Requesting) and node.capability_id == record.source
-        return isinstance(node, EventWait)
+        return node.shape == "event"
 
-    def _rekeyed(self, kept: Iterable[RequestRecord | WaitRecord]) -> Iterable[tuple[WaitRecord, EventWait]]:
+    def _rekeyed(self, kept: Iterable[RequestRecord | WaitRecord]) -> Iterable[tuple[WaitRecord, str]]:
         for record in kept:
             if isinstance(record, WaitRecord):
                 node = self.graph.nodes.get(self._then(self.amendments.now(record.node)))
-                if isinstance(node, EventWait) and node.event_path != record.event_key:
-                    self.notes.append(
-                        f"{node.name!r} waits for an event with {node.event_key or 'any key'!r} from now on"
-                    )
-                    yield record, node
+                if node is not None and node.event_path != record.event_key:
+                    wanted = node.event_path or "any key"
+                    self.notes.append(f"{node.name!r} waits for an event with {wanted!r} from now on")
+                    yield record, node.event_path
 
     def _carried(self, amendments: Amendments) -> Iterable[str]:
         """Unfinished regions whose task the version has not; what they have done must not be lost with it."""

@@ -20,6 +20,7 @@ from cch.messaging.queue import Queues
 from cch.messaging.router import Router
 from cch.pauses import MakePauses, Pauses
 from cch.runtime.admission import CatalogueAdmission
+from cch.runtime.archive import Archive
 from cch.runtime.definitions import open_catalogue
 from cch.runtime.lifecycle import Publisher, Topic
 from cch.runtime.plans import Plans
@@ -51,6 +52,8 @@ class Platform:
     clock: Callable[[], int] = now_ms
     #: Where lifecycle events go; None: nowhere.
     topic: Topic | None = None
+    #: Where instances are kept that expire; None: nowhere.
+    archive: Archive | None = None
     turnstile: Turnstile = field(default_factory=Turnstile)
     #: Between two tries while AWS does not answer.
     pauses: MakePauses = Pauses
@@ -85,7 +88,7 @@ class Platform:
 @asynccontextmanager
 async def aws_platform() -> AsyncIterator[Platform]:
     """The platform on SQS, DynamoDB and S3."""
-    from cch.aws.objects import S3Blobs, read_uri, write_uri  # noqa: PLC0415
+    from cch.aws.objects import S3Archive, S3Blobs, read_uri, write_uri  # noqa: PLC0415
     from cch.aws.queues import SqsQueues  # noqa: PLC0415
     from cch.aws.session import async_client  # noqa: PLC0415
     from cch.aws.tables import DynamoStore  # noqa: PLC0415
@@ -107,6 +110,7 @@ async def aws_platform() -> AsyncIterator[Platform]:
             read_object=lambda uri: read_uri(uri, settings),
             write_object=lambda uri, text: write_uri(uri, text, settings),
             topic=topic,
+            archive=S3Archive(settings) if settings.archive else None,
         )
 
 

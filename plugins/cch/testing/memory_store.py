@@ -138,6 +138,19 @@ class MemoryStore:
         return None
 
 
+class MemoryArchive:
+    """Documents by name, in memory."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, bytes] = {}
+
+    async def write(self, name: str, data: bytes) -> None:
+        self.documents[name] = data
+
+    async def read(self, name: str) -> bytes | None:
+        return self.documents.get(name)
+
+
 class MemoryBlobs:
     """Texts by name, in memory."""
 
@@ -149,3 +162,9 @@ class MemoryBlobs:
 
     async def read(self, name: str) -> str:
         return self.texts[name]
+
+    async def delete_below(self, prefix: str) -> int:
+        gone = [name for name in self.texts if name.startswith(prefix)]
+        for name in gone:
+            del self.texts[name]
+        return len(gone)

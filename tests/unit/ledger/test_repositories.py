@@ -28,7 +28,6 @@ from cch.ledger.records import (
     instance_id_of_run,
 )
 from cch.ledger.requests import KEPT_POINTERS
-from cch.ledger.store import ItemStore
 from cch.testing.memory_store import MemoryBlobs, MemoryStore
 
 DEEP: Any = "bottom"
@@ -80,10 +79,10 @@ async def test_small_payloads_stay_in_the_item_and_large_ones_go_to_a_blob() -> 
     payloads = Payloads(blobs)
     small, large = "x" * INLINE_BYTES, "ä" * INLINE_BYTES
 
-    kept, sent = await payloads.pack("reply", small), await payloads.pack("reply", large)
+    kept, sent = await payloads.pack("reply", small, "i"), await payloads.pack("reply", large, "i")
 
     assert kept == {"reply": small}
-    assert sent == {"reply_at": f"payloads/{sha256(large)}.json"}
+    assert sent == {"reply_at": f"payloads/i/{sha256(large)}.json"}
     assert list(blobs.texts.values()) == [large]
     assert [await payloads.unpack("reply", item) for item in (kept, sent, {})] == [small, large, ""]
 
@@ -226,21 +225,9 @@ async def test_an_ended_instance_can_be_opened_again(ledger: Ledger) -> None:
 
     found = await ledger.instances.find("i")
 
-    assert found == instance(status="running")
+    assert found == instance(status="running", reopened="2000#")
     assert gone == []
     assert [one.id for one in await ledger.instances.least_checked(10)] == ["i"]
-
-
-async def test_ended_instances_expire_only_if_asked(store: ItemStore) -> None:
-    """The time is in seconds, as DynamoDB's TTL wants it."""
-    ledger = Ledger(store, MemoryBlobs(), retention_days=2)
-    await ledger.instances.create(instance())
-    await ledger.instances.end("i", "completed", 5_000_000)
-
-    meta = await store.get(("INST#i", "META"))
-
-    assert meta is not None
-    assert meta["expires"] == 5_000 + 2 * 86_400
 
 
 async def test_live_instances_are_compared_in_turn(ledger: Ledger) -> None:

@@ -74,3 +74,6 @@ export function query(values: Record<string, string | number | string[] | null |
   const text = search.toString();
   return text && `?${text}`;
 }
+
+/** The address of something that the browser itself fetches, as a file. */
+export const download = (path: string, values: Parameters<typeof query>[0]) => BASE + path + query(values);

@@ -56,6 +56,7 @@ export interface InstanceFilter {
   workflow: string;
   version: string;
   waitingFor: string;
+  incident?: string;
   after: string;
   cursor: string;
 }
@@ -73,6 +74,7 @@ export function instancesPath(filter: InstanceFilter): string {
       workflow_id: filter.workflow,
       version: filter.workflow && filter.version,
       waiting_for: filter.waitingFor,
+      incident: filter.incident,
       started_after: filter.after,
       cursor: filter.cursor,
       limit: 50,
@@ -115,6 +117,16 @@ export const useWorkflow = (id: string) => useLive<Schemas["WorkflowDetail"]>(`/
 
 export const useCapabilities = () => useLive<Schemas["ContractPage"]>("/capabilities", CALM);
 
+/** Seconds between two looks at figures: they are counted once a minute. */
+const FIGURES = 60_000;
+
+export const statisticsPath = (id: string, version: string, days: number) =>
+  `/workflows/${at(id)}/statistics` + query({ version, days });
+export const useStatistics = (id: string, version: string, days: number) =>
+  useLive<Schemas["WorkflowStatistics"]>(statisticsPath(id, version, days), FIGURES);
+export const usePlaces = (id: string, version: string) =>
+  useLive<Schemas["WorkflowPlaces"]>(`/workflows/${at(id)}/places` + query({ version }), CALM);
+
 export const useVersions = (id: string) => useLive<Schemas["VersionList"]>(`/workflows/${at(id)}/versions`, CALM);
 export const useDifference = (id: string, from: string | null, to: string) =>
   useLive<Schemas["VersionDifference"]>(
@@ -128,6 +140,8 @@ export const useTasks = (cursor: string, every = LIVE) =>
 export const useMessages = (state: MessageState, cursor: string) =>
   useLive<Schemas["MessagePage"]>("/messages" + query({ state, cursor, limit: 50 }));
 export const useMessage = (id: string | null) => useLive<Schemas["MessageDetail"]>(id && `/messages/${at(id)}`, CALM);
+
+export const useIncidents = () => useLive<Schemas["IncidentList"]>("/incidents", CALM);
 
 export const useHealth = () => useLive<Schemas["HealthView"]>("/health", CALM);
 

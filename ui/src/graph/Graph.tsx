@@ -18,6 +18,7 @@ import { Loading } from "../parts/notices";
 import { layOut, type Layout, NODE } from "./layout";
 import { BodyBox, NodeBox, type BodyNode, type StepNode } from "./NodeBox";
 import { COLOURS, type Changes } from "./changes";
+import type { Load } from "./load";
 import type { Progress } from "./progress";
 import { Route, type RouteEdge } from "./Route";
 import { edgeId } from "./types";
@@ -33,12 +34,13 @@ interface GraphProps {
   graph: GraphView;
   progress?: Progress;
   changes?: Changes;
+  load?: Load;
   selected: string | null;
   select: (node: string | null) => void;
   focus?: string | null;
 }
 
-function nodesOf({ graph, progress, changes, selected }: GraphProps, layout: Layout): Node[] {
+function nodesOf({ graph, progress, changes, load, selected }: GraphProps, layout: Layout): Node[] {
   const bodies = [...layout.bodies].map(([map, box]): BodyNode => {
     const title = graph.nodes.find((node) => node.name === map)?.title ?? map;
     return {
@@ -62,7 +64,12 @@ function nodesOf({ graph, progress, changes, selected }: GraphProps, layout: Lay
         type: "step",
         position: { x: box.x, y: box.y },
         ...NODE,
-        data: { node, progress: progress?.nodes.get(node.name) ?? null, change: changes?.get(node.name) },
+        data: {
+          node,
+          progress: progress?.nodes.get(node.name) ?? null,
+          change: changes?.get(node.name),
+          load: load?.nodes.get(node.name),
+        },
         selected: node.name === selected,
         ariaLabel: node.title,
       },
@@ -71,11 +78,11 @@ function nodesOf({ graph, progress, changes, selected }: GraphProps, layout: Lay
   return [...bodies, ...steps];
 }
 
-function edgesOf({ graph, progress, changes }: GraphProps, layout: Layout): Edge[] {
+function edgesOf({ graph, progress, changes, load }: GraphProps, layout: Layout): Edge[] {
   return graph.edges.flatMap((edge): RouteEdge[] => {
     const route = layout.edges.get(edgeId(edge));
     if (!route) return [];
-    const times = progress?.taken.get(edgeId(edge)) ?? 0;
+    const times = (progress ?? load)?.taken.get(edgeId(edge)) ?? 0;
     const change = changes?.get(edgeId(edge));
     const color = change ? COLOURS[change] : times ? "var(--taken)" : "var(--edge)";
     return [
@@ -84,7 +91,7 @@ function edgesOf({ graph, progress, changes }: GraphProps, layout: Layout): Edge
         source: edge.source,
         target: edge.target,
         type: "route",
-        data: { ...route, edge, times, change, dim: progress !== undefined && times === 0 },
+        data: { ...route, edge, times, change, dim: (progress ?? load) !== undefined && times === 0 },
         markerEnd: { type: MarkerType.ArrowClosed, color, width: 16, height: 16 },
         zIndex: times ? 1 : 0,
       },
@@ -108,7 +115,7 @@ function viewport(layout: Layout, size: { width: number; height: number }, focus
   };
 }
 
-/** A workflow as its author drew it, loops included; with `progress`, what an instance did there. */
+/** A workflow as its author drew it, loops included; with `progress`, what an instance did there; with `load`, all. */
 export default function Graph(props: GraphProps) {
   const { graph, focus, select } = props;
   const place = useRef<HTMLDivElement>(null);

@@ -67,7 +67,7 @@ export function Route({ data, markerEnd }: EdgeProps<RouteEdge>) {
           >
             <span>
               {edge.label}
-              {times > 1 && <b> ×{times}</b>}
+              {times > 1 && <b> ×{times.toLocaleString()}</b>}
             </span>
           </div>
         </EdgeLabelRenderer>

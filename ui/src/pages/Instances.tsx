@@ -141,6 +141,7 @@ export function Instances() {
     workflow: params.get("workflow") ?? "",
     version: params.get("version") ?? "",
     waitingFor: params.get("for") ?? "",
+    incident: params.get("incident") ?? "",
     after: after(params.get("time") ?? ""),
     cursor: pages.cursor,
   };
@@ -213,6 +214,14 @@ export function Instances() {
           </select>
         </label>
       </div>
+      {filter.incident && (
+        <p className="facts" role="status">
+          Instances of one <Link to="/incidents">incident</Link> that nobody has run again
+          <button type="button" className="link" onClick={() => set("incident", [])}>
+            show all
+          </button>
+        </p>
+      )}
       <Degraded answer={answer.data} />
       <Answer of={answer}>
         {(page) => (

@@ -9,6 +9,7 @@ import { Dialog } from "../parts/dialog";
 import { Answer, Degraded, Empty, Loading } from "../parts/notices";
 import { Tabs } from "../parts/tabs";
 import { Yaml } from "../parts/yaml";
+import { Figures } from "./workflow/Figures";
 import { Versions } from "./workflow/Versions";
 
 const Graph = lazy(() => import("../graph/Graph"));
@@ -141,6 +142,7 @@ function Page({ workflow }: { workflow: Detail }) {
               <GraphTab workflow={workflow} openLine={(line) => go({ tab: "yaml", line: String(line) })} />
             ),
           },
+          { id: "figures", title: "Figures", content: () => <Figures workflow={workflow.workflow_id} /> },
           { id: "versions", title: "Versions", content: () => <Versions workflow={workflow.workflow_id} /> },
           {
             id: "yaml",
