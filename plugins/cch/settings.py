@@ -117,8 +117,7 @@ class Settings:
     )
     incident_notifiers: str = _setting(
         "",
-        "JSON, or the path of a JSON file: which of Airflow's notifiers are told of incidents (section *Incidents* of"
-        " docs/operations.md)",
+        "JSON, or the path of a JSON file: which of Airflow's notifiers are told of incidents (section *Incidents*)",
     )
     reply_consumers: int = _setting(
         4,
