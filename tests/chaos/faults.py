@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -134,6 +135,37 @@ def _as_it_was(text: str) -> str:
     return text
 
 
+# --- people ---------------------------------------------------------------------------------------------------
+
+
+def _move(change: Callable[[str], str]) -> Step:
+    """Publish another text, and move whoever is alive to it; those of which a step is on a worker stay."""
+
+    def step(world: World) -> None:
+        _publish(world, change)
+        for name in _workflows():
+            world.try_cch("migrate", name, "--all", "--json")
+
+    return step
+
+
+def _each_live(command: str, *arguments: str) -> Step:
+    """Do something to every instance that is alive."""
+
+    def step(world: World) -> None:
+        for name in _workflows():
+            listed = json.loads(world.try_cch("status", "--workflow", name, "--limit", "1000", "--json") or "{}")
+            for each in listed.get("instances", ()):
+                if each["status"] == "running":
+                    world.try_cch(command, each["id"], *arguments)
+
+    return step
+
+
+def _workflows() -> list[str]:
+    return [file.stem for file in sorted(DEFINITIONS.glob("chaos_*.yaml"))]
+
+
 FAULTS: tuple[Fault, ...] = (
     *map(_kill, ("triggerer", "scheduler", "worker", "api-server", "dag-processor", "mock")),
     Fault(name="kill-airflow", inject=_kill_all, heal=World.restart),
@@ -154,6 +186,12 @@ FAULTS: tuple[Fault, ...] = (
         inject=_rewrite(lambda text: text.replace('name: "Chaos:', 'name: "Changed:')),
         heal=_rewrite(_as_it_was),
     ),
+    Fault(
+        name="move",
+        inject=_move(lambda text: text.replace('name: "Chaos:', 'name: "Moved:')),
+        heal=_move(_as_it_was),
+    ),
+    Fault(name="mend", inject=_each_live("hold", "--reason", "chaos"), heal=_each_live("release")),
     Fault(name="definition-broken", inject=_rewrite(lambda text: text[: len(text) // 2]), heal=_rewrite(_as_it_was)),
 )
 BY_NAME = {fault.name: fault for fault in FAULTS}

@@ -83,6 +83,14 @@ class World:
         command = [str(Path(sys.executable).with_name("cch")), *arguments]
         subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=True)
 
+    def try_cch(self, *arguments: str) -> str:
+        """Like :meth:`cch`, beside a fault that may hinder it; what it printed."""
+        command = [str(Path(sys.executable).with_name("cch")), *arguments]
+        answer = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        if answer.returncode:
+            self.say(f"cch {' '.join(arguments[:2])}: {answer.stderr.strip()[-200:] or answer.returncode}")
+        return answer.stdout
+
     # --- processes ---
 
     def services(self, kind: str) -> list[str]:
