@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -144,7 +145,9 @@ def _move(change: Callable[[str], str]) -> Step:
     def step(world: World) -> None:
         _publish(world, change)
         for name in _workflows():
-            world.try_cch("migrate", name, "--all", "--json")
+            answer = json.loads(world.try_cch("migrate", name, "--all", "--json") or '{"instances": []}')
+            outcomes = Counter(each["outcome"] for each in answer["instances"])
+            world.say(f"{name}: {', '.join(f'{count} {word}' for word, count in outcomes.items()) or 'nobody'}")
 
     return step
 
@@ -157,7 +160,7 @@ def _each_live(command: str, *arguments: str) -> Step:
             listed = json.loads(world.try_cch("status", "--workflow", name, "--limit", "1000", "--json") or "{}")
             for each in listed.get("instances", ()):
                 if each["status"] == "running":
-                    world.try_cch(command, each["id"], *arguments)
+                    world.try_cch(command, each["instance_id"], *arguments)
 
     return step
 

@@ -70,6 +70,10 @@ class Exchange:
         """Open the wait, or become an owner of the one that is there; the wait as stored."""
         return await self._ledger.waits.open(wait, self.id)
 
+    async def await_another(self, wait: WaitRecord) -> WaitRecord:
+        """The wait that is there takes from now on what ``wait`` takes; the wait as stored."""
+        return await self._ledger.waits.rewrite(wait)
+
     async def take_event(self, wait: WaitRecord) -> WaitRecord:
         """Let the oldest event that fits end the wait; the wait as it is then."""
         return await self._events.take(wait, self._clock())

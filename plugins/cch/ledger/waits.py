@@ -114,14 +114,18 @@ class Waits:
             assert closed.item is not None
             return self._record(closed.item)
 
-    async def rekey(self, record: WaitRecord, event_key: str) -> None:
-        """An open wait takes events with another key from now on."""
-        key = (record.box.key, f"EVT#{record.id}")
-        change = Change(set={"event_key": event_key}) if event_key else Change(remove=("event_key",))
+    async def rewrite(self, wanted: WaitRecord) -> WaitRecord:
+        """An open wait takes other events from now on: those that ``wanted`` takes; the wait as it is then."""
+        texts = {"event_key": wanted.event_key, "match": wanted.match}
+        change = Change(
+            set={name: text for name, text in texts.items() if text},
+            remove=tuple(name for name, text in texts.items() if not text),
+        )
         try:
-            await self._store.update(key, change, _OPEN)
-        except ConditionFailedError:
-            pass  # it has ended meanwhile
+            return self._record(await self._store.update((wanted.box.key, f"EVT#{wanted.id}"), change, _OPEN))
+        except ConditionFailedError as closed:
+            assert closed.item is not None
+            return self._record(closed.item)
 
     async def prolong(self, record: WaitRecord, length: int, held: int) -> None:
         """Move the deadline of an open wait by ``length`` (ms), once for the hold that began at ``held`` (ms)."""

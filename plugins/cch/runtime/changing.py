@@ -43,7 +43,7 @@ INTERRUPTED = 60_000
 class Todo:
     """What is left to do in the ledger once a change has been decided. Its form is stored for the time of the change.
 
-    ``supersede`` and ``supersede_waits``: ids of what nobody waits for any more. ``rekey``: wait id → its event key.
+    ``supersede`` and ``supersede_waits``: ids of what nobody waits for any more.
     ``drop``: region → id of a visit that does not count any more → the attempts that it has used; the region begins a
     new generation. ``write``: region → visits that somebody has decided. ``again``: regions that have left and have
     something to do. Regions are given by the names under which they are recorded.
@@ -51,7 +51,6 @@ class Todo:
 
     supersede: tuple[str, ...] = ()
     supersede_waits: tuple[str, ...] = ()
-    rekey: Mapping[str, str] = field(default_factory=dict)
     drop: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     write: Mapping[str, tuple[Outcome, ...]] = field(default_factory=dict)
     again: tuple[str, ...] = ()
@@ -60,7 +59,6 @@ class Todo:
         return {
             "supersede": list(self.supersede),
             "supersede_waits": list(self.supersede_waits),
-            "rekey": dict(self.rekey),
             "drop": {region: dict(found) for region, found in self.drop.items()},
             "write": {region: [outcome.to_json() for outcome in found] for region, found in self.write.items()},
             "again": list(self.again),
@@ -70,7 +68,7 @@ class Todo:
     def from_json(cls, raw: Mapping[str, Any]) -> Todo:
         write = {region: tuple(map(Outcome.from_json, found)) for region, found in raw["write"].items()}
         lists = {name: tuple(raw[name]) for name in ("supersede", "supersede_waits", "again")}
-        return cls(rekey=raw["rekey"], drop=raw["drop"], write=write, **lists)
+        return cls(drop=raw["drop"], write=write, **lists)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,13 +268,11 @@ async def _settle(platform: Platform, instance: Instance, todo: Todo) -> None:
     ledger, now = platform.ledger, platform.clock()
     for command_id in todo.supersede:
         await ledger.requests.close(command_id, "superseded", now, reason="somebody has changed the instance")
-    if todo.supersede_waits or todo.rekey:
+    if todo.supersede_waits:
         for box in await ledger.boxes(instance):
             for wait in await ledger.waits.of_box(box):
                 if wait.state == "open" and wait.id in todo.supersede_waits:
                     await ledger.waits.close(wait, "superseded", now)
-                elif wait.state == "open" and wait.id in todo.rekey:
-                    await ledger.waits.rekey(wait, todo.rekey[wait.id])
     for region in dict.fromkeys((*todo.drop, *todo.write)):
         await _rewrite(platform, instance, region, todo)
     for region in todo.again:

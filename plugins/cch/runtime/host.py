@@ -181,6 +181,8 @@ class LedgerHost:
             wanted = self._wanted_event(query, wait_id)
             await self._announce_wait(wanted, query.visit)
             wait = await platform.exchange.await_event(wanted)
+            if self._instance.amendments.count and (wait.event_key, wait.match) != (wanted.event_key, wanted.match):
+                wait = await platform.exchange.await_another(wanted)  # of the version before, or without a patch
             self.note("waiting for an event", node=query.node, event_key=query.event_key)
             pauses = platform.pauses()
             while wait.state == "open":

@@ -28,7 +28,7 @@ class MovePlan:
     """What a move does. ``before`` and ``after``: the nodes where tokens are, by the names of either version.
 
     ``kept``: open requests and waits that go on. ``superseded``: those that are closed, because nobody would take the
-    answer; their nodes ask anew if a token is still there. ``rekeyed``: waits that go on and take another event.
+    answer; their nodes ask anew if a token is still there.
     ``carried``: unfinished regions that the new version has not, whose outcomes are to be left as an exit.
     ``again``: regions that have left and have something to do again. ``notes``: what people should know.
     """
@@ -39,7 +39,6 @@ class MovePlan:
     after: tuple[str, ...]
     kept: tuple[RequestRecord | WaitRecord, ...] = ()
     superseded: tuple[RequestRecord | WaitRecord, ...] = ()
-    rekeyed: tuple[tuple[WaitRecord, str], ...] = ()
     carried: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -87,6 +86,7 @@ class _Planner:
         if status == "failed":
             raise RefusedChangeError(f"there it would have ended as failed: {flow.reason()}")
         kept, superseded = self._asked(amendments, flow)
+        self._note_events(kept)
         return MovePlan(
             amendments=amendments,
             flow=flow,
@@ -94,7 +94,6 @@ class _Planner:
             after=after,
             kept=kept,
             superseded=superseded,
-            rekeyed=tuple(self._rekeyed(kept)),
             carried=tuple(self._carried(amendments)),
             again=tuple(self._again(amendments, flow)),
             notes=tuple(self.notes),
@@ -261,14 +260,14 @@ class _Planner:
             return bool(record.sent_at) and isinstance(node, Requesting) and node.capability_id == record.source
         return node.shape == "event"
 
-    def _rekeyed(self, kept: Iterable[RequestRecord | WaitRecord]) -> Iterable[tuple[WaitRecord, str]]:
+    def _note_events(self, kept: Iterable[RequestRecord | WaitRecord]) -> None:
+        """Whoever waits on takes the event that the version says (:meth:`cch.runtime.host.LedgerHost.wait_event`)."""
         for record in kept:
             if isinstance(record, WaitRecord):
                 node = self.graph.nodes.get(self._then(self.amendments.now(record.node)))
                 if node is not None and node.event_path != record.event_key:
                     wanted = node.event_path or "any key"
                     self.notes.append(f"{node.name!r} waits for an event with {wanted!r} from now on")
-                    yield record, node.event_path
 
     def _carried(self, amendments: Amendments) -> Iterable[str]:
         """Unfinished regions whose task the version has not; what they have done must not be lost with it."""

@@ -70,7 +70,6 @@ async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: Move
             todo=Todo(
                 supersede=tuple(each.command_id for each in plan.superseded if isinstance(each, RequestRecord)),
                 supersede_waits=tuple(each.id for each in plan.superseded if isinstance(each, WaitRecord)),
-                rekey={record.id: event_key for record, event_key in plan.rekeyed},
                 again=plan.again,
             ),
             said=plan,
