@@ -60,9 +60,9 @@ def login() -> Login:
 class Server:
     """One session with the server. Blocking."""
 
-    def __init__(self, login: Login, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, login: Login) -> None:
         self._login = login
-        self._client = httpx.Client(base_url=login.url, timeout=_PATIENCE, transport=transport)
+        self._client = httpx.Client(base_url=login.url, timeout=_PATIENCE)
 
     def __enter__(self) -> Self:
         token = self._login.token or self._new_token()
