@@ -1,4 +1,4 @@
-import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useMutation, useQuery, useQueryClient, type UseMutationResult } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
 
 import { ApiError, get, post, query, type Schemas } from "./client";
@@ -159,7 +159,31 @@ export const useEvent = (instance: string) =>
   useAction<Schemas["EventBody"], Schemas["EventReceipt"]>(`/instances/${at(instance)}/events`);
 export const useCancel = (instance: string) =>
   useAction<Schemas["CancelBody"], Schemas["InstanceSummary"]>(`/instances/${at(instance)}/cancel`);
+export const useHold = (instance: string) =>
+  useAction<Schemas["HoldBody"], Schemas["InstanceSummary"]>(`/instances/${at(instance)}/hold`);
+export const useRelease = (instance: string) =>
+  useAction<Schemas["HoldBody"], Schemas["InstanceSummary"]>(`/instances/${at(instance)}/release`);
 export const useResend = (instance: string, command: string) =>
   useAction<object, Schemas["ResendReceipt"]>(`/instances/${at(instance)}/requests/${at(command)}/resend`);
 export const useAttach = (message: string) =>
   useAction<Schemas["AttachBody"], Schemas["AttachReceipt"]>(`/messages/${at(message)}/attach`);
+
+/** Something that the API can say beforehand: what it would do, and then it itself. */
+export interface Planned<B, T> {
+  preview: UseMutationResult<T, ApiError, B>;
+  act: UseMutationResult<T, ApiError, B>;
+}
+
+function usePlanned<B extends object, T>(path: string): Planned<B, T> {
+  const preview = useMutation<T, ApiError, B>({ mutationFn: (body) => post<T>(path, { ...body, dry_run: true }) });
+  return { preview, act: useAction<B, T>(path) };
+}
+
+export const useMove = (instance: string) =>
+  usePlanned<Schemas["MoveBody"], Schemas["MoveView"]>(`/instances/${at(instance)}/move`);
+export const useRetry = (instance: string) =>
+  usePlanned<Schemas["RetryBody"], Schemas["MendView"]>(`/instances/${at(instance)}/retry`);
+export const useDecide = (instance: string) =>
+  usePlanned<Schemas["DecideBody"], Schemas["MendView"]>(`/instances/${at(instance)}/decide`);
+export const usePatch = (instance: string) =>
+  usePlanned<Schemas["PatchBody"], Schemas["MendView"]>(`/instances/${at(instance)}/patch`);

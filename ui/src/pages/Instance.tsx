@@ -12,6 +12,7 @@ import { Span, Time } from "../parts/time";
 import { Actions } from "./instance/Actions";
 import { ContextTree } from "./instance/ContextTree";
 import { Errors } from "./instance/Errors";
+import { Gates } from "./instance/Gates";
 import { Held } from "./instance/Held";
 import { NodePanel } from "./instance/NodePanel";
 import { Timeline } from "./instance/Timeline";
@@ -53,6 +54,10 @@ function useSelection(detail: Detail, graph: Schemas["GraphView"] | undefined) {
     openTab: (tab: string) => set({ tab }),
   };
 }
+
+const waysOf = (graph: Schemas["GraphView"] | undefined, node: string | null) => [
+  ...new Set(graph?.edges.flatMap((edge) => (edge.source === node && edge.label ? edge.label : []))),
+];
 
 function Header({ detail }: { detail: Detail }) {
   return (
@@ -108,6 +113,7 @@ function Page({ detail }: { detail: Detail }) {
     <>
       <Header detail={detail} />
       <Degraded answer={detail} />
+      <Gates gates={detail.gates} />
       <Errors errors={detail.errors} select={selection.select} />
       <Held messages={detail.held} />
       <div className="split">
@@ -129,6 +135,7 @@ function Page({ detail }: { detail: Detail }) {
           <NodePanel
             detail={detail}
             graphNode={graph.data?.nodes.find((each) => each.name === node) ?? null}
+            ways={waysOf(graph.data, node)}
             name={node}
             map={map}
             item={one ?? null}

@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 
 import type { ApiError } from "../api/client";
 import { ErrorNotice } from "./notices";
@@ -25,41 +25,75 @@ export function Dialog({ title, close, children }: { title: string; close: () =>
   );
 }
 
-interface ConfirmProps {
-  title: string;
+interface OpenerProps {
+  label: string;
+  className?: string;
+  /** Whether the button is there; a dialog that is open stays. */
+  offered?: boolean;
+  children: (close: () => void) => ReactNode;
+}
+
+/** A button that opens a dialog. */
+export function Opener({ label, className, offered = true, children }: OpenerProps) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      {(offered || open) && (
+        <button type="button" className={className} onClick={() => setOpen(true)}>
+          {label}
+        </button>
+      )}
+      {open && children(() => setOpen(false))}
+    </>
+  );
+}
+
+interface ConfirmFormProps {
   action: string;
   danger?: boolean;
   pending: boolean;
   error: ApiError | null;
   disabled?: boolean;
   confirm: () => void;
-  close: () => void;
+  back: () => void;
   children: ReactNode;
 }
 
-/** Says what is going to happen, and does it only then. */
-export function Confirm({ title, action, danger, pending, error, disabled, confirm, close, children }: ConfirmProps) {
+/** The inside of a dialog that says what is going to happen, and does it only then. */
+export function ConfirmForm({ action, danger, pending, error, disabled, confirm, back, children }: ConfirmFormProps) {
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        confirm();
+      }}
+    >
+      <div className="dialog-body">
+        {children}
+        {error && <ErrorNotice error={error} />}
+      </div>
+      <footer>
+        <button type="button" onClick={back}>
+          Back
+        </button>
+        <button type="submit" className={danger ? "danger" : "primary"} disabled={pending || disabled}>
+          {pending ? "…" : action}
+        </button>
+      </footer>
+    </form>
+  );
+}
+
+interface ConfirmProps extends Omit<ConfirmFormProps, "back"> {
+  title: string;
+  close: () => void;
+}
+
+/** A dialog that says what is going to happen, and does it only then. */
+export function Confirm({ title, close, ...form }: ConfirmProps) {
   return (
     <Dialog title={title} close={close}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          confirm();
-        }}
-      >
-        <div className="dialog-body">
-          {children}
-          {error && <ErrorNotice error={error} />}
-        </div>
-        <footer>
-          <button type="button" onClick={close}>
-            Back
-          </button>
-          <button type="submit" className={danger ? "danger" : "primary"} disabled={pending || disabled}>
-            {pending ? "…" : action}
-          </button>
-        </footer>
-      </form>
+      <ConfirmForm {...form} back={close} />
     </Dialog>
   );
 }

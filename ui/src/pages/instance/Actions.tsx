@@ -1,41 +1,100 @@
 import { useState } from "react";
+import type { UseMutationResult } from "@tanstack/react-query";
 
-import type { Schemas } from "../../api/client";
-import { useCancel } from "../../api/queries";
-import { Confirm } from "../../parts/dialog";
+import type { ApiError, Schemas } from "../../api/client";
+import { useCancel, useHold, useRelease } from "../../api/queries";
+import { Confirm, Opener } from "../../parts/dialog";
+import { MoveDialog } from "./Move";
+import { PatchDialog } from "./Patch";
+import { Reason } from "./Plan";
 import { SendEvent } from "./SendEvent";
 
 type Detail = Schemas["InstanceDetail"];
 
-function Cancel({ detail }: { detail: Detail }) {
-  const [asking, setAsking] = useState(false);
+interface ReasonedProps {
+  title: string;
+  action: string;
+  danger?: boolean;
+  act: UseMutationResult<unknown, ApiError, { reason?: string }>;
+  close: () => void;
+  children: string;
+}
+
+/** Asks for a reason, and does it. */
+function Reasoned({ title, action, danger, act, close, children }: ReasonedProps) {
   const [reason, setReason] = useState("");
-  const cancel = useCancel(detail.id);
+  return (
+    <Confirm
+      title={title}
+      action={action}
+      danger={danger}
+      pending={act.isPending}
+      error={act.error}
+      confirm={() => act.mutate({ reason }, { onSuccess: close })}
+      close={close}
+    >
+      <p>{children} Your name is written into Airflow’s audit log.</p>
+      <Reason value={reason} change={setReason} />
+    </Confirm>
+  );
+}
+
+interface DialogProps {
+  detail: Detail;
+  close: () => void;
+}
+
+const called = (detail: Detail) => detail.correlation_id || detail.id;
+
+const Cancel = ({ detail, close }: DialogProps) => (
+  <Reasoned
+    title={`Cancel ${called(detail)}?`}
+    action="Cancel the instance"
+    danger
+    act={useCancel(detail.id)}
+    close={close}
+  >
+    It ends now and cannot be continued. Answers that still come are kept under Messages as late ones.
+  </Reasoned>
+);
+
+const Hold = ({ detail, close }: DialogProps) => (
+  <Reasoned title={`Hold ${called(detail)}?`} action="Hold the instance" act={useHold(detail.id)} close={close}>
+    Nothing is sent or decided until it is released, and its deadlines wait. Replies and events are taken and kept.
+  </Reasoned>
+);
+
+const Release = ({ detail, close }: DialogProps) => (
+  <Reasoned
+    title={`Release ${called(detail)}?`}
+    action="Release the instance"
+    act={useRelease(detail.id)}
+    close={close}
+  >
+    It goes on from where it stands. Its deadlines move by the length of the hold.
+  </Reasoned>
+);
+
+/** What may be done to an instance that has not ended. */
+function Mending({ detail }: { detail: Detail }) {
+  const isHeld = detail.gates.some((gate) => gate.kind === "held");
   return (
     <>
-      <button type="button" className="danger" onClick={() => setAsking(true)}>
-        Cancel
-      </button>
-      {asking && (
-        <Confirm
-          title={`Cancel ${detail.correlation_id || detail.id}?`}
-          action="Cancel the instance"
-          danger
-          pending={cancel.isPending}
-          error={cancel.error}
-          confirm={() => cancel.mutate({ reason }, { onSuccess: () => setAsking(false) })}
-          close={() => setAsking(false)}
-        >
-          <p>
-            It ends now and cannot be continued. Answers that still come are kept under Messages as late ones. Your name
-            is written into Airflow’s audit log.
-          </p>
-          <label>
-            Reason
-            <input value={reason} maxLength={400} onChange={(event) => setReason(event.target.value)} />
-          </label>
-        </Confirm>
-      )}
+      <Opener label="Move">
+        {(close) => <MoveDialog detail={detail} title={`Move ${called(detail)} to another version`} close={close} />}
+      </Opener>
+      <Opener label="Patch the context">
+        {(close) => <PatchDialog detail={detail} title={`Patch the context of ${called(detail)}`} close={close} />}
+      </Opener>
+      <Opener label="Hold" offered={!isHeld}>
+        {(close) => <Hold detail={detail} close={close} />}
+      </Opener>
+      <Opener label="Release" offered={isHeld}>
+        {(close) => <Release detail={detail} close={close} />}
+      </Opener>
+      <Opener label="Cancel" className="danger">
+        {(close) => <Cancel detail={detail} close={close} />}
+      </Opener>
     </>
   );
 }
@@ -47,7 +106,7 @@ export function Actions({ detail }: { detail: Detail }) {
       {detail.allowed.includes("event") && (
         <SendEvent
           instance={detail.id}
-          title={`Send an event to ${detail.correlation_id || detail.id}`}
+          title={`Send an event to ${called(detail)}`}
           eventKey=""
           path={[]}
           schema={null}
@@ -55,7 +114,7 @@ export function Actions({ detail }: { detail: Detail }) {
           quiet
         />
       )}
-      {detail.allowed.includes("cancel") && <Cancel detail={detail} />}
+      {detail.allowed.includes("cancel") && <Mending detail={detail} />}
     </div>
   );
 }

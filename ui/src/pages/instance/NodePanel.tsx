@@ -8,6 +8,7 @@ import { Span, Time } from "../../parts/time";
 import { ContractFacts } from "../../parts/contract";
 import { Expressions } from "./Expressions";
 import { ItemHeader, Items } from "./Items";
+import { NodeActions } from "./NodeActions";
 import { Requests } from "./Requests";
 import { SendEvent } from "./SendEvent";
 import { words } from "../../parts/words";
@@ -18,6 +19,8 @@ type NodeView = Schemas["NodeView"];
 interface NodePanelProps {
   detail: Detail;
   graphNode: Schemas["GraphNode"] | null;
+  /** Labels of the edges that leave it. */
+  ways: string[];
   name: string | null;
   map: Schemas["MapView"] | null;
   item: Schemas["MapItemDetail"] | null;
@@ -104,7 +107,7 @@ function Waits({
 }
 
 /** All about one step: what was sent, what came back, what it changed, and what can be done. */
-export function NodePanel({ detail, graphNode, name, map, item, index, selectItem }: NodePanelProps) {
+export function NodePanel({ detail, graphNode, ways, name, map, item, index, selectItem }: NodePanelProps) {
   const inBody = map !== null && name !== map.node;
   const source: Source = inBody && item ? item : detail;
   const node = source.nodes.find((each) => each.name === name) ?? detail.nodes.find((each) => each.name === name);
@@ -120,6 +123,7 @@ export function NodePanel({ detail, graphNode, name, map, item, index, selectIte
       <Title node={node} graphNode={graphNode} />
       {item && <ItemHeader item={item} close={() => selectItem(null)} />}
       <Waits waits={waits} detail={detail} graphNode={graphNode} />
+      <NodeActions key={`actions ${name}`} detail={detail} node={node} graphNode={graphNode} ways={ways} />
       <Requests
         key={`${name} ${item?.branch}`}
         instance={detail.id}

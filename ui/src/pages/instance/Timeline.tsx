@@ -67,6 +67,7 @@ const SIGNS: Record<string, string> = {
   event: "✉",
   error: "✕",
   visit: "·",
+  action: "✎",
   end: "■",
 };
 

@@ -6,21 +6,12 @@ import { useDifference, useVersions } from "../../api/queries";
 import { changesOf } from "../../graph/changes";
 import { Answer, Empty, Loading } from "../../parts/notices";
 import { Time } from "../../parts/time";
+import { nameOf, shown, what } from "../../parts/version";
 import { words } from "../../parts/words";
 
 const Graph = lazy(() => import("../../graph/Graph"));
 
 type Version = Schemas["VersionView"];
-
-/** How the API calls it. */
-const nameOf = (version: Version) => String(version.number ?? version.digest);
-const shown = (version: Version) => String(version.number ?? version.digest.slice(0, 8));
-
-function what(version: Version): string {
-  const said = version.current ? ["published"] : [];
-  if (version.share) said.push(`${version.share} % of new starts`);
-  return [...said, ...version.labels.map((label) => `@${label}`)].join(", ");
-}
 
 function Where({ nodes }: { nodes: Record<string, number> }) {
   const named = Object.entries(nodes).slice(0, 3);
