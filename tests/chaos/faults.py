@@ -139,11 +139,16 @@ def _as_it_was(text: str) -> str:
 # --- people ---------------------------------------------------------------------------------------------------
 
 
+#: Seconds after which every process has seen a publication (twice CCH_REFRESH_SECONDS of the local stack, and some).
+_SEEN = 5.0
+
+
 def _move(change: Callable[[str], str]) -> Step:
     """Publish another text, and move whoever is alive to it; those of which a step is on a worker stay."""
 
     def step(world: World) -> None:
         _publish(world, change)
+        time.sleep(_SEEN)
         for name in _workflows():
             answer = json.loads(world.try_cch("migrate", name, "--all", "--json") or '{"instances": []}')
             outcomes = Counter(each["outcome"] for each in answer["instances"])
