@@ -285,7 +285,7 @@ async def _rewrite(platform: Platform, instance: Instance, region: str, todo: To
     key = replace(instance.region(""), region=region)
     drop, written = todo.drop.get(region, {}), todo.write.get(region, ())
     state = await read(ledger, key)
-    if drop and not all(state.dropped.get(name) == attempt for name, attempt in drop.items()):
+    if any(name in state.outcomes and state.outcomes[name] not in written for name in drop):
         entry = JournalEntry(
             kind="try", mode="continue", task_instance=state.task_instance, generation=state.generation + 1,
             dropped=drop, gate=instance.gates,

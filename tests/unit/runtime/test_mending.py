@@ -101,6 +101,24 @@ async def test_an_earlier_node_begins_anew_and_what_came_after_does_not_count(tm
         assert again.command_id != request.command_id
 
 
+async def test_a_node_is_retried_as_often_as_needed(tmp_path: Path) -> None:
+    """Also one that needs nobody: each time it begins a new generation, and what it led to is asked anew."""
+    async with waiting(tmp_path, text=FORKED) as (world, request):
+        await world.reply(request)
+        left: set[str] = set()
+        for _ in range(3):
+            left.add((await world.one_open("a#left")).command_id)
+            await mended(world, retry("Split", by="ada"))
+        await world.reply(await world.one_open("a#left"))
+        await world.reply(await world.one_open("a#right"))
+
+        await finished(world.has_ended())
+        asked = [each for each in await world.asked() if each.source == "a#left"]
+        assert len(left) == 3
+        assert [each.state for each in asked].count("superseded") == 3
+        assert [each.state for each in asked].count("answered") == 1
+
+
 async def test_a_completed_instance_goes_on_from_any_visit(tmp_path: Path) -> None:
     """It had ended; it ends once more."""
     async with waiting(tmp_path) as (world, request):
