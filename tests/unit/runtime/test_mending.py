@@ -114,6 +114,8 @@ async def test_a_node_is_retried_as_often_as_needed(tmp_path: Path) -> None:
 
         await finished(world.has_ended())
         asked = [each for each in await world.asked() if each.source == "a#left"]
+        journal = await world.platform.ledger.journal.read((await instance_of(world)).region("Ask"))
+        assert len([entry for entry in journal if "Split#1" in entry.dropped]) == 3
         assert len(left) == 3
         assert [each.state for each in asked].count("superseded") == 3
         assert [each.state for each in asked].count("answered") == 1
