@@ -137,6 +137,30 @@ def test_cancelling_asks_first(stack: Stack, page: Page) -> None:
     expect(frame.get_by_text("the shipper withdrew it").first).to_be_visible()
 
 
+def test_holding_and_deciding(stack: Stack, page: Page) -> None:
+    """An instance is held and released, and its step is decided by hand after a preview; then it goes on."""
+    instance = _waiting(stack, "BOL-DASH-MEND", {ENRICH: [{"never": True}]}, ENRICH)
+    page.goto(f"{stack.local.layout.ui_url}/cch/ui/#/instances/{instance}")
+
+    page.get_by_role("button", name="Hold").click()
+    page.get_by_label("Reason").fill("wrong port")
+    page.get_by_role("button", name="Hold the instance").click()
+    expect(page.get_by_text("Held by ")).to_be_visible()
+    page.get_by_role("button", name="Release").click()
+    page.get_by_role("button", name="Release the instance").click()
+    expect(page.get_by_text("Held by ")).to_have_count(0)
+
+    page.get_by_role("button", name="Decide by hand").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("JSON").fill('{"consignmentImportEnrichedId": "by-hand"}')
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.get_by_label("What will be done")).to_be_visible()
+    dialog.get_by_role("button", name="Decide").click()
+
+    expect(dialog).to_have_count(0)
+    assert stack.finished(instance)["context"]["consignmentImportEnrichedId"] == "by-hand"
+
+
 def test_sending_again(stack: Stack, page: Page) -> None:
     """A request that got lost on the way is sent again, with the same command id, and the page says where it went."""
     instance = _waiting(stack, "BOL-DASH-AGAIN", {ENRICH: [{"never": True}]}, ENRICH)
