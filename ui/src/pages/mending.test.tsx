@@ -320,7 +320,7 @@ describe("a step", () => {
     expect(posted().at(-1)?.body).toEqual({ node: "Check", visit: 1, reason: "" });
   });
 
-  it("of an instance that has ended can only be tried again", async () => {
+  it("of an instance that has failed can be tried again or decided", async () => {
     const ended = detail({ state: "FAILED", allowed: [], nodes: [node("Check", { state: "FAILED" })] });
     open(ended, { "POST /instances/i1/retry": () => problem(403, "You may not edit runs of w.") }, "?node=Check");
 
@@ -328,7 +328,7 @@ describe("a step", () => {
     await press("Preview");
 
     expect(await screen.findByText("You may not edit runs of w.")).toBeInTheDocument();
-    for (const name of ["Decide by hand", "Move", "Hold", "Patch the context", "Cancel"])
+    for (const name of ["Move", "Hold", "Patch the context", "Cancel"])
       expect(screen.queryByRole("button", { name })).not.toBeInTheDocument();
   });
 

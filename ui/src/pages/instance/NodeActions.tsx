@@ -127,7 +127,7 @@ export function NodeActions({ detail, node, graphNode, ways }: Omit<DecideProps,
       <Opener label="Retry from here" offered={hasVisits}>
         {(close) => <RetryDialog detail={detail} node={node} close={close} />}
       </Opener>
-      <Opener label="Decide by hand" offered={mayMend && isDecidable}>
+      <Opener label="Decide by hand" offered={isDecidable && (mayMend || node.state === "FAILED")}>
         {(close) => <DecideDialog detail={detail} node={node} graphNode={graphNode} ways={ways} close={close} />}
       </Opener>
     </div>
