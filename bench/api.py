@@ -55,7 +55,6 @@ PATHS = {
     "detail, map of 10,000": "/instances/{mapped}",
     "50 of 10,000 items": "/instances/{mapped}/items?node=Fan",
     "figures of 100,000 ended": "/workflows/bench_api/statistics",
-    "where 4,000 running are": "/workflows/bench_api/places",
 }
 
 

@@ -31,7 +31,7 @@ class NodeFigures:
     def to_json(self) -> dict[str, Any]:
         """Field names are stored: do not rename."""
         counts = {"v": self.visits, "f": self.failed, "o": self.timed_out}
-        took = {"d": self.took.to_json()} if self.took.buckets else {}
+        took = {"d": self.took.to_json()} if self.took.counts else {}
         return {name: count for name, count in counts.items() if count} | took
 
     @classmethod
@@ -56,10 +56,14 @@ class Figures:
         """Those of one node, to be added to."""
         return self.nodes.setdefault(name, NodeFigures())
 
-    def merge(self, other: Figures) -> None:
+    def merge_ends(self, other: Figures) -> None:
+        """Add ends alone, without nodes and ways."""
         self.ended.update(other.ended)
         self.again += other.again
         self.took.merge(other.took)
+
+    def merge(self, other: Figures) -> None:
+        self.merge_ends(other)
         for name, figures in other.nodes.items():
             self.node(name).merge(figures)
         self.ways.update(other.ways)

@@ -6,9 +6,9 @@ Each bucket is 9 % wider than the one before, so a quantile is at most 4.5 % bes
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any
 
 #: Buckets in which a length doubles. Stored histograms depend on it: never change it.
@@ -17,24 +17,42 @@ _DOUBLES_IN = 8
 
 @dataclass(slots=True)
 class Histogram:
-    """``buckets``: number → count; ``total`` and ``longest`` in ms."""
+    """``counts``: of the buckets from number ``first`` on, neither the first nor the last of them 0; times in ms."""
 
-    buckets: Counter[int] = field(default_factory=Counter)
+    first: int = 0
+    counts: list[int] = field(default_factory=list)
     total: int = 0
     longest: int = 0
 
     @property
     def count(self) -> int:
-        return sum(self.buckets.values())
+        return sum(self.counts)
+
+    def _cover(self, first: int, end: int) -> None:
+        """Have room for the buckets from ``first`` to before ``end``."""
+        if not self.counts:
+            self.first, self.counts = first, [0] * (end - first)
+            return
+        if first < self.first:
+            self.counts = [0] * (self.first - first) + self.counts
+            self.first = first
+        self.counts += [0] * (end - self.first - len(self.counts))
 
     def add(self, milliseconds: int) -> None:
         length = max(0, milliseconds)
-        self.buckets[math.ceil(math.log2(length) * _DOUBLES_IN) if length > 1 else 0] += 1
+        bucket = math.ceil(math.log2(length) * _DOUBLES_IN) if length > 1 else 0
+        self._cover(bucket, bucket + 1)
+        self.counts[bucket - self.first] += 1
         self.total += length
         self.longest = max(self.longest, length)
 
     def merge(self, other: Histogram) -> None:
-        self.buckets.update(other.buckets)
+        if not other.counts:
+            return
+        end = other.first + len(other.counts)
+        self._cover(other.first, end)
+        place = slice(other.first - self.first, end - self.first)
+        self.counts[place] = map(add, self.counts[place], other.counts)
         self.total += other.total
         self.longest = max(self.longest, other.longest)
 
@@ -46,11 +64,11 @@ class Histogram:
         (29, 1000)
         """
         if share >= 1:
-            return self.longest if self.buckets else None
+            return self.longest if self.counts else None
         wanted, seen = share * self.count, 0
-        for bucket in sorted(self.buckets):
-            seen += self.buckets[bucket]
-            if seen >= wanted:
+        for bucket, count in enumerate(self.counts, self.first):
+            seen += count
+            if seen and seen >= wanted:
                 return min(self.longest, round(2 ** ((bucket - 0.5) / _DOUBLES_IN)) if bucket else 0)
         return None
 
@@ -63,8 +81,8 @@ class Histogram:
 
     def to_json(self) -> dict[str, Any]:
         """Field names are stored: do not rename."""
-        return {"b": sorted(self.buckets.items()), "t": self.total, "m": self.longest}
+        return {"b": self.first, "c": self.counts, "t": self.total, "m": self.longest}
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Histogram:
-        return cls(Counter(dict(map(tuple, raw["b"]))), raw["t"], raw["m"])
+        return cls(raw["b"], raw["c"], raw["t"], raw["m"])

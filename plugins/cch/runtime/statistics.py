@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cch.definition.model import Definition
     from cch.graph.model import Edge
     from cch.ledger.ledger import Ledger
+    from cch.ledger.rollups import Rollup
 
 #: Running instances of a workflow that are looked at, and waits for one capability.
 MOST_LOOKED_AT = 5000
@@ -25,7 +26,7 @@ MOST_LOOKED_AT = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """Figures of the days from ``since`` to ``until``, both included: of each day, and of all together.
+    """Figures of the days from ``since`` to ``until``, both included: the ends of each day, and all together.
 
     ``versions``: digest → ends of its instances, also of versions that were not asked for.
     """
@@ -54,12 +55,17 @@ async def statistics(ledger: Ledger, workflow_id: str, *, days: int, now: int, d
     """Of the last ``days`` days, today (UTC) included. ``digest``: of one version alone. Costs one strong query."""
     until = day_of(now)
     since = str(date.fromisoformat(until) - timedelta(days=days - 1))
+    rollups = await ledger.rollups.of_workflow(workflow_id, since, until)
+    return await asyncio.to_thread(_added, rollups, since, until, digest)
+
+
+def _added(rollups: Iterable[Rollup], since: str, until: str, digest: str) -> Statistics:
     by_day: dict[str, Figures] = {}
     whole, versions = Figures(), Counter[str]()
-    for rollup in await ledger.rollups.of_workflow(workflow_id, since, until):
+    for rollup in rollups:
         versions[rollup.key.digest] += rollup.figures.ended.total()
         if digest in ("", rollup.key.digest):
-            by_day.setdefault(rollup.key.day, Figures()).merge(rollup.figures)
+            by_day.setdefault(rollup.key.day, Figures()).merge_ends(rollup.figures)
             whole.merge(rollup.figures)
     return Statistics(since=since, until=until, days=by_day, whole=whole, versions=versions)
 
