@@ -71,7 +71,7 @@ function Group({ one }: { one: Incident }) {
   return (
     <tr data-failed={one.kind === "failed"}>
       <th scope="row">
-        <Link to={leadsTo(one)} aria-label={one.title}>
+        <Link to={leadsTo(one)} aria-label={`${one.count.toLocaleString()} ${one.title}`}>
           {one.count.toLocaleString()}
         </Link>
       </th>

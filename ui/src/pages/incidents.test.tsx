@@ -50,11 +50,11 @@ describe("incidents", () => {
     expect(failed.getByText("bill <id> is unknown")).toBeInTheDocument();
     expect(failed.getByRole("img", { name: "300 today, 100 the day before" })).toBeInTheDocument();
     expect(screen.getByText("usually at most 10 min")).toBeInTheDocument();
-    expect(screen.getByRole("link", { name: "late" })).toHaveAttribute(
+    expect(screen.getByRole("link", { name: "3 late" })).toHaveAttribute(
       "href",
       "/?workflow=customs_v1&state=WAITING&for=customs%23ask",
     );
-    expect(screen.getByRole("link", { name: "errors" })).toHaveAttribute("href", "/workflows/customs_v1?tab=yaml");
+    expect(screen.getByRole("link", { name: "1 errors" })).toHaveAttribute("href", "/workflows/customs_v1?tab=yaml");
     expect(screen.getByText("bad.yaml")).toBeInTheDocument();
   });
 
