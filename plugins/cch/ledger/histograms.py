@@ -85,4 +85,10 @@ class Histogram:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Histogram:
-        return cls(raw["b"], raw["c"], raw["t"], raw["m"])
+        if "c" in raw:
+            return cls(raw["b"], raw["c"], raw["t"], raw["m"])
+        made = cls(total=raw["t"], longest=raw["m"])  # as it was stored at first: pairs of bucket and count
+        for bucket, count in raw["b"]:
+            made._cover(bucket, bucket + 1)
+            made.counts[bucket - made.first] += count
+        return made

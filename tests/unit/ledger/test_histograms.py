@@ -35,3 +35,10 @@ def test_what_is_added_up_is_the_same_as_what_is_counted_together(one: list[int]
 def test_no_lengths_have_no_quantile() -> None:
     """Not even the longest."""
     assert [Histogram().quantile(share) for share in (0.5, 1.0)] == [None, None]
+
+
+def test_the_first_form_is_read() -> None:
+    """Pairs of a bucket and its count."""
+    found = Histogram.from_json({"b": [[0, 2], [80, 1]], "t": 1001, "m": 1000})
+
+    assert found == Histogram.of([0, 1, 1000])
