@@ -123,7 +123,8 @@ def test_what_stands_on_others_is_stopped_first(tmp_path: Path) -> None:
 
 
 OWNER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests under nohup lets every program ignore it
 from pathlib import Path
 from cch.stack.processes import Processes, Service
 folder = Path(sys.argv[1])
