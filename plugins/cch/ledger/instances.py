@@ -232,7 +232,8 @@ class Instances:
         left = await self._exit(item)
         kept = [outcome.to_json() for outcome in left.outcomes if outcome.id not in outcome_ids]
         outcomes = await self._payloads.pack("outcomes", dump(kept), instance_id)
-        await self._store.put({**item, "unfinished": 1, **outcomes})
+        others = {name: value for name, value in item.items() if name not in ("outcomes", "outcomes_at")}
+        await self._store.put({**others, "unfinished": 1, **outcomes})
 
     async def dispatched(self, instance_id: str, run_id: str) -> None:
         """Airflow has the run."""

@@ -83,14 +83,16 @@ async def test_a_failed_instance_goes_on_from_the_node_that_failed(tmp_path: Pat
         )  # fmt: skip
 
 
-async def test_an_earlier_node_begins_anew_and_what_came_after_does_not_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, 50_000], ids=["small", "larger than an item"])
+async def test_an_earlier_node_begins_anew_and_what_came_after_does_not_count(tmp_path: Path, size: int) -> None:
     """The open request of what is set aside is superseded; its reply would be late."""
     async with waiting(tmp_path) as (world, request):
-        await world.reply(request)
+        await world.reply(request, text="x" * size)
         then = await world.one_open("a#then")
 
         await mended(world, retry("Ask", by="ada"))
         again = await world.one_open("a#ask")
+        assert (await world.view()).outcomes() == [], "nothing of it counts any more"
         await world.reply(again)
         await world.reply(await world.one_open("a#then"))
 
