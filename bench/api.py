@@ -223,7 +223,7 @@ async def _map_items(ledger: Any, identifier: str, now: int) -> None:
     for index in range(ITEMS):
         scope = ROOT.item(ItemStep("Fan", 1, 0, str(index)), NEWEST_SCHEME)
         key = RegionKey(instance=identifier, region="Fan", scope=scope)
-        await ledger.instances.put_scope(key, "Fan", index, str(index))
+        await ledger.maps.put_scope(key, "Fan", index, str(index))
         await ledger.journal.append(key, 0, JournalEntry(kind="try", task_instance="t", generation=0, mode="first"))
         done = Outcome(
             node="Submit", visit=1, stamp=now, started=now - 900, label="on_response", targets=("Pack_Done",),

@@ -162,7 +162,7 @@ async def instance_problems(ledger: Ledger, instance: str, effects: Sequence[str
         return ["it has not ended"]
     found = [] if view.instance.status == "completed" else [f"{view.instance.status}: {view.instance.reason}"]
     keys = [RegionKey(instance=instance, region=exit_.region, scope=ROOT) for exit_ in view.exits]
-    keys += await ledger.instances.scopes(instance)
+    keys += await ledger.maps.scopes(instance)
     for key in keys:
         found += [
             f"region {key.region}{key.scope.text}: {problem}" for problem in twice(await ledger.journal.read(key))

@@ -32,7 +32,7 @@ async def _flight(parcels: int, with_journal: int) -> tuple[str, list[dict[str, 
     for index in range(parcels):
         branch = f"P-{index + 1:05d}"
         key = RegionKey(instance=identifier, region="Screen_All", scope=ROOT.item(ItemStep("Screen_All", 1, 0, branch)))
-        await ledger.instances.put_scope(key, "Screen_All", index, branch)
+        await ledger.maps.put_scope(key, "Screen_All", index, branch)
         if index < parcels - with_journal:
             continue
         screened = [

@@ -42,7 +42,8 @@ from cch.runtime.resending import BodyLostError, Rebuilder
 router = APIRouter(tags=["actions"])
 
 
-async def _log(access: Access, event: str, dag_id: str, run_id: str, **facts: Any) -> None:
+async def audit(access: Access, event: str, dag_id: str, run_id: str, **facts: Any) -> None:
+    """One line in Airflow's audit log."""
     await asyncio.to_thread(airflow_runs.audit, access.name, event, dag_id=dag_id, run_id=run_id, facts=facts)
 
 
@@ -102,7 +103,7 @@ async def start_instance(
             )
         )
         if started.new:
-            await _log(access, "cch_start", body.workflow_id, instance_id, instance_id=instance_id)
+            await audit(access, "cch_start", body.workflow_id, instance_id, instance_id=instance_id)
             response.status_code = 201
         else:
             response.status_code = 200
@@ -192,7 +193,7 @@ async def send_event(
     if settled.fate == "late":
         raise ApiError(409, "instance_ended", "The instance has ended: nothing waits there any more.")
     await _wake(platform, settled)
-    await _log(
+    await audit(
         access, "cch_event", instance.workflow_id, instance.run_id,
         instance_id=instance_id, event_id=event_id, branch="/".join(_address(body).path), state=settled.fate,
     )  # fmt: skip
@@ -221,7 +222,7 @@ async def cancel_instance(
     if instance.run_id:
         await asyncio.to_thread(airflow_runs.fail_run, instance.workflow_id, instance.run_id)
     if instance.status not in ENDED:
-        await _log(access, "cch_cancel", instance.workflow_id, instance.run_id, instance_id=instance_id)
+        await audit(access, "cch_cancel", instance.workflow_id, instance.run_id, instance_id=instance_id)
     return (await summaries(platform, await platform.ledger.instances.many([instance_id])))[0]
 
 
@@ -250,7 +251,7 @@ async def resend_request(
     await send_request(queue, body, instance_id, command_id)
     if record.sent_at:  # else whoever asks has not looked for early replies yet, and will send it too
         await platform.ledger.requests.sent(command_id, platform.clock())
-    await _log(
+    await audit(
         access, "cch_resend", instance.workflow_id, instance.run_id, instance_id=instance_id, command_id=command_id
     )
     return ResendReceipt(command_id=command_id, queue=queue.name)

@@ -162,10 +162,10 @@ class _Look:
     async def _item(self, flow: TokenFlow, map_node: str, index: int) -> TokenFlow:
         """The state of an item of a map at the root, at the map's latest visit."""
         node = flow.graph.maps.get(map_node)
-        latest = await self._platform.ledger.instances.map_visit(self._instance, map_node) if node else None
+        latest = await self._platform.ledger.maps.map_visit(self._instance, map_node) if node else None
         if node is None or latest is None:
             raise not_found("map", map_node)
-        found = await self._platform.ledger.instances.map_items(self._instance, map_node, latest[0], 1, after=index - 1)
+        found = await self._platform.ledger.maps.map_items(self._instance, map_node, latest[0], 1, after=index - 1)
         ready = next((each for each, _ in visits_of(flow, map_node) if each.visit == latest[0]), None)
         if not found or found[0].index != index or ready is None:
             raise not_found("item", str(index))

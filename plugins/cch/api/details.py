@@ -191,7 +191,7 @@ class DetailReader:
         errors = [error_view(error) for error in progress.errors]
         visits = [visit_view(outcome) for outcome in progress.outcomes]
         run = run_url(instance)
-        done = await self._platform.ledger.instances.actions(instance_id) if instance.gates else []
+        done = await self._platform.ledger.actions.of_instance(instance_id) if instance.gates else []
         actions = [_action_view(each, known_versions) for each in done]
         if instance.status == "pending" and (start := await self._platform.ledger.mailboxes.start_of(instance_id)):
             row.reason = start.reason
@@ -222,7 +222,7 @@ class DetailReader:
     async def _maps(self, instance: Instance, plan: Plan | None) -> dict[str, tuple[int, int]]:
         """Map → (latest visit, items begun)."""
         names = list(plan.graph.maps) if plan else []
-        found = await asyncio.gather(*(self._platform.ledger.instances.map_visit(instance, n) for n in names))
+        found = await asyncio.gather(*(self._platform.ledger.maps.map_visit(instance, n) for n in names))
         return {name: visit for name, visit in zip(names, found, strict=True) if visit is not None}
 
     async def _name(self, instance: Instance, plan: Plan | None) -> str:

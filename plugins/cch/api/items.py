@@ -86,7 +86,7 @@ class ItemReader:
         """:raises ApiError: 404, no such map, or it has not begun."""
         plan = await self._inspector.plan(self._instance)
         known = plan is not None and node in plan.graph.maps
-        latest = await self._ledger.instances.map_visit(self._instance, node) if known else None
+        latest = await self._ledger.maps.map_visit(self._instance, node) if known else None
         if plan is None or latest is None or (visit or 1) > latest[0]:
             raise not_found("map", node)
         states = ItemStates(plan.graph, ended=self._instance.status in ENDED)
@@ -106,7 +106,7 @@ class ItemReader:
             raise paging.bad_cursor()
         of = await self._map(node, visit)
         start = first - 1 if after is None else after
-        found = await self._ledger.instances.map_items(self._instance, node, of.visit, limit, after=start)
+        found = await self._ledger.maps.map_items(self._instance, node, of.visit, limit, after=start)
         slots = asyncio.Semaphore(_AT_ONCE)
         # An index may stand there twice, if the map was begun anew: the later path is the one that counts.
         latest = {item.index: item for item in found}
@@ -126,7 +126,7 @@ class ItemReader:
         """
         instance = self._instance
         of = await self._map(node, visit)
-        found = await self._ledger.instances.map_items(instance, node, of.visit, 1, after=index - 1)
+        found = await self._ledger.maps.map_items(instance, node, of.visit, 1, after=index - 1)
         if not found or found[0].index != index:
             raise not_found("item", str(index))
         box, scope = instance.box(found[0].branch), found[0].key.scope

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from cch.api import airflow_runs
 from cch.api.access import Access, AccessDep
-from cch.api.actions import editable
+from cch.api.actions import audit, editable
 from cch.api.backend import Backend, BackendDep
 from cch.api.instances import InstanceIdPath, summaries
 from cch.api.mending_models import DecideBody, HoldBody, MendView, PatchBody, RetryBody
@@ -17,7 +17,6 @@ from cch.api.models import InstanceSummary
 from cch.api.problems import ApiError, responses
 from cch.api.run_tasks import DatabaseTasks
 from cch.ledger.gates import GateTakenError
-from cch.ledger.records import Instance
 from cch.runtime.changing import Decision
 from cch.runtime.mending import Mend, apply, decide, hold, patch, preview, release, retry
 from cch.runtime.platform import Platform
@@ -27,11 +26,18 @@ from cch.runtime.task_wishes import RunBusyError
 router = APIRouter(tags=["actions"])
 
 
-async def _audit(access: Access, instance: Instance, event: str, **facts: Any) -> None:
-    facts = {"instance_id": instance.id, **facts}
-    await asyncio.to_thread(
-        airflow_runs.audit, access.name, event, dag_id=instance.workflow_id, run_id=instance.run_id, facts=facts
-    )
+@contextmanager
+def unless_taken(done: str) -> Iterator[None]:
+    """Says that an instance cannot be changed now because somebody else does, or a worker has a step of it.
+
+    :raises ApiError: 409, with the reason.
+    """
+    try:
+        yield
+    except RunBusyError as busy:
+        raise ApiError(409, "busy", f"It cannot be {done} now: {busy}.") from None
+    except GateTakenError as taken:
+        raise ApiError(409, "conflict", f"It cannot be {done} now: {taken}.") from None
 
 
 def _view(decision: Decision[None], *, done: bool) -> MendView:
@@ -48,18 +54,17 @@ def _view(decision: Decision[None], *, done: bool) -> MendView:
 async def _mend(backend: Backend, access: Access, instance_id: str, mend: Mend, *, dry_run: bool) -> MendView:
     platform, instance = await editable(backend, access, instance_id)
     try:
-        planned = await preview(platform, instance_id, mend)
-        if not dry_run:
-            await apply(platform, DatabaseTasks(), instance_id, mend)
+        with unless_taken("done"):
+            if dry_run:
+                return _view(await preview(platform, instance_id, mend), done=False)
+            decision = await apply(platform, DatabaseTasks(), instance_id, mend)
     except RefusedChangeError as refused:
         raise ApiError(409, "not_possible", f"It cannot be done: {refused}.") from None
-    except RunBusyError as busy:
-        raise ApiError(409, "busy", f"It cannot be done now: {busy}.") from None
-    except GateTakenError as taken:
-        raise ApiError(409, "conflict", f"It cannot be done now: {taken}.") from None
-    if not dry_run:
-        await _audit(access, instance, f"cch_{mend.kind}", node=mend.about.get("node", ""), reason=mend.reason)
-    return _view(planned, done=not dry_run)
+    await audit(
+        access, f"cch_{mend.kind}", instance.workflow_id, instance.run_id,
+        instance_id=instance_id, node=mend.about.get("node", ""), reason=mend.reason,
+    )  # fmt: skip
+    return _view(decision, done=True)
 
 
 @router.post("/instances/{instance_id}/retry", response_model=MendView, responses=responses(404, 409, 413, 503))
@@ -116,7 +121,7 @@ async def hold_instance(
         await hold(platform, instance, by=access.name, reason=reason)
     except GateTakenError as taken:
         raise ApiError(409, "conflict", f"It cannot be held: {taken}.") from None
-    await _audit(access, instance, "cch_held", reason=reason)
+    await audit(access, "cch_held", instance.workflow_id, instance.run_id, instance_id=instance_id, reason=reason)
     return await _summary(platform, instance_id)
 
 
@@ -136,5 +141,5 @@ async def release_instance(
         await release(platform, instance, by=access.name, reason=reason)
     except RefusedChangeError as refused:
         raise ApiError(409, "conflict", f"{refused}.".capitalize()) from None
-    await _audit(access, instance, "cch_released", reason=reason)
+    await audit(access, "cch_released", instance.workflow_id, instance.run_id, instance_id=instance_id, reason=reason)
     return await _summary(platform, instance_id)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from cch.api import airflow_runs
 from cch.api.access import AccessDep
-from cch.api.actions import editable
+from cch.api.actions import audit, editable
 from cch.api.backend import BackendDep
 from cch.api.instances import InstanceIdPath
+from cch.api.mending import unless_taken
 from cch.api.mending_models import MoveBody, MoveView
 from cch.api.models import FieldProblem
 from cch.api.problems import ApiError, responses
@@ -19,7 +19,6 @@ from cch.api.run_tasks import DatabaseTasks
 from cch.definition.model import Definition
 from cch.errors import DefinitionError, DefinitionNotFoundError, WrongUseError
 from cch.graph.differences import likely_renames
-from cch.ledger.gates import GateTakenError
 from cch.ledger.records import Instance, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.runtime.choosing import Chooser
@@ -27,7 +26,6 @@ from cch.runtime.move_plan import MovePlan
 from cch.runtime.moving import MoveWish, move, preview
 from cch.runtime.platform import Platform
 from cch.runtime.standing_still import RefusedChangeError
-from cch.runtime.task_wishes import RunBusyError
 
 router = APIRouter(tags=["actions"])
 
@@ -87,10 +85,11 @@ async def move_instance(
     target = await _target(platform, instance.workflow_id, body.version)
     wish = MoveWish(definition=target, renamed=body.renames, by=access.name, reason=body.reason)
     try:
-        if body.dry_run:
-            planned = await preview(platform, instance_id, wish)
-        else:
-            planned = await move(platform, DatabaseTasks(), instance_id, wish)
+        with unless_taken("moved"):
+            if body.dry_run:
+                planned = await preview(platform, instance_id, wish)
+            else:
+                planned = await move(platform, DatabaseTasks(), instance_id, wish)
     except RefusedChangeError as refused:
         proposed = await _renames_proposed(platform, instance, target)
         hints = [
@@ -99,14 +98,9 @@ async def move_instance(
             if old not in body.renames
         ]
         raise ApiError(409, "move_refused", f"It cannot be moved: {refused}.", hints) from None
-    except RunBusyError as busy:
-        raise ApiError(409, "busy", f"It cannot be moved now: {busy}.") from None
-    except GateTakenError as taken:
-        raise ApiError(409, "conflict", f"It cannot be moved now: {taken}.") from None
     if not body.dry_run:
-        facts = {"instance_id": instance_id, "from": instance.definition_digest, "to": target.digest}
-        await asyncio.to_thread(
-            airflow_runs.audit, access.name, "cch_move", dag_id=instance.workflow_id, run_id=instance.run_id,
-            facts={**facts, "reason": body.reason},
+        await audit(
+            access, "cch_move", instance.workflow_id, instance.run_id, instance_id=instance_id,
+            **{"from": instance.definition_digest, "to": target.digest}, reason=body.reason,
         )  # fmt: skip
     return _view(instance, target, planned, moved=not body.dry_run)

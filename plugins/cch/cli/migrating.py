@@ -9,15 +9,13 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cch.cli.output import console, note, print_json, say, show, table
+from cch.cli.output import console, note, print_json, say, show, some, table
 from cch.cli.server import RefusedError, Server, login
 from cch.errors import ServiceUnavailableError, WrongUseError
 from cch.pauses import Pauses
 
 #: Rounds over instances of which a step was on a worker, before they are left as they are.
 _ROUNDS = 10
-#: Instances of one outcome that are named.
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +119,7 @@ def _tell(wish: MigrateWish, results: Sequence[dict[str, Any]]) -> None:
     for result in results:
         way = f"{', '.join(result['before'])} → {', '.join(result['after'])}" if "after" in result else result["reason"]
         groups.setdefault((result["outcome"], way), []).append(result["id"])
-    rows = [
-        (outcome, str(len(ids)), way, ", ".join(ids[:_NAMED]) + (" …" if len(ids) > _NAMED else ""))
-        for (outcome, way), ids in sorted(groups.items())
-    ]
+    rows = [(outcome, str(len(ids)), way, some(ids)) for (outcome, way), ids in sorted(groups.items())]
     show(table("instances", ("outcome", "instances", "where, or why not", "for example"), rows))
     if wish.dry_run:
         note("nothing was changed: leave out --dry-run to move them")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Columns where no terminal says how many there are: log files do not wrap.
 _WIDTH = 160
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+#: How many of several names are shown.
+_NAMED = 5
 _COLOURS = {
     "error": "bold red", "warning": "yellow", "advice": "cyan",
     "SUCCEEDED": "green", "completed": "green", "matched": "green", "answered": "green",
@@ -72,6 +74,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
         # Not as markup: a node is called "Wait[fpk-1]".
         made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return made
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of the names, and that there are more."""
+    return ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
 
 
 def show(*renderables: Any) -> None:

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cch.cli.drawing import load_file
-from cch.cli.output import note, print_json, say, show, table
+from cch.cli.output import note, print_json, say, show, some, table
 from cch.definition.model import Definition
 from cch.errors import WrongUseError
 from cch.runtime.platform import open_platform
 from cch.runtime.rehearsing import Rehearsed, rehearse_instances
 
 _DAY = 86_400_000
-#: Instances of one course that are named.
-_NAMED = 5
 
 
 async def _rehearsed(definition: Definition, days: float, limit: int) -> list[Rehearsed]:
@@ -58,7 +56,7 @@ def _show(found: Sequence[Rehearsed]) -> None:
         if each.refusal:
             groups.setdefault(("cannot be moved", each.refusal), []).append(each.instance.id)
     rows = [
-        (what, how, str(len(ids)), ", ".join(ids[:_NAMED]) + (" …" if len(ids) > _NAMED else ""))
+        (what, how, str(len(ids)), some(ids))
         for (what, how), ids in sorted(groups.items(), key=lambda group: (group[0][0], -len(group[1])))
     ]
     show(table("recorded instances under this definition", ("", "", "instances", "for example"), rows))

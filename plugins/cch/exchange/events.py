@@ -103,7 +103,7 @@ class Events:
 
     async def _items(self, command: Command, box: Box) -> Sequence[tuple[str, ...]]:
         needed = command.address.path and not command.address.whole
-        return await self._ledger.instances.nested_items(box) if needed else ()
+        return await self._ledger.maps.nested_items(box) if needed else ()
 
     async def _settle(self, record: MessageRecord, fate: Fate, reason: str) -> Settled:
         stored = await self._ledger.messages.settle(replace(record, fate=fate, reason=reason))

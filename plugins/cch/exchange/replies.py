@@ -86,7 +86,7 @@ class Replies:
         box = instance.box(command.branch)
         pointers = await self._ledger.requests.pointers(box, command.source)
         needs_items = command.address.path and not command.address.whole
-        items = await self._ledger.instances.nested_items(box) if needs_items else ()
+        items = await self._ledger.maps.nested_items(box) if needs_items else ()
         found = meaning(command, pointers, items)
         if isinstance(found, Means) or not instance.speaks.unnamed_replies:
             return found
@@ -213,7 +213,7 @@ class Replies:
 
     async def take_early(self, request: RequestRecord, now: int) -> Closed | None:
         """Let a reply that came before ``request`` was made answer it; the proof, if one did."""
-        items = await self._ledger.instances.nested_items(request.box) if request.scope.depth > 1 else ()
+        items = await self._ledger.maps.nested_items(request.box) if request.scope.depth > 1 else ()
         for held in await self._ledger.messages.held(request.box, request.source):
             record = await self._ledger.messages.get(held.key)
             if record is None or record.fate not in ("held", "claimed"):

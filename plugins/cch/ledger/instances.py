@@ -11,14 +11,13 @@ from cch import metrics
 from cch.definition.version import Version
 from cch.dialects import OWN, Dialect
 from cch.errors import LedgerError
-from cch.identity import FIRST_SCHEME, ROOT, Box, Scope, map_key
+from cch.identity import FIRST_SCHEME
 from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.outcome import Outcome
 from cch.ledger.endings import UNCOUNTED, UNTOLD
 from cch.ledger.gates import Gate, gates_of
-from cch.ledger.map_keys import map_item, visit_key
 from cch.ledger.payloads import Payloads, dump, sha256
-from cch.ledger.records import ENDED, ActionRecord, Exit, Instance, InstanceStatus, InstanceView, MapItem, RegionKey
+from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView
 from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
 from cch.tracing import export_span
 
@@ -33,7 +32,6 @@ _FIELDS = (
     "capabilities", "expiring", "expired", "counted", "failed_node", "error_code", "reopened",
 )  # fmt: skip
 
-_ACTION = ("kind", "at", "by", "reason", "came_from", "version")
 #: When an expired instance had started: by another name, so that no index has it.
 BEGAN = "began"
 
@@ -206,23 +204,6 @@ class Instances:
             return False
         return True
 
-    async def put_action(self, instance_id: str, record: ActionRecord) -> None:
-        """Keep what a person did, for people."""
-        facts = {name: getattr(record, name) for name in _ACTION} | {"about": dict(record.about)}
-        facts |= {"before": list(record.before), "after": list(record.after)}
-        await self._store.put(
-            {"PK": _partition(instance_id), "SK": f"ACT#{record.number:06d}#{record.kind}", "facts": dump(facts)}
-        )
-
-    async def actions(self, instance_id: str) -> list[ActionRecord]:
-        """What people did to an instance, the first of it first."""
-        items = await self._store.query(_partition(instance_id), "ACT#")
-        found = [(int(item["SK"].split("#")[1]), json.loads(item["facts"])) for item in items]
-        return [
-            ActionRecord(number=number, **{**facts, "before": tuple(facts["before"]), "after": tuple(facts["after"])})
-            for number, facts in found
-        ]
-
     async def set_aside(self, instance_id: str, region: str, outcome_ids: Collection[str]) -> None:
         """Visits that a region has left do not count any more, and it has something to do again."""
         key = (_partition(instance_id), f"EXIT#{region}")
@@ -336,73 +317,6 @@ class Instances:
             )
         except ConditionFailedError:
             pass  # it ended meanwhile
-
-    async def put_scope(self, key: RegionKey, node: str, index: int, branch: str) -> None:
-        """Note an item of a map, for people and for sweeping up: ``MAP#<instance>``, by map, visit and index.
-
-        An item inside an item of another map is noted in its box too (``ITEM#<scope>``): its own key may not be
-        enough to address it.
-        """
-        if key.scope.scheme != FIRST_SCHEME and key.scope.depth > 1:
-            box = Box(key.instance, branch, key.scope.scheme or FIRST_SCHEME)
-            await self._store.put({"PK": box.key, "SK": f"ITEM#{key.scope.digest}", "scope": key.scope.text})
-        await self._store.put(
-            {
-                "PK": f"MAP#{key.instance}",
-                "SK": f"{visit_key(key.scope, node, branch)}#{index:07d}#{key.scope.digest}",
-                "path": key.scope.text,
-                "node": node,
-                "index": index,
-                "branch": branch,
-                "region": key.region,
-            }
-        )
-
-    async def nested_items(self, box: Box) -> list[tuple[str, ...]]:
-        """The branch keys, from the outside in, of the items of maps inside maps that share a box."""
-        items = await self._store.query(box.key, "ITEM#")
-        return sorted({Scope(item["scope"]).branch_path("") for item in items})
-
-    async def map_visit(self, instance: Instance, node: str) -> tuple[int, int] | None:
-        """(latest visit, items begun) of a map of the root; None if it has not begun."""
-        prefix = map_key(ROOT, node, instance.scheme)
-        found = await self._store.query(f"MAP#{instance.id}", prefix, limit=1, last=True)
-        if not found:
-            return None
-        visit, index, _ = found[0]["SK"].rsplit("#", 3)[1:]
-        return int(visit), int(index) + 1
-
-    async def map_items(
-        self, instance: Instance, node: str, visit: int, limit: int, *, after: int = -1
-    ) -> list[MapItem]:
-        """Items of a map of the root that have begun, by index, those behind ``after``."""
-        prefix = f"{map_key(ROOT, node, instance.scheme)}{visit:06d}#"
-        bounds = (f"{prefix}{after + 1:07d}", f"{prefix}{LAST}")
-        items = await self._store.query(f"MAP#{instance.id}", between=bounds, limit=limit)
-        return [map_item(instance.id, item) for item in items]
-
-    async def scopes(self, instance_id: str) -> list[RegionKey]:
-        """The journals of all items of an instance's maps, nested ones included."""
-        return [
-            RegionKey(instance=instance_id, region=item["region"], scope=Scope(item["path"]))
-            for item in await self._store.query(f"MAP#{instance_id}")
-        ]
-
-    async def branches(self, instance_id: str) -> list[str]:
-        """The branch keys that an instance's maps have used."""
-        return sorted({item["branch"] for item in await self._store.query(f"MAP#{instance_id}")})
-
-    async def items(self, instance_id: str) -> list[MapItem]:
-        """The items that an instance's maps have begun, in the order of their lists.
-
-        Scopes whose path an earlier release cut short are left out.
-        """
-        found = [
-            map_item(instance_id, item)
-            for item in await self._store.query(f"MAP#{instance_id}")
-            if item["SK"].endswith(f"#{Scope(item['path']).digest}")
-        ]
-        return sorted(found, key=lambda item: (item.key.scope.depth, item.index, item.key.scope.text))
 
     async def by_correlation(self, correlation_id: str) -> list[Instance]:
         """Instances of a business key, newest first (eventually consistent)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cch.identity import Box
+from cch.ledger.actions import Actions
 from cch.ledger.endings import Endings
 from cch.ledger.expiry import Expiry
 from cch.ledger.failures import Failures
@@ -13,6 +14,7 @@ from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
 from cch.ledger.listing import Listing
 from cch.ledger.mailboxes import Mailboxes
+from cch.ledger.map_items import MapItems
 from cch.ledger.messages import Messages
 from cch.ledger.payloads import Payloads
 from cch.ledger.records import Instance, RequestRecord
@@ -32,6 +34,7 @@ class Ledger:
     def __init__(self, store: ItemStore, blobs: BlobStore, retention_days: int = 0) -> None:
         payloads = Payloads(blobs)
         self.store = store
+        self.actions = Actions(store)
         self.endings = Endings(store)
         self.gates = Gates(store)
         self.blobs = blobs
@@ -43,6 +46,7 @@ class Ledger:
         self.waits = Waits(store)
         self.waiting = Waiting(store)
         self.mailboxes = Mailboxes(store)
+        self.maps = MapItems(store)
         self.versions = Versions(store)
         self.rollups = Rollups(store, self.instances)
         self.failures = Failures(store, self.instances)
@@ -50,7 +54,7 @@ class Ledger:
 
     async def boxes(self, instance: Instance, most_branches: int | None = None) -> list[Box]:
         """The boxes of an instance, its own first; of the items of its maps those of the first ``most_branches``."""
-        known = [] if most_branches == 0 else await self.instances.branches(instance.id)
+        known = [] if most_branches == 0 else await self.maps.branches(instance.id)
         return [instance.box(branch) for branch in ("", *known[:most_branches])]
 
     async def requests_of(self, instance: Instance, most_branches: int | None = None) -> list[RequestRecord]:

@@ -15,7 +15,7 @@ from cch.identity import FIRST_SCHEME, NEWEST_SCHEME, Box, Scope, require_known
 from cch.ledger.payloads import Payloads, dump
 from cch.ledger.records import RequestRecord, RequestState
 from cch.ledger.store import NEW, Absent, Below, Change, Clause, ConditionFailedError, Equals, Item, ItemStore, When
-from cch.ledger.waiting import OPEN_ATTRIBUTES, Whose, open_attributes, scope_attribute
+from cch.ledger.waiting import OPEN_ATTRIBUTES, Whose, open_attributes, prolong, scope_attribute
 
 #: Closed pointers kept for each source of a box, to tell a duplicate from a late reply.
 KEPT_POINTERS = 20
@@ -133,13 +133,7 @@ class Requests:
 
     async def prolong(self, record: RequestRecord, length: int, held: int) -> None:
         """Move the deadline of an open request by ``length`` (ms), once for the hold that began at ``held`` (ms)."""
-        change = Change(set={"deadline": record.deadline + length, "prolonged": held})
-        once = When.any(Absent("prolonged"), Below("prolonged", held))
-        still_open = When(tuple((Equals("state", "open"), *clauses) for clauses in once.alternatives))
-        try:
-            await self._store.update(_key(record.command_id), change, still_open)
-        except ConditionFailedError:
-            pass  # it is closed, or was prolonged before
+        await prolong(self._store, _key(record.command_id), record.deadline + length, held)
 
     async def close(
         self,

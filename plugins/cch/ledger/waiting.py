@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from cch.identity import FIRST_SCHEME, Scope
-from cch.ledger.store import Item, ItemStore, Place
+from cch.ledger.store import (
+    Absent,
+    Below,
+    Change,
+    ConditionFailedError,
+    Equals,
+    Item,
+    ItemStore,
+    Key,
+    Place,
+    When,
+)
 
 #: Open waits for events stand under this in the index by capability; no capability can have this id.
 EVENTS = "!event"
@@ -38,6 +49,16 @@ class OpenWait:
     @property
     def is_event(self) -> bool:
         return self.capability == EVENTS
+
+
+async def prolong(store: ItemStore, key: Key, deadline: int, held: int) -> None:
+    """Move the deadline (ms) of what is open, once for the hold that began at ``held`` (ms)."""
+    still_open = Equals("state", "open")
+    once = When(((still_open, Absent("prolonged")), (still_open, Below("prolonged", held))))
+    try:
+        await store.update(key, Change(set={"deadline": deadline, "prolonged": held}), once)
+    except ConditionFailedError:
+        pass  # it is closed, or was prolonged before
 
 
 def open_attributes(instance: str, capability: str, since: int) -> Mapping[str, Any]:

@@ -10,8 +10,8 @@ from cch.definition.paths import read_key
 from cch.definition.rules import FIRST
 from cch.expressions.matching import read_match
 from cch.identity import FIRST_SCHEME, NEWEST_SCHEME, ROOT, Box, Scope
-from cch.ledger.store import NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
-from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, Whose, open_attributes, scope_attribute
+from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.waiting import EVENTS, OPEN_ATTRIBUTES, Whose, open_attributes, prolong, scope_attribute
 from cch.values import MISSING
 
 WaitState = Literal["open", "event", "timed_out", "superseded"]
@@ -129,13 +129,7 @@ class Waits:
 
     async def prolong(self, record: WaitRecord, length: int, held: int) -> None:
         """Move the deadline of an open wait by ``length`` (ms), once for the hold that began at ``held`` (ms)."""
-        change = Change(set={"deadline": record.deadline + length, "prolonged": held})
-        once = When.any(Absent("prolonged"), Below("prolonged", held))
-        still_open = When(tuple((Equals("state", "open"), *clauses) for clauses in once.alternatives))
-        try:
-            await self._store.update((record.box.key, f"EVT#{record.id}"), change, still_open)
-        except ConditionFailedError:
-            pass  # it is closed, or was prolonged before
+        await prolong(self._store, (record.box.key, f"EVT#{record.id}"), record.deadline + length, held)
 
     async def of_box(self, box: Box) -> list[WaitRecord]:
         """Every wait in a box, oldest first."""

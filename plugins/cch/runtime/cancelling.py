@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import uuid6
 
 from cch.identity import require_known
-from cch.ledger.records import Instance, JournalEntry, RegionKey
+from cch.interpreter.replay import JournalState
+from cch.ledger.records import Instance, JournalEntry
 from cch.runtime.ending import end_instance
-from cch.runtime.gating import journals_of
-from cch.runtime.journaling import read
+from cch.runtime.gating import write_everywhere
 from cch.runtime.platform import Platform
-
-#: Journals that are closed at the same time.
-_AT_ONCE = 20
 
 
 async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
@@ -41,17 +36,10 @@ async def cancel(platform: Platform, instance: Instance, reason: str) -> bool:
 
 async def _fence(platform: Platform, instance: Instance) -> None:
     task_instance = str(uuid6.uuid7())
-    slots = asyncio.Semaphore(_AT_ONCE)
-    keys = await journals_of(platform, instance)
-    await asyncio.gather(*(_close_journal(platform, key, task_instance, slots) for key in keys))
 
+    def newer(state: JournalState) -> JournalEntry | None:
+        if state.task_instance >= task_instance:
+            return None
+        return JournalEntry(kind="try", mode="continue", task_instance=task_instance, generation=state.generation)
 
-async def _close_journal(platform: Platform, key: RegionKey, task_instance: str, slots: asyncio.Semaphore) -> None:
-    async with slots:
-        while True:
-            state = await read(platform.ledger, key)
-            if state.task_instance >= task_instance:
-                return
-            entry = JournalEntry(kind="try", mode="continue", task_instance=task_instance, generation=state.generation)
-            if await platform.ledger.journal.append(key, state.entries, entry):
-                return
+    await write_everywhere(platform, instance, newer)

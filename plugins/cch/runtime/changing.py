@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from cch.definition.version import Version, parse_version
 from cch.errors import CchError
 from cch.interpreter.outcome import Outcome
+from cch.interpreter.replay import JournalState
 from cch.ledger.gates import Gate
-from cch.ledger.records import ENDED, ActionRecord, Exit, JournalEntry
+from cch.ledger.records import ENDED, ActionRecord, Exit, JournalEntry, RegionKey
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.gating import close_gate
 from cch.runtime.journaling import read
@@ -46,7 +47,8 @@ class Todo:
     ``supersede`` and ``supersede_waits``: ids of what nobody waits for any more.
     ``drop``: region → id of a visit that does not count any more → the attempts that it has used; the region begins a
     new generation. ``write``: region → visits that somebody has decided. ``again``: regions that have left and have
-    something to do. Regions are given by the names under which they are recorded.
+    something to do. ``carried``: unfinished regions whose task is gone. Regions are given by the names under which they
+    are recorded.
     """
 
     supersede: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ class Todo:
     drop: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     write: Mapping[str, tuple[Outcome, ...]] = field(default_factory=dict)
     again: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -62,25 +65,25 @@ class Todo:
             "drop": {region: dict(found) for region, found in self.drop.items()},
             "write": {region: [outcome.to_json() for outcome in found] for region, found in self.write.items()},
             "again": list(self.again),
+            "carried": list(self.carried),
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Todo:
         write = {region: tuple(map(Outcome.from_json, found)) for region, found in raw["write"].items()}
-        lists = {name: tuple(raw[name]) for name in ("supersede", "supersede_waits", "again")}
+        lists = {name: tuple(raw.get(name, ())) for name in ("supersede", "supersede_waits", "again", "carried")}
         return cls(drop=raw["drop"], write=write, **lists)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision(Generic[T]):
-    """What a change does. ``carried``: unfinished regions whose task is gone. ``said``: what the decider tells."""
+    """What a change does. ``said``: what the decider tells besides."""
 
     amendments: Amendments
     todo: Todo
     said: T
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    carried: tuple[str, ...] = ()
     version: Version | None = None
     structure_digest: str = ""
 
@@ -110,14 +113,14 @@ async def standing(platform: Platform, instance: Instance) -> Standing:
         journals={key.region: state for key, state in zip(keys, states, strict=True) if state.is_begun},
         requests=[request for request in await ledger.requests_of(instance) if request.state == "open"],
         waits=waits,
-        items=await ledger.instances.items(instance.id),
+        items=await ledger.maps.items(instance.id),
     )
 
 
 async def change(
     platform: Platform, tasks: RunTasks, instance: Instance, gate: Gate, decide: Decide[T], *, revive: bool = False
-) -> T:
-    """Close the gate, decide behind it, and carry that out; what the decider tells.
+) -> Decision[T]:
+    """Close the gate, decide behind it, and carry that out; what was decided.
 
     ``gate``: who wants what; its wish says ``kind``, and more for the record. ``revive``: the instance and its run may
     have ended.
@@ -129,10 +132,10 @@ async def change(
     gate = replace(gate, wish={**gate.wish, "amendment": instance.amendments.count + 1, "revive": revive})
     await close_gate(platform, instance, gate)
     loop = asyncio.get_running_loop()
-    said: list[T] = []
+    decisions: list[Decision[T]] = []
 
     async def decided() -> RunWish:
-        said.append(await _decide(platform, instance.id, decide))
+        decisions.append(await _decide(platform, instance.id, decide))
         return await _run_wish(platform, instance.id)
 
     def work() -> RunWish:
@@ -147,7 +150,7 @@ async def change(
         await _undo(platform, instance.id)
         raise
     await _open(platform, instance.id)
-    return said[0]
+    return decisions[0]
 
 
 async def go_on(platform: Platform, tasks: RunTasks, instance_id: str) -> bool:
@@ -197,24 +200,14 @@ async def _undo(platform: Platform, instance_id: str) -> None:
         await platform.ledger.gates.open(instance_id, gate)
 
 
-async def _decide(platform: Platform, instance_id: str, decide: Decide[T]) -> T:
+async def _decide(platform: Platform, instance_id: str, decide: Decide[T]) -> Decision[T]:
     """Let it be decided behind the closed gate, and make that count."""
     ledger = platform.ledger
     instance = await ledger.instances.head(instance_id)
     gate = _gate(instance)
     if instance is None or gate is None:
         raise RefusedChangeError("the instance has ended meanwhile")
-    stands = await standing(platform, instance)
-    decision = await decide(stands)
-    for region in decision.carried:
-        state = stands.journals[region]
-        await ledger.instances.put_exit(
-            instance_id,
-            Exit(
-                region=region, generation=state.generation, task_instance=state.task_instance,
-                outcomes=tuple(state.outcomes.values()),
-            ),
-        )  # fmt: skip
+    decision = await decide(await standing(platform, instance))
     facts = {"from": str(instance.version), "before": list(decision.before), "after": list(decision.after)}
     decided = replace(gate, wish={**gate.wish, **facts, "todo": decision.todo.to_json()})
     version = decision.version or instance.version
@@ -222,7 +215,7 @@ async def _decide(platform: Platform, instance_id: str, decide: Decide[T]) -> T:
     structure = decision.structure_digest or instance.structure_digest
     if not await ledger.instances.amend(instance, version, structure, decision.amendments, (gate, decided)):
         raise RefusedChangeError("the instance has ended meanwhile")
-    return decision.said
+    return decision
 
 
 async def _run_wish(platform: Platform, instance_id: str) -> RunWish:
@@ -277,12 +270,15 @@ async def _settle(platform: Platform, instance: Instance, todo: Todo) -> None:
         await _rewrite(platform, instance, region, todo)
     for region in todo.again:
         await ledger.instances.unfinish(instance.id, region)
+    for region in todo.carried:
+        state = await read(ledger, RegionKey(instance=instance.id, region=region))
+        await ledger.instances.put_exit(instance.id, _exit(region, state))
 
 
 async def _rewrite(platform: Platform, instance: Instance, region: str, todo: Todo) -> None:
     """Set visits of one region aside, and write those that somebody has decided."""
     ledger = platform.ledger
-    key = replace(instance.region(""), region=region)
+    key = RegionKey(instance=instance.id, region=region)
     drop, written = todo.drop.get(region, {}), todo.write.get(region, ())
     state = await read(ledger, key)
     if any(name in state.outcomes and state.outcomes[name] not in written for name in drop):
@@ -310,11 +306,13 @@ async def _leave(platform: Platform, stands: Standing, ready: set[str]) -> None:
         members = stands.plan.regions[head].nodes if head in stands.plan.regions else ()
         state = stands.journals[region]
         if state.outcomes and not ready & set(members):
-            left = tuple(state.outcomes.values())
-            await platform.ledger.instances.put_exit(
-                instance.id,
-                Exit(region=region, generation=state.generation, task_instance=state.task_instance, outcomes=left),
-            )
+            await platform.ledger.instances.put_exit(instance.id, _exit(region, state))
+
+
+def _exit(region: str, state: JournalState) -> Exit:
+    """What a region leaves that nobody executes any more."""
+    left = tuple(state.outcomes.values())
+    return Exit(region=region, generation=state.generation, task_instance=state.task_instance, outcomes=left)
 
 
 async def _open(platform: Platform, instance_id: str) -> None:
@@ -328,7 +326,7 @@ async def _open(platform: Platform, instance_id: str) -> None:
         came_from=wish["from"], version=str(instance.version), before=tuple(wish["before"]),
         after=tuple(wish["after"]), about={name: wish[name] for name in ("renamed", "node", "patch") if name in wish},
     )  # fmt: skip
-    await platform.ledger.instances.put_action(instance_id, record)
+    await platform.ledger.actions.put(instance_id, record)
     await platform.ledger.gates.open(instance_id, gate)
     plan = await platform.plans.of(instance)
     if plan is not None:  # it may have come to its end, without a region that could notice

@@ -8,14 +8,15 @@ which is greater than that of the instance that it has read. Whoever sends somet
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cch.ledger.records import ENDED, Instance, JournalEntry, RegionKey
 from cch.runtime.journaling import StoppedError, read
 
 if TYPE_CHECKING:
+    from cch.interpreter.replay import JournalState
     from cch.ledger.gates import Gate
-    from cch.ledger.ledger import Ledger
     from cch.runtime.platform import Platform
 
 #: Journals that are written at the same time.
@@ -39,34 +40,42 @@ async def close_gate(platform: Platform, instance: Instance, gate: Gate) -> int:
 
 async def stop_regions(platform: Platform, instance: Instance, number: int) -> None:
     """No copy of a region commits anything any more that has not seen the gate of this number."""
-    keys = await journals_of(platform, instance)
-    slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def stop(key: RegionKey) -> None:
-        async with slots:
-            await _stop(platform.ledger, key, number)
-
-    await asyncio.gather(*map(stop, keys))
-
-
-async def journals_of(platform: Platform, instance: Instance) -> list[RegionKey]:
-    """The journals of all regions of an instance, and of all items of its maps that have begun."""
-    plan = await platform.plans.of(instance)
-    heads = plan.regions if plan is not None else ()
-    return [*map(instance.region, heads), *await platform.ledger.instances.scopes(instance.id)]
-
-
-async def _stop(ledger: Ledger, key: RegionKey, number: int) -> None:
-    while True:
-        state = await read(ledger, key)
+    def stop(state: JournalState) -> JournalEntry | None:
         if state.gate >= number:
-            return
+            return None
         # By the same task: it is the one that goes on.
-        entry = JournalEntry(
+        return JournalEntry(
             kind="try", mode="continue", task_instance=state.task_instance, generation=state.generation, gate=number
         )
-        if await ledger.journal.append(key, state.entries, entry):
-            return
+
+    await write_everywhere(platform, instance, stop)
+
+
+async def write_everywhere(
+    platform: Platform, instance: Instance, next_entry: Callable[[JournalState], JournalEntry | None]
+) -> None:
+    """Append to the journal of every region, and of every item of a map that has begun, what ``next_entry`` says.
+
+    It is asked until the entry is there, or it says that none is needed (None).
+    """
+    ledger, slots = platform.ledger, asyncio.Semaphore(_AT_ONCE)
+
+    async def write(key: RegionKey) -> None:
+        async with slots:
+            state = await read(ledger, key)
+            while (entry := next_entry(state)) is not None:
+                if await ledger.journal.append(key, state.entries, entry):
+                    return
+                state = await read(ledger, key)
+
+    await asyncio.gather(*map(write, await _journals(platform, instance)))
+
+
+async def _journals(platform: Platform, instance: Instance) -> list[RegionKey]:
+    plan = await platform.plans.of(instance)
+    heads = plan.regions if plan is not None else ()
+    return [*map(instance.region, heads), *await platform.ledger.maps.scopes(instance.id)]
 
 
 async def pass_gate(platform: Platform, instance_id: str) -> None:

@@ -150,7 +150,7 @@ class LedgerHost:
         """Take part in the journal of an item's scope."""
         ledger, task_instance = self._platform.ledger, self._try.task_instance
         key = self.item_key(step)
-        await ledger.instances.put_scope(key, step.map, index, step.branch)
+        await ledger.maps.put_scope(key, step.map, index, step.branch)
         state = await enter(ledger, key, task_instance, anew, self._instance)
         if state is None:
             self._platform.turnstile.leave()

@@ -61,7 +61,7 @@ class Inspector:
         ledger = self._platform.ledger
         if most == 0:
             return ItemJournals()
-        items = current(await ledger.instances.items(instance_id))
+        items = current(await ledger.maps.items(instance_id))
         shown = items[:most]
         journals = await asyncio.gather(*(ledger.journal.read(item.key) for item in shown))
         return ItemJournals(looked_at=tuple(zip(shown, journals, strict=True)), in_all=len(items))

@@ -69,17 +69,17 @@ async def preview(platform: Platform, instance_id: str, mend: Mend) -> Decision[
     return mend.plan(await standing(platform, await _mendable(platform, instance_id, mend)))
 
 
-async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Mend) -> None:
-    """Do it.
+async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Mend) -> Decision[None]:
+    """Do it; what was decided.
 
     :raises RefusedChangeError: it cannot be done; nothing has changed.
     :raises GateTakenError: somebody else changes the instance.
     :raises RunBusyError: a step of it is on a worker; nothing has changed.
     """
     instance = await _mendable(platform, instance_id, mend)
-    mend.plan(await standing(platform, instance))  # refuse before an instance that has ended is opened again
     ended = instance.status in ENDED
     if ended:
+        mend.plan(await standing(platform, instance))  # refuse before it is opened again
         await platform.ledger.instances.reopen(instance_id)
     gate = Gate(
         kind="changing", by=mend.by, since=platform.clock(), reason=mend.reason,
@@ -89,7 +89,7 @@ async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Men
     async def decided(stands: Standing) -> Decision[None]:
         return mend.plan(stands)
 
-    await change(platform, tasks, instance, gate, decided, revive=ended)
+    return await change(platform, tasks, instance, gate, decided, revive=ended)
 
 
 async def _mendable(platform: Platform, instance_id: str, mend: Mend) -> Instance:
@@ -111,7 +111,7 @@ async def hold(platform: Platform, instance: Instance, *, by: str, reason: str =
     now = platform.clock()
     number = await close_gate(platform, instance, Gate(kind="held", by=by, since=now, reason=reason))
     record = ActionRecord(number=number, kind="held", at=now, by=by, reason=reason)
-    await platform.ledger.instances.put_action(instance.id, record)
+    await platform.ledger.actions.put(instance.id, record)
 
 
 async def release(platform: Platform, instance: Instance, *, by: str, reason: str = "") -> None:
@@ -133,5 +133,5 @@ async def release(platform: Platform, instance: Instance, *, by: str, reason: st
             if wait.state == "open" and wait.deadline:
                 await platform.ledger.waits.prolong(wait, length, gate.since)
     record = ActionRecord(number=instance.gates, kind="released", at=now, by=by, reason=reason)
-    await platform.ledger.instances.put_action(instance.id, record)
+    await platform.ledger.actions.put(instance.id, record)
     await platform.ledger.gates.open(instance.id, gate)

@@ -71,11 +71,11 @@ async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: Move
                 supersede=tuple(each.command_id for each in plan.superseded if isinstance(each, RequestRecord)),
                 supersede_waits=tuple(each.id for each in plan.superseded if isinstance(each, WaitRecord)),
                 again=plan.again,
+                carried=plan.carried,
             ),
             said=plan,
             before=plan.before,
             after=plan.after,
-            carried=plan.carried,
             version=version,
             structure_digest=new.structure_digest,
         )
@@ -84,7 +84,7 @@ async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: Move
         kind="changing", by=wish.by, since=platform.clock(), reason=wish.reason,
         wish={"kind": "moved", "renamed": dict(wish.renamed)},
     )  # fmt: skip
-    return await change(platform, tasks, instance, gate, decide)
+    return (await change(platform, tasks, instance, gate, decide)).said
 
 
 async def _movable(platform: Platform, instance_id: str, wish: MoveWish) -> Instance:

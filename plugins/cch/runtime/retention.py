@@ -67,7 +67,7 @@ async def _regions(platform: Platform, instance: Instance) -> set[str]:
     """Heads of the regions of every version that the instance has run."""
     versions = [instance.version]
     if instance.amendments.count:
-        versions += [parse_version(one.came_from) for one in await platform.ledger.instances.actions(instance.id)]
+        versions += [parse_version(one.came_from) for one in await platform.ledger.actions.of_instance(instance.id)]
     heads: set[str] = set()
     for version in filter(None, versions):
         as_it_was = replace(

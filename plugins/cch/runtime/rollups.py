@@ -100,7 +100,7 @@ class _Reader:
             keys = [RegionKey(instance=instance.id, region=head) for head in live_regions(plan, view)]
             unfinished = [outcome for found in await asyncio.gather(*map(self._journal, keys)) for outcome in found]
         if plan is not None and plan.graph.maps:
-            known = current(await self._platform.ledger.instances.items(instance.id))
+            known = current(await self._platform.ledger.maps.items(instance.id))
             journals = await asyncio.gather(*(self._journal(item.key) for item in known))
             items = list(zip(known, journals, strict=True))
         try:

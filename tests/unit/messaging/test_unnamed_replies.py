@@ -26,7 +26,7 @@ async def office() -> Office:
 async def branch_of(office: Office, key: str) -> dict[str, Any]:
     """What a request of a map's item has, and the note of the item by which its box is found."""
     scope = ROOT.item(ItemStep("M", 1, 0, key), 2)
-    await office.ledger.instances.put_scope(RegionKey(instance="i", region="M", scope=scope), "M", 0, key)
+    await office.ledger.maps.put_scope(RegionKey(instance="i", region="M", scope=scope), "M", 0, key)
     return {"branch": key, "scope": scope}
 
 

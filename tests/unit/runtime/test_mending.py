@@ -77,7 +77,7 @@ async def test_a_failed_instance_goes_on_from_the_node_that_failed(tmp_path: Pat
         assert (tables.revived, tables.wishes[0].tasks["Then"].wish, tables.wishes[0].tasks["Ask"].wish) == (
             [True], "run", "done",
         )  # fmt: skip
-        (record,) = await world.platform.ledger.instances.actions(world.instance)
+        (record,) = await world.platform.ledger.actions.of_instance(world.instance)
         assert (record.kind, record.by, record.reason, record.about) == (
             "retried", "ada", "it answered nonsense", {"node": "Then"},
         )  # fmt: skip
@@ -197,7 +197,7 @@ async def test_a_patch_is_seen_by_what_comes_next_and_not_by_what_was_sent(tmp_p
         flow = world.flow_of(plan, view)
         assert flow.after(flow.outcomes["Right#1"])["code"] == "right"
         assert flow.after(flow.outcomes["Left#1"])["code"] == "wrong"
-        assert [each.kind for each in await world.platform.ledger.instances.actions(world.instance)] == ["patched"]
+        assert [each.kind for each in await world.platform.ledger.actions.of_instance(world.instance)] == ["patched"]
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ async def test_a_held_instance_sends_nothing_and_keeps_what_comes(tmp_path: Path
         await world.reply(await world.one_open("a#then"))
 
         assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
-        kinds = [each.kind for each in await world.platform.ledger.instances.actions(world.instance)]
+        kinds = [each.kind for each in await world.platform.ledger.actions.of_instance(world.instance)]
         assert sorted(kinds) == ["held", "released"]
         with pytest.raises(RefusedChangeError, match="is not held"):
             await release(world.platform, await instance_of(world), by="bob")

@@ -30,7 +30,7 @@ async def test_what_waits_goes_on_by_the_other_version(tmp_path: Path) -> None:
         await world.event({"go": 1})
         visited = await finished(world.has_ended())
 
-        (record,) = await world.platform.ledger.instances.actions(world.instance)
+        (record,) = await world.platform.ledger.actions.of_instance(world.instance)
         assert (planned.before, planned.after) == (("Ask",), ("Ask",))
         assert visited == ["Ask", "Set", "Wait", "E"]
         assert [each.command_id for each in await world.asked()] == [request.command_id]
