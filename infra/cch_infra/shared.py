@@ -12,7 +12,7 @@ from cch.aws.provision import MAX_RECEIVE_COUNT, RETENTION, SAMPLE_CAPABILITIES,
 from cch.aws.tables import EXPIRES, INDEXES, table_specification  # noqa: E402
 from cch.definition.source import BY_DIGEST  # noqa: E402
 from cch.envelope import MAX_BODY  # noqa: E402
-from cch.ledger.instances import FAILED  # noqa: E402
+from cch.ledger.endings import FAILED  # noqa: E402
 from cch.ledger.payloads import UNADDRESSED  # noqa: E402
 from cch.names import Names  # noqa: E402
 from cch.testing.lambda_functions import TIMEOUT, Function, Runtime  # noqa: E402

@@ -90,6 +90,31 @@ def test_the_pure_layers_load_neither_airflow_nor_aws(package: str) -> None:
     assert answer.stdout.strip() == "[]"
 
 
+#: Lets nothing be imported that is installed here, but not by the pins named in the first argument.
+ONLY_PINNED = """
+import importlib.abc, importlib.metadata, sys
+pinned = {line.split("==")[0].lower() for line in open(sys.argv[1])} | {"cch-airflow"}
+owners = importlib.metadata.packages_distributions()
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if (mine := owners.get(name)) and not {each.lower() for each in mine} & pinned:
+            raise ModuleNotFoundError(f"{name} is not pinned in {sys.argv[1]}")
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def test_infra_loads_only_what_its_environment_has() -> None:
+    """infra/ takes names from the program, and has an environment of its own with far fewer packages."""
+    infra = PACKAGE.parents[1] / "infra"
+    code = f"{ONLY_PINNED}\nsys.path.insert(0, {str(infra)!r})\nimport cch_infra.shared"
+
+    answer = subprocess.run(
+        [sys.executable, "-c", code, str(infra / "constraints.txt")], capture_output=True, text=True, check=False
+    )
+
+    assert answer.returncode == 0, answer.stderr
+
+
 def _module(path: Path) -> str:
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

@@ -12,6 +12,8 @@ UNTOLD = "untold"
 UNCOUNTED = "uncounted"
 #: It has failed, and nobody has mended it. In the index by the time of its end.
 UNMENDED = "unmended"
+#: Every failed instance is logged once with these words: an alarm counts them (infra/). Do not rename.
+FAILED = "workflow instance has failed"
 
 
 _PAGE = 100

@@ -14,7 +14,7 @@ from cch.errors import LedgerError
 from cch.identity import FIRST_SCHEME
 from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.outcome import Outcome
-from cch.ledger.endings import UNCOUNTED, UNTOLD
+from cch.ledger.endings import FAILED, UNCOUNTED, UNTOLD
 from cch.ledger.gates import Gate, gates_of
 from cch.ledger.payloads import Payloads, dump, sha256
 from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView
@@ -22,9 +22,6 @@ from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedEr
 from cch.tracing import export_span
 
 log = logging.getLogger(__name__)
-
-#: Every failed instance is logged once with these words: an alarm counts them (infra/). Do not rename.
-FAILED = "workflow instance has failed"
 
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",

@@ -14,7 +14,7 @@ from cch.definition.version import Version
 from cch.errors import LedgerError
 from cch.identity import ROOT, Box, ItemStep, Scope
 from cch.interpreter.outcome import Outcome
-from cch.ledger.instances import FAILED
+from cch.ledger.endings import FAILED
 from cch.ledger.ledger import Ledger
 from cch.ledger.payloads import INLINE_BYTES, Payloads, dump, sha256
 from cch.ledger.records import (
