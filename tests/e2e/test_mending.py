@@ -105,6 +105,21 @@ def test_a_node_is_decided_by_hand(stack: Stack, workflow: Workflow) -> None:
     assert ended["context"]["done"] is True
 
 
+def test_a_late_reply_is_the_answer_of_a_retry(stack: Stack, workflow: Workflow) -> None:
+    """Nobody waited for it any more, and the instance had ended without it; its capability is not asked again."""
+    instance = start(workflow, "other#thing", "Thing")
+    mend(stack, "complete", instance, "Thing", "--as", "skipped")
+    assert "number" not in completed(workflow, instance)["context"]
+    answer(stack, instance, "other#thing", number=7)
+    listed = ("messages", "list", "--state", "late", "--instance", instance, "--json")
+    (late,) = stack.eventually("the late reply", lambda: json.loads(stack.cch(*listed).stdout)["messages"])
+
+    mend(stack, "retry", instance, "Thing", "--adopt", late["id"], "--reason", "it came after all")
+
+    assert completed(workflow, instance)["context"]["number"] == 7
+    assert len(asked(stack, instance, "other#thing")) == 1
+
+
 def test_a_patch_reaches_what_is_asked_next(stack: Stack, workflow: Workflow) -> None:
     """A person typed the wrong code before anybody was asked with it."""
     instance = start(workflow, "other#slow", "Ask")

@@ -13,6 +13,7 @@ from cch.api.actions import audit, editable
 from cch.api.backend import Backend, BackendDep
 from cch.api.instances import InstanceIdPath, summaries
 from cch.api.mending_models import DecideBody, HoldBody, MendView, PatchBody, RetryBody
+from cch.api.messages import visible_message
 from cch.api.models import InstanceSummary
 from cch.api.problems import ApiError, responses
 from cch.api.run_tasks import DatabaseTasks
@@ -75,7 +76,8 @@ async def retry_node(
 
     Its capability is asked under new command ids; open requests of what is set aside are superseded.
     """
-    mend = retry(body.node, body.visit, by=access.name, reason=body.reason)
+    adopt = (await visible_message(await backend.platform(), access, body.adopt))[0] if body.adopt else None
+    mend = retry(body.node, body.visit, by=access.name, reason=body.reason, adopt=adopt)
     return await _mend(backend, access, instance_id, mend, dry_run=body.dry_run)
 
 

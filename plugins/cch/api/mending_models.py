@@ -47,6 +47,9 @@ class RetryBody(_Mend):
 
     node: Line
     visit: int | None = Field(default=None, ge=1, le=1_000_000, description="Default: the latest.")
+    adopt: Line = Field(
+        default="", description="Id of a reply that found nobody, and answers what the node asks: nobody is asked then."
+    )
 
 
 class DecideBody(_Mend):

@@ -19,6 +19,7 @@ from cch.api.models import (
     AttachBody,
     AttachReceipt,
     Candidate,
+    LateFor,
     MessageDetail,
     MessageId,
     MessagePage,
@@ -113,7 +114,11 @@ async def list_messages(
         return conditional(request, await _page(platform, access, state, limit, cursor))
 
 
-async def _visible(platform: Platform, access: Access, identifier: str) -> tuple[MessageRecord, str]:
+async def visible_message(platform: Platform, access: Access, identifier: str) -> tuple[MessageRecord, str]:
+    """A message that the user may see, and the workflow of its instance ("": of none that is known).
+
+    :raises ApiError: 404, there is none.
+    """
     record = await platform.ledger.messages.get(key_of(identifier))
     found = await _Owners(platform, access).visible([record]) if record else []
     if not found:
@@ -161,11 +166,27 @@ def _to_attach(record: MessageRecord) -> Command | None:
         return None
 
 
+async def _late_for(platform: Platform, record: MessageRecord, command: Command) -> LateFor | None:
+    """The request that a late reply would have answered: the one that it names, else the latest to its source."""
+    if record.fate != "late" or command.kind != "ASYNC_RESP" or record.branch:
+        return None
+    instance = await platform.ledger.instances.head(record.instance)
+    if instance is None or instance.gone:
+        return None
+    asked = await platform.ledger.requests.of_box(instance.box(record.branch))
+    of_source = [each for each in asked if each.source == record.source and each.scope.is_root]
+    named = [each for each in of_source if each.command_id == command.in_reply_to]
+    meant = (named or of_source)[-1:]
+    if not meant or meant[0].state == "open":
+        return None
+    return LateFor(instance_id=instance.id, node=instance.amendments.now(meant[0].node), visit=meant[0].visit)
+
+
 @router.get("/messages/{message_id}", response_model=MessageDetail, responses=responses(404, 503))
 async def get_message(request: Request, message_id: MessageIdPath, access: AccessDep, backend: BackendDep) -> Response:
     """One message with its body, and the open requests that it may answer."""
     async with backend.reading() as platform:
-        record, workflow_id = await _visible(platform, access, message_id)
+        record, workflow_id = await visible_message(platform, access, message_id)
         command = _to_attach(record)
         candidates = await _candidates(platform, access, record, command) if command else []
         detail = MessageDetail(
@@ -173,6 +194,7 @@ async def get_message(request: Request, message_id: MessageIdPath, access: Acces
             body=record.body,
             attachable=command is not None,
             candidates=candidates,
+            late_for=await _late_for(platform, record, command) if command else None,
         )
         return conditional(request, detail)
 
@@ -187,7 +209,7 @@ async def attach_message(
     the key that is waited for. Repeating it changes nothing.
     """
     platform = await backend.platform()
-    record, _ = await _visible(platform, access, message_id)
+    record, _ = await visible_message(platform, access, message_id)
     of = await platform.desk.owner_of(record, body.command_id, body.instance_id)
     found = await platform.ledger.instances.many([of]) if of else []
     if not found or not await access.may_read(found[0].workflow_id):

@@ -560,10 +560,19 @@ class Candidate(View):
     exact: bool = Field(description="Same instance, capability and branch: needs no force.")
 
 
+class LateFor(View):
+    """What a late reply would have answered: to be retried with it (`adopt`)."""
+
+    instance_id: str
+    node: str
+    visit: int
+
+
 class MessageDetail(MessageView):
     body: str = Field(default="", description="As it came; cut at 1 MiB.")
     attachable: bool = Field(default=False, description="Whether this user may let it answer a request.")
     candidates: list[Candidate] = []
+    late_for: LateFor | None = None
 
 
 class TaskView(View):

@@ -54,12 +54,16 @@ def retry(
     node: Node,
     *,
     visit: Annotated[int | None, typer.Option(min=1, help="Of the node.  [default: the latest]")] = None,
+    adopt: Annotated[
+        str,
+        typer.Option(metavar="MESSAGE", help="Answer it with this late reply, and ask nobody (`cch messages list`)."),
+    ] = "",
     reason: Why = "",
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Begin a node anew: in a live, failed or completed instance. What came after it does not count any more."""
-    body = {"node": node, "visit": visit, "reason": reason, "dry_run": dry_run}
+    body = {"node": node, "visit": visit, "adopt": adopt, "reason": reason, "dry_run": dry_run}
     _call(instance, "retry", body, as_json=as_json)
 
 

@@ -100,13 +100,7 @@ class Messages:
             assert failed.item is not None
             held = _record(failed.item, record.body)
         if held.fate == "held":
-            await self._store.put(
-                {
-                    "PK": box.key,
-                    "SK": f"HELD#{record.received:015d}#{record.key}",
-                    "source": source or record.source,
-                }
-            )
+            await self._store.put(_pointer(record, box, source or record.source))
         return held
 
     async def claim(self, record: MessageRecord, command_id: str) -> str:
@@ -197,6 +191,19 @@ class Messages:
             return False
         return True
 
+    async def hold_again(self, record: MessageRecord, box: Box) -> bool:
+        """Keep a reply that found nobody for the next request of its source in a box; False if somebody has taken it.
+
+        To repeat it changes nothing.
+        """
+        change = Change(set={"fate": "held", "open_fate": "held"}, remove=("expires", "reason"))
+        try:
+            await self._store.update((record.key, "-"), change, When(tuple((Equals("fate", f),) for f in ATTACHABLE)))
+        except ConditionFailedError:
+            return False
+        await self._store.put(_pointer(record, box, record.source))
+        return True
+
     async def attached(self, key: str, wait: str) -> None:
         """The final fate of an event that a person gave to a wait; its body stays, for the wait reads it."""
         change = Change(set={"fate": "matched", _ANY: wait}, remove=("open_fate", "reason"))
@@ -224,6 +231,10 @@ class Messages:
         if record.body and record.fate != "matched":
             item |= await self._payloads.pack("body", record.body, record.instance)
         return item
+
+
+def _pointer(record: MessageRecord, box: Box, source: str) -> Item:
+    return {"PK": box.key, "SK": f"HELD#{record.received:015d}#{record.key}", "source": source}
 
 
 def _record(item: Item, body: str) -> MessageRecord:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+#: What of a wish is kept about the change.
+_TOLD = ("renamed", "node", "patch", "adopted")
 #: A change takes a second or two; after so long (ms) nobody works on it any more.
 INTERRUPTED = 60_000
 
@@ -48,7 +50,7 @@ class Todo:
     ``drop``: region → id of a visit that does not count any more → the attempts that it has used; the region begins a
     new generation. ``write``: region → visits that somebody has decided. ``again``: regions that have left and have
     something to do. ``carried``: unfinished regions whose task is gone. Regions are given by the names under which they
-    are recorded.
+    are recorded. ``adopt``: keys of replies that found nobody, for what the instance asks next.
     """
 
     supersede: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class Todo:
     write: Mapping[str, tuple[Outcome, ...]] = field(default_factory=dict)
     again: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
+    adopt: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -66,12 +69,14 @@ class Todo:
             "write": {region: [outcome.to_json() for outcome in found] for region, found in self.write.items()},
             "again": list(self.again),
             "carried": list(self.carried),
+            "adopt": list(self.adopt),
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Todo:
         write = {region: tuple(map(Outcome.from_json, found)) for region, found in raw["write"].items()}
-        lists = {name: tuple(raw.get(name, ())) for name in ("supersede", "supersede_waits", "again", "carried")}
+        names = ("supersede", "supersede_waits", "again", "carried", "adopt")
+        lists = {name: tuple(raw.get(name, ())) for name in names}
         return cls(drop=raw["drop"], write=write, **lists)
 
 
@@ -268,6 +273,9 @@ async def _settle(platform: Platform, instance: Instance, todo: Todo) -> None:
                     await ledger.waits.close(wait, "superseded", now)
     for region in dict.fromkeys((*todo.drop, *todo.write)):
         await _rewrite(platform, instance, region, todo)
+    for key in todo.adopt:
+        if (message := await ledger.messages.get(key)) is not None:
+            await ledger.messages.hold_again(message, instance.box(message.branch))
     for region in todo.again:
         await ledger.instances.unfinish(instance.id, region)
     for region in todo.carried:
@@ -324,7 +332,7 @@ async def _open(platform: Platform, instance_id: str) -> None:
     record = ActionRecord(
         number=instance.gates, kind=wish["kind"], at=gate.since, by=gate.by, reason=gate.reason,
         came_from=wish["from"], version=str(instance.version), before=tuple(wish["before"]),
-        after=tuple(wish["after"]), about={name: wish[name] for name in ("renamed", "node", "patch") if name in wish},
+        after=tuple(wish["after"]), about={name: wish[name] for name in _TOLD if name in wish},
     )  # fmt: skip
     await platform.ledger.actions.put(instance_id, record)
     await platform.ledger.gates.open(instance_id, gate)

@@ -15,7 +15,8 @@ from cch.interpreter.outcome import Outcome
 from cch.interpreter.region import outcome_of
 from cch.interpreter.replay import has_failed
 from cch.interpreter.visit import Result, failure
-from cch.ledger.records import RequestRecord
+from cch.ledger.messages import ATTACHABLE
+from cch.ledger.records import MessageRecord, RequestRecord
 from cch.ledger.waits import WaitRecord
 from cch.runtime.changing import Decision, Todo
 from cch.runtime.standing_still import RefusedChangeError, Standing
@@ -26,19 +27,47 @@ Verdict = Literal["completed", "skipped", "failed"]
 _GOOD = ("on_response", "on_event", "on_success")
 
 
-def plan_retry(standing: Standing, node: str, visit: int | None = None) -> Decision[None]:
+def plan_retry(
+    standing: Standing, node: str, visit: int | None = None, *, adopt: MessageRecord | None = None
+) -> Decision[None]:
     """Go back to a visit of a node (the latest, if none is named): it begins anew, and what came after does not count.
 
-    :raises RefusedChangeError: there is no such visit at the root of the instance.
+    ``adopt``: a reply that found nobody, and answers what the node asks then.
+
+    :raises RefusedChangeError: there is no such visit at the root of the instance, or the reply is not for it.
     """
     flow = _flow(standing)
     before = tuple(flow.positions)
+    if adopt is not None:
+        _check_adopted(standing, node, adopt)
+        if node in before:
+            raise RefusedChangeError(f"{node!r} is under way: attach the message to its open request")
     chosen = _visit(standing, flow, node, visit)
     gone = _with_followers(flow, {chosen.id})
     todo, amendments = _dropped(standing, gone)
     after = _after(standing, amendments, gone, ())
     todo = _superseding(todo, standing, flow, after)
+    if adopt is not None:
+        todo = replace(todo, adopt=(adopt.key,))
     return Decision(amendments=amendments, todo=todo, said=None, before=before, after=tuple(after.positions))
+
+
+def _check_adopted(standing: Standing, name: str, message: MessageRecord) -> None:
+    """:raises RefusedChangeError: the message cannot be the answer to what the node asks."""
+    node = standing.plan.graph.nodes.get(name)
+    if node is None:
+        raise RefusedChangeError(f"its definition has no node {name!r}")
+    if not isinstance(node, Requesting):
+        raise RefusedChangeError(f"{name!r} asks nobody: it is a {node.type}")
+    if message.kind != "ASYNC_RESP":
+        raise RefusedChangeError("the message is no reply")
+    if message.fate not in ATTACHABLE:
+        raise RefusedChangeError(f"the message is {message.fate}: only {', '.join(ATTACHABLE)} ones are free")
+    if message.instance != standing.view.instance.id or message.branch:
+        whose = message.instance + (f", branch {message.branch}" if message.branch else "")
+        raise RefusedChangeError(f"the message is for {whose or 'no instance'}")
+    if message.source != node.capability_id:
+        raise RefusedChangeError(f"the message is from {message.source}, and {name!r} asks {node.capability_id}")
 
 
 def plan_verdict(

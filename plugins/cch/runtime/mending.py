@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cch.ledger.gates import Gate
+from cch.ledger.messages import message_id
 from cch.ledger.records import ENDED, ActionRecord
 from cch.runtime.changing import Decision, change, standing
 from cch.runtime.gating import close_gate
@@ -14,7 +15,7 @@ from cch.runtime.mend_plan import Verdict, plan_patch, plan_retry, plan_verdict
 from cch.runtime.standing_still import RefusedChangeError, Standing
 
 if TYPE_CHECKING:
-    from cch.ledger.records import ActionKind, Instance
+    from cch.ledger.records import ActionKind, Instance, MessageRecord
     from cch.runtime.platform import Platform
     from cch.runtime.task_wishes import RunTasks
 
@@ -34,12 +35,14 @@ class Mend:
     revives: bool = False
 
 
-def retry(node: str, visit: int | None = None, *, by: str, reason: str = "") -> Mend:
-    """Begin a node anew; what came after it does not count any more."""
-    about = {"node": node}
+def retry(
+    node: str, visit: int | None = None, *, by: str, reason: str = "", adopt: MessageRecord | None = None
+) -> Mend:
+    """Begin a node anew; what came after it does not count any more. ``adopt``: see :func:`plan_retry`."""
+    about = {"node": node} | ({"adopted": message_id(adopt.key)} if adopt else {})
     return Mend(
-        kind="retried", plan=lambda stands: plan_retry(stands, node, visit), by=by, reason=reason, about=about,
-        revives=True,
+        kind="retried", plan=lambda stands: plan_retry(stands, node, visit, adopt=adopt), by=by, reason=reason,
+        about=about, revives=True,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from tests.patience import finished
 from world import eventually, open_memory_platform
 
 from cch.ledger.gates import GateTakenError
-from cch.ledger.records import ENDED, Instance
+from cch.ledger.messages import message_id
+from cch.ledger.records import ENDED, Instance, MessageRecord, RequestRecord
 from cch.runtime.changing import go_on
 from cch.runtime.mend_plan import Verdict
 from cch.runtime.mending import Mend, apply, decide, hold, patch, preview, release, retry
@@ -121,6 +123,114 @@ async def test_a_node_is_retried_as_often_as_needed(tmp_path: Path) -> None:
         assert len(left) == 3
         assert [each.state for each in asked].count("superseded") == 3
         assert [each.state for each in asked].count("answered") == 1
+
+
+TIMED = FORKED.replace("a#ask, on", "a#ask, timeout: 1h, on")
+
+
+async def late_reply(world: Moved, request: RequestRecord, clock: ManualClock, **said: str) -> MessageRecord:
+    """The request's time is up, which nothing handles; then it is answered."""
+    clock.advance(3601)
+    world.go_on()
+    assert await finished(ended(world)) == "failed"
+    await world.reply(request, **said)
+    found: list[MessageRecord] = []
+
+    async def come() -> bool:
+        found[:] = await world.platform.ledger.messages.unmatched("late")
+        return bool(found)
+
+    await eventually(come)
+    record = await world.platform.ledger.messages.get(found[0].key)
+    assert record is not None
+    return record
+
+
+async def test_a_late_reply_becomes_the_answer_of_a_retry(tmp_path: Path) -> None:
+    """The capability is not asked again, and the reply is read as any other; it can be had only once."""
+    clock = ManualClock(1_767_600_000_000)
+    async with waiting(tmp_path, text=TIMED, clock=clock) as (world, request):
+        late = await late_reply(world, request, clock, code="0101")
+
+        await mended(world, retry("Ask", by="ada", reason="it came", adopt=late))
+        await world.reply(await world.one_open("a#left"))
+        await world.reply(await world.one_open("a#right"))
+
+        assert "Ask" in await finished(world.has_ended())
+        again = next(each for each in await world.asked() if each.source == "a#ask" and each.state == "answered")
+        assert (again.sent_at, again.answered_by, again.reply["code"]) == (0, late.key, "0101")
+        (record,) = await world.platform.ledger.actions.of_instance(world.instance)
+        assert record.about == {"node": "Ask", "adopted": message_id(late.key)}
+        taken = await world.platform.ledger.messages.get(late.key)
+        assert taken is not None
+        with pytest.raises(RefusedChangeError, match="the message is matched"):
+            await mended(world, retry("Ask", by="ada", adopt=taken))
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["before the call", "after the call"])
+async def test_a_death_at_any_call_adopts_the_reply_once_or_not(tmp_path: Path, lost: bool) -> None:
+    """Nobody is asked in either case: the retry has the reply, or there was no retry."""
+    for at in range(1, 200):
+        store, folder, clock = FragileStore(), tmp_path / f"{at}", ManualClock(1_767_600_000_000)
+        folder.mkdir()
+        async with waiting(folder, store, text=TIMED, clock=clock) as (world, request):
+            late = await late_reply(world, request, clock)
+            mender, died = FragileStore(store), False
+            async with open_memory_platform(folder, store=mender, clock=clock) as other:
+                mender.arm(at, lost=lost)
+                try:
+                    await apply(other, Tables(), world.instance, retry("Ask", by="ada", adopt=late))
+                except Died:
+                    died = True
+            await go_on(world.platform, Tables(), world.instance)
+            world.go_on()
+            if (await instance_of(world)).amendments.count:
+                await world.one_open("a#left")
+            asked = [each for each in await world.asked() if each.source == "a#ask"]
+            assert len([each for each in asked if each.sent_at]) == 1
+            if not died:
+                break
+    else:
+        pytest.fail("the retry never came through")
+
+
+@pytest.mark.parametrize(
+    ("node", "change", "words"),
+    [
+        ("Ask", {"source": "a#other"}, "from a#other, and 'Ask' asks a#ask"),
+        ("Ask", {"instance": "another"}, "the message is for another"),
+        ("Ask", {"branch": "one"}, "branch one"),
+        ("Ask", {"kind": "EVENT_WAIT_RESP"}, "is no reply"),
+        ("Ask", {"fate": "duplicate"}, "the message is duplicate"),
+        ("Split", {}, "'Split' asks nobody: it is a fork"),
+        ("Nobody", {}, "no node 'Nobody'"),
+        ("Left", {}, "'Left' asks a#left"),
+    ],
+)
+async def test_a_reply_that_is_not_for_the_node_is_not_adopted(
+    tmp_path: Path, node: str, change: dict[str, Any], words: str
+) -> None:
+    """Nothing changes."""
+    clock = ManualClock(1_767_600_000_000)
+    async with waiting(tmp_path, text=TIMED, clock=clock) as (world, request):
+        late = replace(await late_reply(world, request, clock), **change)
+
+        with pytest.raises(RefusedChangeError, match=words):
+            await mended(world, retry(node, by="ada", adopt=late))
+
+        assert (await instance_of(world)).status == "failed"
+
+
+async def test_a_node_that_waits_is_not_retried_for_a_reply(tmp_path: Path) -> None:
+    """The message answers its open request instead: the refusal says so."""
+    async with waiting(tmp_path) as (world, request):
+        message = MessageRecord(
+            key="MSG#q#1", fate="orphan", kind="ASYNC_RESP", reason="", instance=world.instance, source="a#ask",
+            branch="", command_id="r", claimed_for="", received=1, body="{}",
+        )  # fmt: skip
+
+        with pytest.raises(RefusedChangeError, match="attach the message to its open request"):
+            await mended(world, retry(request.node, by="ada", adopt=message))
 
 
 async def test_a_completed_instance_goes_on_from_any_visit(tmp_path: Path) -> None:

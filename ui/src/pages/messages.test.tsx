@@ -43,4 +43,31 @@ describe("messages", () => {
     const sent = asked.find(({ method }) => method === "POST");
     expect(sent?.body).toEqual({ command_id: "c-1", force: true });
   });
+
+  it("that came too late are taken as the answer of a retry, after a preview", async () => {
+    const late = { ...MESSAGE, state: "late", instance_id: "i1" };
+    const view = { done: false, before: [], after: ["Ask"], set_aside: ["Ask#1"], superseded: [] };
+    const asked = serve({
+      "GET /messages": { items: [late], next_cursor: null },
+      "GET /messages/q%3A1": {
+        ...late,
+        body: "{}",
+        candidates: [],
+        late_for: { instance_id: "i1", node: "Ask", visit: 1 },
+      },
+      "GET /instances/i1": { id: "i1", requests: [], event_waits: [] },
+      "POST /instances/i1/retry": view,
+    });
+
+    show(<Messages />);
+    await userEvent.click(await screen.findByRole("button", { name: "reply" }));
+    await userEvent.click(await screen.findByRole("button", { name: "Retry with this answer" }));
+    await userEvent.click(await screen.findByRole("button", { name: "Preview" }));
+    expect(await screen.findByText("Ask#1")).toBeVisible();
+    await userEvent.click(screen.getByRole("button", { name: "Retry" }));
+
+    const sent = asked.filter(({ method }) => method === "POST").map(({ body }) => body);
+    const wish = { node: "Ask", visit: 1, adopt: "q:1", reason: "" };
+    expect(sent).toEqual([{ ...wish, dry_run: true }, wish]);
+  });
 });

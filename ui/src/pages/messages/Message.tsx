@@ -2,12 +2,13 @@ import { useState } from "react";
 import { Link } from "react-router";
 
 import type { Schemas } from "../../api/client";
-import { useAttach, useMessage } from "../../api/queries";
+import { useAttach, useInstance, useMessage, useRetry } from "../../api/queries";
 import { Dialog } from "../../parts/dialog";
 import { JsonTree } from "../../parts/json";
 import { Answer, ErrorNotice } from "../../parts/notices";
 import { Span, Time } from "../../parts/time";
 import { words } from "../../parts/words";
+import { Plan, PreviewForm, Reason } from "../instance/Plan";
 
 type Detail = Schemas["MessageDetail"];
 type Candidate = Schemas["Candidate"];
@@ -98,7 +99,57 @@ function Attach({ message, close }: { message: Detail; close: () => void }) {
   );
 }
 
-export function Message({ id, close }: { id: string; close: () => void }) {
+type LateFor = NonNullable<Detail["late_for"]>;
+
+function RetryWith({ message, late, close }: { message: string; late: LateFor; close: () => void }) {
+  const plan = useRetry(late.instance_id);
+  const [reason, setReason] = useState("");
+  const ask = () => plan.preview.mutate({ node: late.node, visit: late.visit, adopt: message, reason });
+  return (
+    <Answer of={useInstance(late.instance_id)}>
+      {(detail) => (
+        <Plan
+          title={`Retry ${words(late.node)} with this answer`}
+          action="Retry"
+          detail={detail}
+          plan={plan}
+          close={close}
+        >
+          <p className="muted">
+            The step begins anew and takes this reply: nobody is asked. What came after the step does not count any
+            more.
+          </p>
+          <PreviewForm pending={plan.preview.isPending} error={plan.preview.error} ask={ask}>
+            <Reason value={reason} change={setReason} />
+          </PreviewForm>
+        </Plan>
+      )}
+    </Answer>
+  );
+}
+
+function TooLate({ late, adopt }: { late: LateFor; adopt: (late: LateFor) => void }) {
+  return (
+    <section>
+      <h3>It came too late</h3>
+      <p>
+        {words(late.node)} of{" "}
+        <Link to={`/instances/${late.instance_id}?node=${encodeURIComponent(late.node)}`}>{late.instance_id}</Link> did
+        not wait for it any more.
+      </p>
+      <button type="button" onClick={() => adopt(late)}>
+        Retry with this answer
+      </button>
+    </section>
+  );
+}
+
+interface Props {
+  id: string;
+  close: () => void;
+}
+
+function Shown({ id, close, adopt }: Props & { adopt: (late: LateFor) => void }) {
   return (
     <Dialog title="Message" close={close}>
       <div className="dialog-body">
@@ -115,6 +166,7 @@ export function Message({ id, close }: { id: string; close: () => void }) {
               </p>
               {message.reason && <p className="reason">{message.reason}</p>}
               <Attach message={message} close={close} />
+              {message.late_for && <TooLate late={message.late_for} adopt={adopt} />}
               <h3>As it came</h3>
               <Text body={message.body} />
             </>
@@ -123,4 +175,9 @@ export function Message({ id, close }: { id: string; close: () => void }) {
       </div>
     </Dialog>
   );
+}
+
+export function Message({ id, close }: Props) {
+  const [late, adopt] = useState<LateFor | null>(null);
+  return late ? <RetryWith message={id} late={late} close={close} /> : <Shown id={id} close={close} adopt={adopt} />;
 }
