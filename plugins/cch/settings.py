@@ -155,8 +155,7 @@ class Settings:
     )
     full_look_seconds: float = _setting(
         600.0,
-        "how often (s) a run that schedulers leave out is still examined, and how late `timeout` of a whole"
-        " workflow may be noticed",
+        "how often (s) a run that schedulers leave out is still examined",
     )
 
     @property

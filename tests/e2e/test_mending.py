@@ -120,6 +120,23 @@ def test_a_late_reply_is_the_answer_of_a_retry(stack: Stack, workflow: Workflow)
     assert len(asked(stack, instance, "other#thing")) == 1
 
 
+def test_the_time_of_an_instance_is_up_and_it_is_mended(stack: Stack, tmp_path: Path) -> None:
+    """Its task and its run fail in Airflow, its request is superseded; a retry gives it the whole time again."""
+    workflow = Workflow(stack, tmp_path)
+    workflow.publish("timeout: 20s\n" + NODES)
+    instance = start(workflow, "other#slow", "Ask")
+
+    ended = stack.finished(instance)
+    assert (ended["status"], ended["reason"]) == ("failed", "the workflow's timeout of 20 s is up")
+    assert stack.run_ended(workflow.id, instance) == "failed"
+    assert states(stack, workflow.id, instance)["Ask"] == "failed"
+
+    mend(stack, "retry", instance, "Ask", "--reason", "they were closed for the weekend")
+    stack.eventually("the second request", lambda: len(asked(stack, instance, "other#slow")) == 2)
+    answer(stack, instance, "other#slow")
+    completed(workflow, instance)
+
+
 def test_a_patch_reaches_what_is_asked_next(stack: Stack, workflow: Workflow) -> None:
     """A person typed the wrong code before anybody was asked with it."""
     instance = start(workflow, "other#slow", "Ask")

@@ -110,6 +110,7 @@ def summary(instance: Instance, name: str, waits: Sequence[Wait], number: int | 
         state=instance_state(instance, shown),
         started=at(instance.started),
         ended=moment(instance.ended),
+        due=None if instance.ended else moment(instance.due),
         reason=instance.reason,
         waits=list(shown[:MOST_WAITS]),
         waiting_since=shown[0].since if shown else None,

@@ -89,6 +89,9 @@ class InstanceSummary(View):
     reason: str = Field(default="", description="Why it failed, was cancelled, or has not started yet.")
     waits: list[Wait] = Field(default=[], description="Oldest first; at most 5.")
     waiting_since: datetime | None = None
+    due: datetime | None = Field(
+        default=None, description="When the workflow's `timeout` is up; null: it has none, or has not begun, or ended."
+    )
     version: int | None = Field(default=None, description="Number of the version of its workflow; null: unknown.")
     definition_digest: str = Field(default="", description="sha256 of the text that it runs; empty: not chosen yet.")
 

@@ -63,7 +63,6 @@ def compile_workflow(
         max_active_runs=_NO_LIMIT,
         max_active_tasks=_NO_LIMIT,
         is_paused_upon_creation=False,
-        dagrun_timeout=timedelta(seconds=definition.timeout) if definition.timeout else None,
         default_args={"owner": definition.owner or "cch", "retries": 0},
     )
     operators: dict[str, BaseOperator | MappedOperator] = {}

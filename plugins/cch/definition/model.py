@@ -45,6 +45,11 @@ class Definition:
     contracts: Mapping[str, Contract] = field(default_factory=dict, repr=False)
 
     @property
+    def time_limit(self) -> int:
+        """How long an instance may take, in ms; 0: for ever."""
+        return round((self.timeout or 0) * 1000)
+
+    @property
     def pins(self) -> Mapping[str, str]:
         """Capability → digest of the contract with which it was published."""
         return pins_of(self.text)

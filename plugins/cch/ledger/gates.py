@@ -82,11 +82,15 @@ class Gates:
                 continue
             return number
 
-    async def open(self, instance_id: str, gate: Gate) -> bool:
-        """Open the gate that was closed so; False if it is not closed so any more."""
+    async def open(self, instance_id: str, gate: Gate, due: int = 0) -> bool:
+        """Open the gate that was closed so; False if it is not closed so any more.
+
+        ``due``: when the instance's time is up then (ms); 0: as before.
+        """
         done, as_closed = True, When.all(Equals(gate.kind, gate.to_text()))
         try:
-            await self._store.update((f"INST#{instance_id}", "META"), Change(remove=(gate.kind,)), as_closed)
+            change = Change(set={"due": due} if due else {}, remove=(gate.kind,))
+            await self._store.update((f"INST#{instance_id}", "META"), change, as_closed)
         except ConditionFailedError:
             done = False
         await self._store.delete((_INDEX, f"{gate.kind}#{instance_id}"))

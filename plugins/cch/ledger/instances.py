@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _FIELDS = (
     "workflow_id", "correlation_id", "status", "started", "run_id", "definition_uri", "definition_digest",
     "structure_digest", "start_message", "ended", "reason", "reading_rules", "planner", "version_asked", "dialect",
-    "capabilities", "expiring", "expired", "counted", "failed_node", "error_code", "reopened",
+    "capabilities", "time_limit", "due", "expiring", "expired", "counted", "failed_node", "error_code", "reopened",
 )  # fmt: skip
 
 #: When an expired instance had started: by another name, so that no index has it.
@@ -128,11 +128,14 @@ class Instances:
         *,
         dialect: Dialect = OWN,
         capabilities: Collection[str] = (),
+        time_limit: int = 0,
+        now: int = 0,
     ) -> InstanceView:
         """The run has begun: bind the instance to it and to the version it runs; the instance as it is then.
 
         A ``version`` without reading rules leaves those with which the instance was created. ``dialect``: recorded
-        for good, with the ``capabilities`` that the definition asks if replies depend on them.
+        for good, with the ``capabilities`` that the definition asks if replies depend on them. ``time_limit``: how
+        long (ms) it may take from ``now`` (ms) on; 0: for ever.
         ``instance``: as it was just now. If it is bound to no definition no region can have left anything.
 
         :raises LedgerError: the instance is bound to another run, or gone.
@@ -147,6 +150,7 @@ class Instances:
                 **({"reading_rules": version.reading_rules} if version.reading_rules else {}),
                 "dialect": dialect.name,
                 **({"capabilities": asked} if asked else {}),
+                **({"time_limit": time_limit, "due": now + time_limit} if time_limit else {}),
                 **({} if instance.status in ENDED else _status_attributes("running", instance.started)),
             }
         )
@@ -158,8 +162,9 @@ class Instances:
             found = await self.view(instance.id)
         if found is not None and not found.instance.structure_digest:
             return await self.begin(
-                found.instance, run_id, version, structure_digest, dialect=dialect, capabilities=capabilities
-            )
+                found.instance, run_id, version, structure_digest, dialect=dialect, capabilities=capabilities,
+                time_limit=time_limit, now=now,
+            )  # fmt: skip
         if found is None or found.instance.run_id != run_id:
             other = found.instance.run_id if found else "none"
             raise LedgerError(f"instance {instance.id} belongs to run {other!r}, not {run_id!r}")
@@ -183,8 +188,14 @@ class Instances:
         structure_digest: str,
         amendments: Amendments,
         gate: tuple[Gate, Gate],
+        *,
+        time_limit: int,
+        due: int,
     ) -> bool:
-        """Change the instance behind its closed gate: the first ``gate`` becomes the second; False if it has ended."""
+        """Change the instance behind its closed gate: the first ``gate`` becomes the second; False if it has ended.
+
+        ``time_limit``, ``due``: see :class:`~cch.ledger.records.Instance`.
+        """
         before, after = gate
         moved: dict[str, Any] = {
             "definition_digest": version.digest,
@@ -192,6 +203,8 @@ class Instances:
             "reading_rules": version.reading_rules,
             "planner": version.planner,
             "amendments": dump(amendments.to_json()),
+            "time_limit": time_limit,
+            "due": due,
             after.kind: after.to_text(),
         }
         as_seen = When.all(Equals(before.kind, before.to_text()), Equals("live", "yes"))
@@ -258,8 +271,8 @@ class Instances:
             )
         return True
 
-    async def reopen(self, instance_id: str) -> None:
-        """Somebody runs a part of an ended instance again.
+    async def reopen(self, instance_id: str, now: int) -> None:
+        """Somebody runs a part of an ended instance again; from ``now`` (ms) on it may take as long as at first.
 
         :raises InstanceExpiredError: what it did is gone.
         """
@@ -267,7 +280,11 @@ class Instances:
         if meta is not None and meta["status"] in ENDED:
             require_kept(_instance(meta, {}))
             change = Change(
-                set={**_status_attributes("running", meta["started"]), **_uncounted_end(meta)},
+                set={
+                    **_status_attributes("running", meta["started"]),
+                    **_uncounted_end(meta),
+                    **({"due": now + meta["time_limit"]} if meta.get("time_limit") else {}),
+                },
                 remove=("ended", "reason", "expires", "failed_node", "error_code"),
             )
             try:
@@ -275,7 +292,7 @@ class Instances:
                     (_partition(instance_id), "META"), change, When.all(Absent("expiring"), Absent("expired"))
                 )
             except ConditionFailedError:
-                await self.reopen(instance_id)
+                await self.reopen(instance_id, now)
 
     async def put_exit(self, instance_id: str, exit_: Exit) -> bool:
         """Record what a region left; False if a newer try of the region has done so."""

@@ -84,6 +84,10 @@ class Instance:
     #: How many gates were closed before it so far, and those that are closed now (:mod:`cch.ledger.gates`).
     gates: int = 0
     closed: tuple[Gate, ...] = ()
+    #: How long it may take (ms), and when its time is up (ms), which moves by the length of each hold; 0: no limit, or
+    #: one that Airflow watches over, because it began before there were these.
+    time_limit: int = 0
+    due: int = 0
     #: Since when (ms) its records are being removed, and when they were (:mod:`cch.ledger.expiry`); 0: they are there.
     expiring: int = 0
     expired: int = 0

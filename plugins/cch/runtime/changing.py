@@ -82,7 +82,10 @@ class Todo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision(Generic[T]):
-    """What a change does. ``said``: what the decider tells besides."""
+    """What a change does. ``said``: what the decider tells besides.
+
+    ``time_limit``: how long the instance may take then, in ms; None: as long as before.
+    """
 
     amendments: Amendments
     todo: Todo
@@ -91,6 +94,7 @@ class Decision(Generic[T]):
     after: tuple[str, ...] = ()
     version: Version | None = None
     structure_digest: str = ""
+    time_limit: int | None = None
 
 
 #: Decides about an instance that stands still. Raises :class:`RefusedChangeError`.
@@ -218,7 +222,12 @@ async def _decide(platform: Platform, instance_id: str, decide: Decide[T]) -> De
     version = decision.version or instance.version
     assert version is not None
     structure = decision.structure_digest or instance.structure_digest
-    if not await ledger.instances.amend(instance, version, structure, decision.amendments, (gate, decided)):
+    limit = instance.time_limit if decision.time_limit is None else decision.time_limit
+    due = (instance.due or platform.clock()) - instance.time_limit + limit if limit else 0
+    amended = await ledger.instances.amend(
+        instance, version, structure, decision.amendments, (gate, decided), time_limit=limit, due=due
+    )
+    if not amended:
         raise RefusedChangeError("the instance has ended meanwhile")
     return decision
 

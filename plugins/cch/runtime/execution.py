@@ -34,6 +34,7 @@ from cch.runtime.gating import is_stopped
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import StoppedError, enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
+from cch.runtime.overdue import require_time
 from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
 from cch.runtime.region_task import RegionEnd, RegionTask
@@ -115,8 +116,9 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
         version = Version(task.definition_digest, rules, task.planner)
         dialect = definition.speaks if definition.dialect else chosen_dialect(platform.settings.dialect)
         view = await instances.begin(
-            instance, task.run_id, version, task.structure_digest, dialect=dialect, capabilities=definition.asked
-        )
+            instance, task.run_id, version, task.structure_digest, dialect=dialect, capabilities=definition.asked,
+            time_limit=definition.time_limit, now=platform.clock(),
+        )  # fmt: skip
     if view.instance.run_id != task.run_id:
         raise LedgerError(f"instance {instance_id} belongs to run {view.instance.run_id!r}, not to {task.run_id!r}")
     return view
@@ -192,14 +194,16 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
     if not RegionRun.may_begin(region, flow):
         return _not_begun(region, flow)
     left = any(exit_.region == key.region and not exit_.unfinished for exit_ in view.exits)
-    journal = await enter(platform.ledger, key, task.task_instance, succeeded if left else never, instance)
+    anew, now = succeeded if left else never, platform.clock()
+    journal = await enter(platform.ledger, key, task.task_instance, anew, instance, now=now)
     if journal is None:
         log.warning("a newer copy of this task runs: this one does nothing", extra={"cch_region": task.region})
         platform.turnstile.leave()
         await asyncio.Event().wait()
     assert journal is not None
+    await require_time(platform, instance)
     if instance.status == "failed":  # the run had ended without this task, and somebody has cleared it
-        await platform.ledger.instances.reopen(instance.id)
+        await platform.ledger.instances.reopen(instance.id, now)
     known = set(flow.outcomes)
     flow.apply_all(journal.outcomes.values())
     attempt = Try(key=key, task_instance=task.task_instance, generation=journal.generation, dropped=journal.dropped)

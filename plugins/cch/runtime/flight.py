@@ -26,7 +26,7 @@ class Flight:
 
     ``body`` is the request's message as it would be made now; ``remade`` makes it for another time (ms), at which an
     earlier copy has made it. ``reference``: the context, where it does not fit into the message.
-    ``announced`` tells that the request was sent, before that is noted.
+    ``announced`` tells that the request was sent, before that is noted. ``due``: when the instance's time is up (ms).
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Flight:
         reference: Reference | None,
         note: Note,
         announced: Callable[[RequestRecord], Awaitable[None]],
+        due: int = 0,
     ) -> None:
         self._platform = platform
         self._wanted = wanted
@@ -47,7 +48,7 @@ class Flight:
         self._reference = reference
         self._note = note
         self._announced = announced
-        self._deadlines = Deadlines(platform.clock, platform.ledger.store)
+        self._deadlines = Deadlines(platform.clock, platform.ledger.store, due)
 
     async def fly(self, woken: Wake, *, again: bool) -> Closed:
         """The end of the request. ``woken`` is registered under its command id; ``again``: it may have been made.

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cch.ledger.records import ENDED, Instance, JournalEntry, RegionKey
+from cch.runtime.deadlines import Deadlines
 from cch.runtime.journaling import StoppedError, read
 
 if TYPE_CHECKING:
@@ -81,8 +82,10 @@ async def _journals(platform: Platform, instance: Instance) -> list[RegionKey]:
 async def pass_gate(platform: Platform, instance_id: str) -> None:
     """To be called right before something is sent.
 
-    :raises StoppedError: the gate is closed: read the instance again, and wait.
+    :raises StoppedError: the gate is closed, or the instance's time is up: read the instance again.
     """
     instance = await platform.ledger.instances.head(instance_id)
-    if instance is not None and is_stopped(instance):
+    if instance is None:
+        return
+    if is_stopped(instance) or await Deadlines(platform.clock, platform.ledger.store, instance.due).overdue():
         raise StoppedError

@@ -28,6 +28,7 @@ from cch.runtime.flight import Flight
 from cch.runtime.gating import pass_gate
 from cch.runtime.journaling import Anew, any_failed, enter
 from cch.runtime.lifecycle import Announcer
+from cch.runtime.overdue import require_time
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class LedgerHost:
         self._branch = branch
         publisher = platform.publisher
         self._announcer = publisher and Announcer(publisher, instance, attempt.key, attempt.generation, branch=branch)
-        self._deadlines = Deadlines(platform.clock, platform.ledger.store)
+        self._deadlines = Deadlines(platform.clock, platform.ledger.store, instance.due)
 
     def now(self) -> int:
         return self._platform.clock()
@@ -151,11 +152,12 @@ class LedgerHost:
         ledger, task_instance = self._platform.ledger, self._try.task_instance
         key = self.item_key(step)
         await ledger.maps.put_scope(key, step.map, index, step.branch)
-        state = await enter(ledger, key, task_instance, anew, self._instance)
+        state = await enter(ledger, key, task_instance, anew, self._instance, now=self.now())
         if state is None:
             self._platform.turnstile.leave()
             await asyncio.Event().wait()  # a newer copy of this task runs; Airflow will cancel this one
         assert state is not None
+        await require_time(self._platform, self._instance)
         attempt = Try(key=key, task_instance=task_instance, generation=state.generation, dropped=state.dropped)
         host = LedgerHost(self._platform, self._instance, attempt, state, step.branch)
         return host, tuple(state.outcomes.values())
@@ -256,7 +258,7 @@ class LedgerHost:
             again, self._resumed = self._resumed, False
             flight = Flight(
                 platform, wanted, body=text, remade=body, reference=self._reference(request, command_id),
-                note=self.note, announced=self._announce_sent,
+                note=self.note, announced=self._announce_sent, due=self._instance.due,
             )  # fmt: skip
             del text
             closed = await flight.fly(woken, again=again)

@@ -54,12 +54,12 @@ async def read(ledger: Ledger, key: RegionKey) -> JournalState:
 
 
 async def enter(
-    ledger: Ledger, key: RegionKey, task_instance: str, anew: Anew, instance: Instance
+    ledger: Ledger, key: RegionKey, task_instance: str, anew: Anew, instance: Instance, *, now: int
 ) -> JournalState | None:
     """Read the journal and take part in it; None if a newer copy of the task has taken over.
 
     ``anew``: whether a newer task instance that finds these outcomes does everything again. ``instance``: as it was
-    when the plan was made.
+    when the plan was made. ``now`` in ms.
 
     :raises StoppedError: a gate was closed since.
     """
@@ -76,5 +76,5 @@ async def enter(
         if await ledger.journal.append(key, state.entries, entry):
             state.take(entry)
             if entry.mode != "first":
-                await ledger.instances.reopen(key.instance)
+                await ledger.instances.reopen(key.instance, now)
             return state

@@ -40,16 +40,26 @@ def plan_retry(
     before = tuple(flow.positions)
     if adopt is not None:
         _check_adopted(standing, node, adopt)
-        if node in before:
-            raise RefusedChangeError(f"{node!r} is under way: attach the message to its open request")
-    chosen = _visit(standing, flow, node, visit)
-    gone = _with_followers(flow, {chosen.id})
+    gone: set[str] = set()
+    if node in before and visit is None:
+        _check_idle(standing, node, adopted=adopt is not None)
+    else:
+        gone = _with_followers(flow, {_visit(standing, flow, node, visit).id})
     todo, amendments = _dropped(standing, gone)
     after = _after(standing, amendments, gone, ())
     todo = _superseding(todo, standing, flow, after)
     if adopt is not None:
         todo = replace(todo, adopt=(adopt.key,))
     return Decision(amendments=amendments, todo=todo, said=None, before=before, after=tuple(after.positions))
+
+
+def _check_idle(standing: Standing, node: str, *, adopted: bool) -> None:
+    """:raises RefusedChangeError: the node waits for somebody."""
+    now = standing.view.instance.amendments.now
+    open_: list[RequestRecord | WaitRecord] = [*standing.requests, *standing.waits]
+    if any(now(each.node) == node and each.scope.is_root for each in open_):
+        instead = "attach the message to its open request" if adopted else "there is nothing to go back to"
+        raise RefusedChangeError(f"{node!r} is under way: {instead}")
 
 
 def _check_adopted(standing: Standing, name: str, message: MessageRecord) -> None:

@@ -83,7 +83,7 @@ async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Men
     ended = instance.status in ENDED
     if ended:
         mend.plan(await standing(platform, instance))  # refuse before it is opened again
-        await platform.ledger.instances.reopen(instance_id)
+        await platform.ledger.instances.reopen(instance_id, platform.clock())
     gate = Gate(
         kind="changing", by=mend.by, since=platform.clock(), reason=mend.reason,
         wish={"kind": mend.kind, **mend.about},
@@ -137,4 +137,4 @@ async def release(platform: Platform, instance: Instance, *, by: str, reason: st
                 await platform.ledger.waits.prolong(wait, length, gate.since)
     record = ActionRecord(number=instance.gates, kind="released", at=now, by=by, reason=reason)
     await platform.ledger.actions.put(instance.id, record)
-    await platform.ledger.gates.open(instance.id, gate)
+    await platform.ledger.gates.open(instance.id, gate, instance.due and instance.due + length)

@@ -78,6 +78,7 @@ async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: Move
             after=plan.after,
             version=version,
             structure_digest=new.structure_digest,
+            time_limit=new.graph.definition.time_limit,
         )
 
     gate = Gate(

@@ -221,7 +221,7 @@ async def test_an_ended_instance_can_be_opened_again(ledger: Ledger) -> None:
     await ledger.instances.create(instance())
     await ledger.instances.end("i", "failed", 2000, "because")
     gone = await ledger.instances.least_checked(10)
-    await ledger.instances.reopen("i")
+    await ledger.instances.reopen("i", 1)
 
     found = await ledger.instances.find("i")
 

@@ -408,7 +408,7 @@ async def test_an_instance_that_is_complete_is_recorded_as_completed(desk: Desk)
     workshop = desk.workshop
     await workshop.create()
     await workshop.run("A")
-    await workshop.ledger.instances.reopen((await workshop.view()).instance.id)
+    await workshop.ledger.instances.reopen((await workshop.view()).instance.id, 1)
     workshop.clock.advance(600)
     desk.runs.states = {(await workshop.view()).instance.id: "success"}
 

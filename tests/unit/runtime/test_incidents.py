@@ -106,7 +106,7 @@ async def test_what_was_mended_or_is_old_is_no_incident(platform: Platform, cloc
         await failed(platform, name, "it broke", at=NOW - (15 * DAY if name == "old" else 0))
     await count_ended(platform)
     for name in ("running", "mended", "again"):
-        await platform.ledger.instances.reopen(name)
+        await platform.ledger.instances.reopen(name, 1)
     await platform.ledger.instances.end("mended", "completed", NOW + 1)
     await platform.ledger.instances.end("again", "failed", NOW + 1, "it broke")
 

@@ -230,8 +230,8 @@ async def test_a_move_that_nobody_works_on_any_more_is_finished(tmp_path: Path) 
 def dying(work: Callable[..., Any]) -> Callable[..., Any]:
     """Does the work, and dies before anybody learns of it."""
 
-    async def die(*given: Any) -> Any:
-        await work(*given)
+    async def die(*given: Any, **named: Any) -> Any:
+        await work(*given, **named)
         raise Died
 
     return die

@@ -214,14 +214,14 @@ async def test_a_task_of_an_expired_instance_fails_with_the_reason(tmp_path: Pat
         assert end.state == "failed"
         assert "has expired" in end.reason
         with pytest.raises(InstanceExpiredError):
-            await world.platform.ledger.instances.reopen(world.instance)
+            await world.platform.ledger.instances.reopen(world.instance, 1)
 
 
 async def test_an_instance_that_runs_again_does_not_expire(tmp_path: Path, clock: ManualClock) -> None:
     """It was found in the list just before somebody cleared a task of it."""
     async with finished_world(tmp_path, clock, FragileStore()) as world:
         seen = (await world.view()).instance
-        await world.platform.ledger.instances.reopen(world.instance)
+        await world.platform.ledger.instances.reopen(world.instance, 1)
 
         assert not await expire(world.platform, seen)
         assert (await world.view()).instance.status == "running"

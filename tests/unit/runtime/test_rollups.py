@@ -127,7 +127,7 @@ async def test_several_who_count_at_the_same_time_count_each_end_once(tmp_path: 
                 await ended(platform, f"i{number}")
                 if chance.random() < 0.2:
                     again = f"i{chance.randint(0, number)}"
-                    await platform.ledger.instances.reopen(again)
+                    await platform.ledger.instances.reopen(again, 1)
                     await platform.ledger.instances.end(again, "completed", NOW + 1 + number)
 
         await asyncio.gather(work(), *(count_ended(platform) for _ in range(3)))
@@ -143,7 +143,7 @@ async def test_an_instance_that_runs_again_is_counted_with_what_it_did_since(tmp
     async with open_memory_platform(tmp_path, EVERYTHING) as platform:
         await ended(platform, "i", "failed")
         await count_ended(platform)
-        await platform.ledger.instances.reopen("i")
+        await platform.ledger.instances.reopen("i", 1)
         visit = Outcome(node="B", visit=1, stamp=NOW + 500, started=NOW + 100, cause={"kind": "call"})
         await platform.ledger.instances.put_exit(
             "i", Exit(region="B", generation=0, task_instance="t", outcomes=(visit,))
@@ -173,7 +173,7 @@ async def test_one_that_was_counted_but_not_marked_runs_again(tmp_path: Path) ->
         with pytest.raises(Died):
             await count_ended(platform)
         platform.ledger.rollups._mark = marks  # type: ignore[method-assign]
-        await platform.ledger.instances.reopen("i")
+        await platform.ledger.instances.reopen("i", 1)
         await platform.ledger.instances.end("i", "completed", NOW + DAY)
         await count_ended(platform)
 

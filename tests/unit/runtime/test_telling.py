@@ -71,7 +71,7 @@ async def test_a_group_appears_grows_and_ends(platform: Platform, clock: ManualC
     assert ear.texts[0] == "CCH: everything failed before any node: bill <id> is unknown (2 cases)"
 
     for item in await platform.ledger.store.listed("by_live", "unmended"):
-        await platform.ledger.instances.reopen(item["PK"].removeprefix("INST#"))
+        await platform.ledger.instances.reopen(item["PK"].removeprefix("INST#"), 1)
     for _ in range(2):
         clock.now += MINUTE
         await tell(platform, [ear])

@@ -76,6 +76,11 @@ function Header({ detail }: { detail: Detail }) {
           <span>
             {hasEnded(detail.state) ? "took" : "runs for"} <Span since={detail.started} until={detail.ended} />
           </span>
+          {detail.due && (
+            <span>
+              may run until <Time at={detail.due} />
+            </span>
+          )}
           {detail.waiting_since && (
             <span>
               waits for <Span since={detail.waiting_since} />

@@ -13,6 +13,7 @@ const row = (over: Partial<Schemas["InstanceSummary"]> = {}): Schemas["InstanceS
   state: "WAITING",
   started: "2026-01-05T08:00:00Z",
   ended: null,
+  due: null,
   reason: "",
   waits: [
     {

@@ -49,6 +49,7 @@ const detail = (over: Partial<Detail> = {}): Detail => ({
   state: "WAITING",
   started: "2026-01-05T08:00:00Z",
   ended: null,
+  due: null,
   reason: "",
   waits: [],
   waiting_since: null,

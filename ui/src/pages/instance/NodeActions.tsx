@@ -121,13 +121,16 @@ export function NodeActions({ detail, node, graphNode, ways }: Omit<DecideProps,
   const mayRetry = mayMend || detail.state === "FAILED" || detail.state === "SUCCEEDED";
   if (!mayRetry || graphNode?.map) return null;
   const hasVisits = visitsOf(detail, node).length > 0 || (detail.visits_truncated && node.visits > 0);
+  // It waited when the instance's time was up: it has no visit to go back to, and begins anew all the same.
+  const hadAsked =
+    detail.state === "FAILED" && detail.requests.some((each) => each.node === node.name && each.state === "superseded");
   const isDecidable = ["READY", "WAITING", "FAILED"].includes(node.state);
   return (
     <div className="actions">
-      <Opener label="Retry from here" offered={hasVisits}>
+      <Opener label="Retry from here" offered={hasVisits || hadAsked}>
         {(close) => <RetryDialog detail={detail} node={node} close={close} />}
       </Opener>
-      <Opener label="Decide by hand" offered={isDecidable && (mayMend || node.state === "FAILED")}>
+      <Opener label="Decide by hand" offered={(isDecidable && (mayMend || node.state === "FAILED")) || hadAsked}>
         {(close) => <DecideDialog detail={detail} node={node} graphNode={graphNode} ways={ways} close={close} />}
       </Opener>
     </div>
