@@ -19,6 +19,7 @@ from cch.scheduling.pinning import reason_against
 from cch.scheduling.placing import place_run
 from cch.scheduling.wishes import finding
 from cch.settings import load_settings
+from cch.triggers import REGION_TRIGGER
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -161,7 +162,7 @@ class _Change:
         from airflow.models.trigger import Trigger  # noqa: PLC0415
 
         before = self._session.get(Trigger, ti.trigger_id)
-        if before is None:
+        if before is None or before.classpath != REGION_TRIGGER:  # else it only waits for the end of a hold
             return
         kwargs: Mapping[str, Any] = before.kwargs
         region = {"region": self._wish.regions[ti.task_id]}

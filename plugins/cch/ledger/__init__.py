@@ -12,6 +12,7 @@ __all__ = [
     "figures",
     "gates",
     "histograms",
+    "holds",
     "instances",
     "ledger",
     "leftovers",

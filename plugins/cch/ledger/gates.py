@@ -67,6 +67,8 @@ class Gates:
         while True:
             meta = await self._store.get(key)
             if meta is None or meta.get("live") != "yes":
+                if meta is None or gate.kind not in meta:
+                    await self.forget(instance_id, gate.kind)
                 raise GateTakenError(f"instance {instance_id} has ended, or is not known")
             if gate.kind in meta:
                 other = Gate.of(gate.kind, meta[gate.kind])

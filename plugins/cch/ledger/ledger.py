@@ -10,6 +10,7 @@ from cch.ledger.endings import Endings
 from cch.ledger.expiry import Expiry
 from cch.ledger.failures import Failures
 from cch.ledger.gates import Gates
+from cch.ledger.holds import Holds
 from cch.ledger.instances import Instances
 from cch.ledger.journal import Journal
 from cch.ledger.listing import Listing
@@ -37,6 +38,7 @@ class Ledger:
         self.actions = Actions(store)
         self.endings = Endings(store)
         self.gates = Gates(store)
+        self.holds = Holds(store)
         self.blobs = blobs
         self.instances = Instances(store, payloads)
         self.listing = Listing(store, self.instances)

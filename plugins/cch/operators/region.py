@@ -27,17 +27,26 @@ _LONGEST_KEY = 250
 
 
 def _here(work: Callable[[Platform], Awaitable[T]]) -> T:
-    """Run the work in this process, with a platform and a router of its own."""
-    from cch.runtime.platform import open_platform  # noqa: PLC0415 - as below
+    """Run the work in this process, with a platform and a router of its own.
+
+    :raises TaskDeferred: the instance is held; the task goes on where it was when it is released.
+    """
+    from cch.runtime.gating import HeldError  # noqa: PLC0415 - as below
+    from cch.runtime.platform import open_platform  # noqa: PLC0415
+    from cch.triggers.held import HeldTrigger  # noqa: PLC0415
 
     async def run() -> T:
         async with open_platform() as platform:
+            platform.yields = not _runs_in_process()
             try:
                 return await work(platform)
             finally:
                 await platform.router.stop()
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except HeldError as held:
+        raise TaskDeferred(trigger=HeldTrigger(instance=held.instance), method_name="go_on") from None
 
 
 def _runs_in_process() -> bool:
@@ -90,6 +99,10 @@ class _RegionOperator(BaseOperator):
         run = context["dag_run"]
         trigger = RegionTrigger(**self.ref.arguments(), run_id=run.run_id, conf=dict(run.conf or {}))
         raise TaskDeferred(trigger=trigger, method_name="execute_complete")
+
+    def go_on(self, context: Any, event: Any = None) -> Any:  # noqa: ARG002 - it only says that it is time
+        """Execute the task that was deferred because its instance was held."""
+        return self.execute(context)
 
     def execute_complete(self, context: Any, event: Any = None) -> None:  # noqa: ARG002
         """Never reached: the trigger ends the task. Airflow wants the name of a method to resume at."""

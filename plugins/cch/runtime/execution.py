@@ -30,7 +30,8 @@ from cch.interpreter.replay import flow_of
 from cch.ledger.instances import require_kept
 from cch.ledger.records import Exit, Instance, InstanceView, instance_id_of_run
 from cch.runtime.ending import end_instance
-from cch.runtime.gating import is_stopped
+from cch.runtime.gating import HeldError, is_stopped
+from cch.runtime.holding import is_held_back
 from cch.runtime.host import LedgerHost, Try
 from cch.runtime.journaling import StoppedError, enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
@@ -43,8 +44,6 @@ from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE, initial_contex
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-#: Seconds after which an instance that waits before a gate is looked at again, at the latest.
-_LOOK_AT_GATE = 5.0
 
 _Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
 
@@ -125,14 +124,19 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
 
 
 async def _behind_gates(platform: Platform, view: InstanceView | None) -> InstanceView | None:
-    """The instance, once no gate before it is closed."""
-    pauses = platform.pauses()
-    while view is not None and is_stopped(view.instance):
+    """The instance, once no gate before it is closed, and its workflow is not held.
+
+    :raises HeldError: it is held, and the platform is one that gives up its process then.
+    """
+    while view is not None:
+        instance = view.instance
+        if not is_stopped(instance) and not await is_held_back(platform, instance):
+            break
         platform.turnstile.leave()
-        await asyncio.sleep(min(pauses.next(), _LOOK_AT_GATE))
-        instance = await platform.ledger.instances.head(view.instance.id)
-        if instance is None or not is_stopped(instance):
-            view = await platform.ledger.instances.view(view.instance.id)
+        if platform.yields and not any(gate.kind == "changing" for gate in instance.closed):
+            raise HeldError(instance.id)
+        await platform.gatekeeper.opened(instance.id)
+        view = await platform.ledger.instances.view(instance.id)
     return view
 
 

@@ -2,7 +2,8 @@
 
 The gate is closed first, then an entry with its number goes into every journal. A region that runs fails at its next
 commit, reads the instance again and waits before the gate. One that is about to begin finds the number in its journal,
-which is greater than that of the instance that it has read. Whoever sends something looks at the gate right before.
+which is greater than that of the instance that it has read. Whoever sends something looks at the gate right before
+(:mod:`cch.runtime.passing`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cch.ledger.records import ENDED, Instance, JournalEntry, RegionKey
-from cch.runtime.deadlines import Deadlines
-from cch.runtime.journaling import StoppedError, read
+from cch.runtime.journaling import read
 
 if TYPE_CHECKING:
     from cch.interpreter.replay import JournalState
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 #: Journals that are written at the same time.
 _AT_ONCE = 20
+
+
+class HeldError(Exception):
+    """The instance is held, and whoever executes a region of it is to give up its process meanwhile."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(f"instance {instance_id} is held")
+        self.instance = instance_id
 
 
 def is_stopped(instance: Instance) -> bool:
@@ -77,15 +85,3 @@ async def _journals(platform: Platform, instance: Instance) -> list[RegionKey]:
     plan = await platform.plans.of(instance)
     heads = plan.regions if plan is not None else ()
     return [*map(instance.region, heads), *await platform.ledger.maps.scopes(instance.id)]
-
-
-async def pass_gate(platform: Platform, instance_id: str) -> None:
-    """To be called right before something is sent.
-
-    :raises StoppedError: the gate is closed, or the instance's time is up: read the instance again.
-    """
-    instance = await platform.ledger.instances.head(instance_id)
-    if instance is None:
-        return
-    if is_stopped(instance) or await Deadlines(platform.clock, platform.ledger.store, instance.due).overdue():
-        raise StoppedError

@@ -25,10 +25,10 @@ from cch.ledger.waits import WaitRecord
 from cch.messaging.outgoing import Reference, request_body
 from cch.runtime.deadlines import Deadlines
 from cch.runtime.flight import Flight
-from cch.runtime.gating import pass_gate
 from cch.runtime.journaling import Anew, any_failed, enter
 from cch.runtime.lifecycle import Announcer
 from cch.runtime.overdue import require_time
+from cch.runtime.passing import pass_gate
 from cch.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class LedgerHost:
         return self._step(node, visit).keys(attempt, per_attempt=per_attempt, call=True)
 
     async def call(self, call: Call) -> Any:
-        await pass_gate(self._platform, self.instance_id)
+        await pass_gate(self._platform, self.instance_id, call.capability_id)
         return await run_call(call, self._platform.settings)
 
     async def library(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class OverdueError(CchError):
     """The instance has taken longer than its workflow allows."""
 
-    code = "CCH-L008"
+    code = "CCH-L009"
 
 
 async def require_time(platform: Platform, instance: Instance) -> None:

@@ -22,6 +22,7 @@ from cch.pauses import MakePauses, Pauses
 from cch.runtime.admission import CatalogueAdmission
 from cch.runtime.archive import Archive
 from cch.runtime.definitions import open_catalogue
+from cch.runtime.gatekeeper import Gatekeeper
 from cch.runtime.lifecycle import Publisher, Topic
 from cch.runtime.plans import Plans
 from cch.runtime.turnstile import Turnstile
@@ -57,7 +58,10 @@ class Platform:
     turnstile: Turnstile = field(default_factory=Turnstile)
     #: Between two tries while AWS does not answer.
     pauses: MakePauses = Pauses
+    #: Whether a region that is held gives up its process, which is a worker's, to go on later.
+    yields: bool = False
     plans: Plans = field(init=False)
+    gatekeeper: Gatekeeper = field(init=False)
     exchange: Exchange = field(init=False)
     router: Router = field(init=False)
     desk: Desk = field(init=False)
@@ -70,6 +74,7 @@ class Platform:
     def __post_init__(self) -> None:
         references = References(self.read_object, self.settings.names)
         self.plans = Plans(self.catalogue)
+        self.gatekeeper = Gatekeeper(self.ledger, self.clock, self.settings.mailbox_seconds)
         self.exchange = Exchange(self.ledger, self.clock, references)
         admission = CatalogueAdmission(self.catalogue, self.ledger.versions, self.clock)
         self.desk = Desk(self.ledger, self.exchange, admission, self.clock)
