@@ -136,7 +136,7 @@ async def change(
     :raises GateTakenError: somebody else changes it.
     :raises RunBusyError: a step of it is on a worker; nothing has changed.
     """
-    gate = replace(gate, wish={**gate.wish, "amendment": instance.amendments.count + 1, "revive": revive})
+    gate = replace(gate, wish={**gate.wish, "revive": revive})
     await close_gate(platform, instance, gate)
     loop = asyncio.get_running_loop()
     decisions: list[Decision[T]] = []
@@ -167,7 +167,7 @@ async def go_on(platform: Platform, tasks: RunTasks, instance_id: str) -> bool:
     if instance is None or gate is None:
         await platform.ledger.gates.forget(instance_id, "changing")
         return False
-    if instance.status in ENDED or not _is_decided(instance, gate):
+    if instance.status in ENDED or not _is_decided(gate):
         return await platform.ledger.gates.open(instance_id, gate)
     loop = asyncio.get_running_loop()
 
@@ -202,13 +202,14 @@ def _gate(instance: Instance | None) -> Gate | None:
     return next((gate for gate in gates if gate.kind == "changing"), None)
 
 
-def _is_decided(instance: Instance, gate: Gate) -> bool:
-    return bool(instance.amendments.count == gate.wish["amendment"])
+def _is_decided(gate: Gate) -> bool:
+    """Whether the change has happened: the write that decides puts what is left to do into the gate."""
+    return "todo" in gate.wish
 
 
 async def _undo(platform: Platform, instance_id: str) -> None:
     found = await platform.ledger.instances.head(instance_id)
-    if found is not None and (gate := _gate(found)) is not None and not _is_decided(found, gate):
+    if found is not None and (gate := _gate(found)) is not None and not _is_decided(gate):
         await platform.ledger.gates.open(instance_id, gate)
 
 
