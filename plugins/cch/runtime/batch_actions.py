@@ -128,7 +128,6 @@ class BatchAction:
             raise RefusedChangeError(str(taken)) from None
         except DoneBeforeError:
             pass
-        await self.audit(hands, instance)
 
     async def _act(self, hands: Hands, instance: Instance) -> None:
         about = {"batch": self.batch}

@@ -81,6 +81,7 @@ class BatchRunner:
         finally:
             for task in self._working.values():
                 task.cancel()
+            await asyncio.gather(*self._working.values(), return_exceptions=True)
 
     async def _begin(self) -> None:
         for batch in await self.platform.ledger.batches.active(self.platform.clock()):
@@ -136,6 +137,8 @@ class _Job:
         self._action = BatchAction.of(runner.platform, batch.action, batch.by, batch.reason, batch.id)
         self._counts: Counter[str] = Counter()
         self._lost = False
+        #: Members that were begun and were not done: like those of a turn before, they may have been done in part.
+        self._tried: set[str] = set()
         self._next = 0.0
         self.is_done = False
 
@@ -232,11 +235,11 @@ class _Job:
         if instance is None or instance.gone:
             return "skipped", "the instance has expired"
         try:
-            # Only who goes on where somebody has died can find something begun.
-            begun = await self._action.begun(instance) if self._batch.turns > 1 else "no"
+            tried = self._batch.turns > 1 or instance.id in self._tried
+            begun = await self._action.begun(instance) if tried else "no"
+            self._tried.add(instance.id)
             if begun == "done":
-                await self._action.audit(self._hands, instance)
-                return "done", ""
+                return await self._told(instance, last=last)
             if begun != "again" and (mismatch := await self._mismatch(instance)):
                 if begun == "unknown" and not last:
                     return None, mismatch
@@ -253,6 +256,15 @@ class _Job:
         except Exception as error:  # one instance that nobody has foreseen must not keep all others waiting
             log.exception("batch %s: %s", self._batch.id, instance.id, extra={"cch_instance": instance.id})
             return "failed", f"{type(error).__name__}: {error}"
+        return await self._told(instance, last=last)
+
+    async def _told(self, instance: Instance, *, last: bool) -> tuple[ResultKind | None, str]:
+        """It is done: say so in the audit log."""
+        try:
+            await self._action.audit(self._hands, instance)
+        except Exception as error:
+            log.exception("batch %s is not in the audit log", self._batch.id, extra={"cch_instance": instance.id})
+            return "done" if last else None, f"it is not in the audit log: {type(error).__name__}"
         return "done", ""
 
     async def _mismatch(self, instance: Instance) -> str:
