@@ -104,6 +104,12 @@ class BatchWish(Body):
     reason: Reason = Field(default="", description="Kept with each instance and in the audit log.")
 
 
+class BatchPreviewBody(BatchWish):
+    """A batch that is only looked at."""
+
+    examples: int = Field(default=5, ge=0, le=200, description="Instances that are looked at one by one.")
+
+
 class BatchBody(BatchWish):
     """A batch that is confirmed."""
 

@@ -20,8 +20,8 @@ from cch.runtime.platform import Platform
 
 #: Instances in one batch. Their ids are in the server's memory while it works on them.
 MOST = 100_000
-#: Instances that are looked at as examples.
-EXAMPLES = 5
+#: Instances that may be looked at as examples.
+_EXAMPLES = 200
 _PAGE, _AT_ONCE = 500, 50
 
 
@@ -43,7 +43,7 @@ class Selection:
         self.workflows[instance.workflow_id] += 1
         self.statuses[instance.status] += 1
         self.versions.add(PlanKey.of(instance))
-        if len(self.examples) < EXAMPLES:
+        if len(self.examples) < _EXAMPLES:
             self.examples.append(instance)
 
 

@@ -22,6 +22,7 @@ from cch.api.batch_models import (
     BatchId,
     BatchPage,
     BatchPreview,
+    BatchPreviewBody,
     BatchResultPage,
     BatchResultView,
     BatchView,
@@ -47,6 +48,8 @@ router = APIRouter(tags=["batches"])
 BatchIdPath = Annotated[BatchId, Path(description="Batch id.")]
 #: Batches and results that one page looks at, at the most.
 _MOST_EXAMINED = 2_000
+#: Instances that are looked at at the same time.
+_AT_ONCE = 10
 #: Definitions in which a node is looked for.
 _MOST_VERSIONS = 50
 _PLACE = re.compile(r"at#\d{13}#[A-Za-z0-9_-]{1,64}")
@@ -146,13 +149,17 @@ async def _check_names(platform: Platform, selection: Selection, action: Mapping
 
 
 @router.post("/batches/preview", response_model=BatchPreview, responses=responses(404, 409, 413, 503))
-async def preview_batch(body: Annotated[BatchWish, Body()], access: AccessDep, backend: BackendDep) -> BatchPreview:
+async def preview_batch(
+    body: Annotated[BatchPreviewBody, Body()], access: AccessDep, backend: BackendDep
+) -> BatchPreview:
     """How many instances a batch would be for, and what it would do to the first few. Changes nothing."""
     found = await _prepared(backend, access, body)
     action = BatchAction.of(await backend.platform(), found.action, access.name, body.reason)
+    slots = asyncio.Semaphore(_AT_ONCE)
 
     async def example(instance: Instance) -> BatchExample:
-        seen = await action.preview(instance)
+        async with slots:
+            seen = await action.preview(instance)
         return BatchExample(
             id=instance.id, workflow_id=instance.workflow_id, correlation_id=instance.correlation_id,
             possible=not seen.refused, refused=seen.refused, before=list(seen.before), after=list(seen.after),
@@ -163,7 +170,7 @@ async def preview_batch(body: Annotated[BatchWish, Body()], access: AccessDep, b
         not_allowed=found.selection.not_allowed,
         workflows=dict(found.selection.workflows),
         statuses=dict(found.selection.statuses),
-        examples=[await example(instance) for instance in found.selection.examples],
+        examples=await asyncio.gather(*map(example, found.selection.examples[: body.examples])),
     )
 
 
