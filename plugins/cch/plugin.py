@@ -26,6 +26,25 @@ class LazyApi:
         await self._app(scope, receive, send)
 
 
+class WithServer:
+    """Lets what the API server does by itself begin when the server begins, not with the first request.
+
+    What a server that has died leaves half done would else wait until somebody looks. All requests pass unchanged.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        from cch.api.backend import at_work  # noqa: PLC0415
+
+        async with at_work():
+            await self._app(scope, receive, send)
+
+
 #: Command of Airflow → modules of ``cch.scheduling`` that change its process, in this order. The command ``dags``
 #: stores DAGs as the DAG processor does (``dags test``, ``dags reserialize``).
 _CHANGES = {
@@ -45,6 +64,7 @@ class CchPlugin(AirflowPlugin):
 
     name = "cch"
     fastapi_apps = [{"app": LazyApi(), "url_prefix": "/cch", "name": "CCH"}]  # noqa: RUF012 - Airflow wants a list
+    fastapi_root_middlewares = [{"middleware": WithServer, "name": "CCH"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Instances",

@@ -13,11 +13,11 @@ EVERY_GET = (
     "/workflows", "/workflows/open_ask", "/instances", "/instances/x", "/instances/x/requests/c",
     "/instances/x/items?node=Fan", "/instances/x/items/0?node=Fan", "/tasks", "/messages", "/messages/q:m", "/health",
     "/me", "/workflows/open_ask/statistics", "/workflows/open_ask/statistics.csv", "/workflows/open_ask/places",
-    "/incidents",
+    "/incidents", "/batches", "/batches/b", "/batches/b/results",
 )  # fmt: skip
 EVERY_POST = (
     "/instances", "/instances/x/events", "/instances/x/cancel", "/instances/x/requests/c/resend",
-    "/messages/q:m/attach",
+    "/messages/q:m/attach", "/batches", "/batches/preview", "/batches/b/pause", "/batches/b/resume", "/batches/b/stop",
 )  # fmt: skip
 
 

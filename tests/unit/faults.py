@@ -21,7 +21,8 @@ class Died(Exception):  # noqa: N818 - what happened to the process, not an erro
 class FragileStore(MemoryStore):
     """Counts its calls; call number ``dies_at`` raises, after its work was done if ``lost``.
 
-    ``broken`` makes every call fail, as an outage does. ``shared`` is another view of the same items.
+    ``broken`` makes every call fail, as an outage does. ``shared`` is another view of the same items. ``death``: what
+    it raises, for code that takes an exception for one of many failures.
     """
 
     def __init__(self, shared: MemoryStore | None = None) -> None:
@@ -32,6 +33,7 @@ class FragileStore(MemoryStore):
         self.dies_at = 0
         self.lost = False
         self.broken = False
+        self.death: type[BaseException] = Died
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
@@ -43,10 +45,10 @@ class FragileStore(MemoryStore):
             if self.broken:
                 raise ServiceUnavailableError("the table does not answer")
             if self.count == self.dies_at and not self.lost:
-                raise Died("before the call")
+                raise self.death("before the call")
             answer = await found(*args, **kwargs)
             if self.count == self.dies_at:
-                raise Died("after the call")
+                raise self.death("after the call")
             return answer
 
         return counted

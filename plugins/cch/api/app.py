@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cch import __version__
 from cch.api import (
     actions,
+    batches,
     contracts,
     health,
     incidents,
@@ -135,7 +136,7 @@ def create_app() -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(SeenAtOnce)
     about = (workflows, versions, contracts, statistics, incidents, instances, tasks, messages, health, watching)
-    for module in (*about, actions, moving, mending):
+    for module in (*about, actions, moving, mending, batches):
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 
     @app.get("/docs", include_in_schema=False)

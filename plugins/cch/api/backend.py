@@ -14,15 +14,19 @@ import time
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cch.api.conditional import Shared
-from cch.errors import ServiceUnavailableError
+from cch.errors import CchError, ServiceUnavailableError
+from cch.pauses import Pauses
 from cch.runtime.inspection import Inspector
 from cch.runtime.platform import Platform, open_platform
+
+if TYPE_CHECKING:
+    from cch.runtime.batching import BatchRunner
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,13 @@ async def _finish_changes(platform: Platform) -> None:
         await asyncio.sleep(_LOOK_FOR_CHANGES)
 
 
+def _batch_runner(platform: Platform) -> BatchRunner:
+    from cch.api.batch_hands import DatabaseHands  # noqa: PLC0415 - a look at lists needs none of this
+    from cch.runtime.batching import BatchRunner  # noqa: PLC0415
+
+    return BatchRunner(platform, DatabaseHands())
+
+
 class Backend:
     """One for each event loop of an API server."""
 
@@ -64,7 +75,9 @@ class Backend:
         self._opening: asyncio.Task[Platform] | None = None
         self._manager: AbstractAsyncContextManager[Platform] | None = None
         self._inspector: Inspector | None = None
-        self._mending: asyncio.Task[None] | None = None
+        self._batches: BatchRunner | None = None
+        #: What the server does by itself.
+        self._works: list[asyncio.Task[None]] = []
         self._away_until = 0.0
         self._reason = ""
 
@@ -84,8 +97,15 @@ class Backend:
         except Exception as error:
             raise ServiceUnavailableError(f"AWS cannot be used: {type(error).__name__}: {error}") from error
         _leave_heap_alone()
-        self._mending = asyncio.get_running_loop().create_task(_finish_changes(platform))
+        self._batches = _batch_runner(platform)
+        loop = asyncio.get_running_loop()
+        self._works = [loop.create_task(_finish_changes(platform)), loop.create_task(self._batches.run())]
         return platform
+
+    def call_batches(self) -> None:
+        """There is something to do with a batch."""
+        if self._batches is not None:
+            self._batches.call()
 
     async def inspector(self) -> Inspector:
         if self._inspector is None:
@@ -93,8 +113,10 @@ class Backend:
         return self._inspector
 
     async def close(self) -> None:
-        if self._mending is not None:
-            self._mending.cancel()
+        for work in self._works:
+            work.cancel()
+        await asyncio.gather(*self._works, return_exceptions=True)
+        self._works, self._batches = [], None
         if self._manager is not None and self._opening is not None and self._opening.done():
             await self._manager.__aexit__(None, None, None)
         self._manager = self._opening = self._inspector = None
@@ -129,6 +151,34 @@ async def close_backend() -> None:
     found = _backends.pop(asyncio.get_running_loop(), None)
     if found is not None:
         await found.close()
+
+
+async def _open_sometime() -> None:
+    """Open the backend of this event loop; not before AWS can be used."""
+    pauses = Pauses(first=1.0, longest=60.0)
+    while True:
+        try:
+            await (await backend()).platform()
+        except ServiceUnavailableError as away:
+            log.warning("the server's own work waits: %s", away)
+        except CchError as error:  # a wrong setting: everything else says it, too
+            log.warning("the server does nothing by itself: %s", error)
+            return
+        else:
+            return
+        await asyncio.sleep(pauses.next())
+
+
+@asynccontextmanager
+async def at_work() -> AsyncIterator[None]:
+    """For as long as the server runs: it does what it does by itself."""
+    opening = asyncio.create_task(_open_sometime())
+    try:
+        yield
+    finally:
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await close_backend()
 
 
 class SeenAtOnce:

@@ -121,7 +121,8 @@ def _action_text(action: ActionView) -> str:
     where = f" {action.node}" if action.node else ""
     way = f" from version {action.from_version} to {action.to_version}" if action.kind == "moved" else ""
     why = f": {action.reason}" if action.reason else ""
-    return f"{action.by} has {action.kind}{where or ' it'}{way}{why}"
+    batch = f" (batch {action.batch})" if action.batch else ""
+    return f"{action.by} has {action.kind}{where or ' it'}{way}{batch}{why}"
 
 
 def _action_view(record: ActionRecord, shelf: Shelf) -> ActionView:
@@ -140,6 +141,7 @@ def _action_view(record: ActionRecord, shelf: Shelf) -> ActionView:
         to_version=number(record.version) if record.kind == "moved" else None,
         before=list(record.before),
         after=list(record.after),
+        batch=str(record.about.get("batch", "")),
     )
 
 

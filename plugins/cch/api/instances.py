@@ -18,9 +18,8 @@ from cch.api.conditional import conditional
 from cch.api.details import DetailReader
 from cch.api.fallback import degraded_detail, degraded_page
 from cch.api.items import ItemReader
-from cch.api.mapping import MOST_WAITS, STATUSES, milliseconds, summary, wait
+from cch.api.mapping import MOST_WAITS, summary, wait
 from cch.api.models import (
-    FieldProblem,
     GraphView,
     InstanceDetail,
     InstanceId,
@@ -34,14 +33,12 @@ from cch.api.models import (
 )
 from cch.api.problems import ApiError, not_found, responses
 from cch.api.resending import sent_body
-from cch.api.searching import Search
+from cch.api.searching import Search, wanted_of
 from cch.api.versions import Numbers, digest_named
 from cch.api.workflows import graph_view
 from cch.errors import CchError, ServiceUnavailableError
 from cch.ledger.instances import KEY_HEAD
-from cch.ledger.listing import Wanted
 from cch.ledger.records import ENDED, Instance, instance_id_of_run
-from cch.ledger.waiting import EVENTS
 from cch.runtime.platform import Platform
 
 router = APIRouter(tags=["instances"])
@@ -111,34 +108,6 @@ async def visible(platform: Platform, access: Access, instance_id: str) -> Insta
     return found[0]
 
 
-def _wanted(
-    *,
-    workflow_id: str,
-    states: Sequence[InstanceState],
-    correlation_id: str,
-    correlation_prefix: str,
-    waiting_for: str,
-    started_after: datetime | None,
-    started_before: datetime | None,
-    digest: str,
-    **failure: str,
-) -> Wanted:
-    if correlation_prefix and len(correlation_prefix) < KEY_HEAD:
-        problem = FieldProblem(location="query.correlation_prefix", message=f"give at least {KEY_HEAD} characters")
-        raise ApiError(422, "invalid_request", "The request is not as the API's description says.", [problem])
-    return Wanted(
-        statuses=tuple(dict.fromkeys(STATUSES[state] for state in states)),
-        workflow_id=workflow_id,
-        correlation_id=correlation_id,
-        correlation_prefix=correlation_prefix,
-        capability=EVENTS if waiting_for == "event" else waiting_for,
-        since=milliseconds(started_after) if started_after else 0,
-        until=milliseconds(started_before) if started_before else 0,
-        digest=digest,
-        **failure,
-    )
-
-
 async def _page(backend: Backend, readable: frozenset[str], search: Search) -> InstancePage:
     position = paging.decode(search.cursor)
     if position is not None and not isinstance(position, dict):
@@ -190,7 +159,7 @@ async def list_instances(
     """
     readable = await access.readable()
     states = frozenset(state or ())
-    wanted = _wanted(
+    wanted = wanted_of(
         workflow_id=workflow_id,
         states=sorted(states),
         correlation_id=correlation_id,

@@ -255,6 +255,7 @@ class ActionView(View):
     to_version: int | None = None
     before: list[str] = []
     after: list[str] = []
+    batch: str = Field(default="", description="Id of the batch of which it was a part.")
 
 
 class GateView(View):

@@ -30,8 +30,8 @@ from cch.runtime.standing_still import RefusedChangeError
 router = APIRouter(tags=["actions"])
 
 
-async def _target(platform: Platform, workflow_id: str, version: str) -> Definition:
-    """The version that is named; "" names what is published.
+async def target_version(platform: Platform, workflow_id: str, version: str, where: str = "body") -> Definition:
+    """The version that is named; "" names what is published. ``where``: the part of the request.
 
     :raises ApiError: 422, there is none, or it cannot be read.
     """
@@ -41,7 +41,7 @@ async def _target(platform: Platform, workflow_id: str, version: str) -> Definit
             return await asyncio.to_thread(platform.catalogue.current, workflow_id)
         return await chooser.named(await platform.ledger.versions.shelf(workflow_id), version)
     except (WrongUseError, DefinitionNotFoundError) as error:
-        field = FieldProblem(location="body.version", message=str(error))
+        field = FieldProblem(location=f"{where}.version", message=str(error))
         raise ApiError(422, "version_unknown", "No version is called so.", [field]) from None
     except DefinitionError as error:
         raise ApiError(422, "workflow_not_usable", f"The definition has errors: {error.problems[0]}") from None
@@ -82,7 +82,7 @@ async def move_instance(
     409 `busy`: a step of it is on a worker; try again. To repeat a move that was made: 409.
     """
     platform, instance = await editable(backend, access, instance_id)
-    target = await _target(platform, instance.workflow_id, body.version)
+    target = await target_version(platform, instance.workflow_id, body.version)
     wish = MoveWish(definition=target, renamed=body.renames, by=access.name, reason=body.reason)
     try:
         with unless_taken("moved"):

@@ -42,8 +42,8 @@ class Numbers:
         return known.number if known else None
 
 
-async def digest_named(backend: Backend, workflow_id: str, version: str) -> str:
-    """The digest of the version that a search names; "" if it names none.
+async def digest_named(backend: Backend, workflow_id: str, version: str, where: str = "query") -> str:
+    """The digest of the version that a search names; "" if it names none. ``where``: the part of the request.
 
     :raises ApiError: 422, there is no such version, or no workflow is named.
     """
@@ -56,7 +56,7 @@ async def digest_named(backend: Backend, workflow_id: str, version: str) -> str:
                 return (await platform.ledger.versions.shelf(workflow_id)).named(version).digest
             except WrongUseError as error:
                 message = str(error)
-    problem = FieldProblem(location="query.version", message=message)
+    problem = FieldProblem(location=f"{where}.version", message=message)
     raise ApiError(422, "version_unknown", "No version is called so.", [problem])
 
 

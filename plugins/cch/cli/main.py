@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cch import __version__
+from cch.cli.batches import register as register_batches
 from cch.cli.contract import register as register_contract
 from cch.cli.definitions import register as register_definitions
 from cch.cli.deploying import register as register_deploying
@@ -84,6 +85,7 @@ register_definitions(app)
 register_contract(app)
 register_instances(app)
 register_mending(app)
+register_batches(app)
 register_messages(app)
 register_ledger(app)
 register_doctor(app)

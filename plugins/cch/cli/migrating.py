@@ -1,21 +1,24 @@
-"""``cch migrate``: instances to another version of their workflow, one or all that a search finds."""
+"""``cch migrate``: instances to another version of their workflow, one, or all live ones in a batch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from cch.cli.output import console, note, print_json, say, show, some, table
+from cch.cli import batching
+from cch.cli.output import note, print_json, say, show, some, table
 from cch.cli.server import RefusedError, Server, login
 from cch.errors import ServiceUnavailableError, WrongUseError
 from cch.pauses import Pauses
 
-#: Rounds over instances of which a step was on a worker, before they are left as they are.
+#: Instances that a dry run looks at one by one, and those that a batch moves in a second if nobody says less.
+_LOOKED_AT, _RATE = 200, 1000.0
+#: Tries with an instance of which a step is on a worker, before it is left as it is.
 _ROUNDS = 10
+#: What the API calls the results of a batch, as this command does.
+_OUTCOMES = {"done": "moved"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +54,7 @@ def renames_of(texts: Sequence[str]) -> dict[str, str]:
 def migrate(wish: MigrateWish, *, as_json: bool) -> bool:
     """Move them, and say what has become of each; whether all of them could be moved."""
     with Server(login()) as server:
-        ids = [wish.instance] if wish.instance else _live(server, wish)
-        results = _all(server, wish, ids, quiet=as_json)
+        results = [_patiently(server, wish)] if wish.instance else _all(server, wish, quiet=as_json)
     if as_json:
         print_json({"dry_run": wish.dry_run, "instances": results})
     else:
@@ -60,45 +62,51 @@ def migrate(wish: MigrateWish, *, as_json: bool) -> bool:
     return all(result["outcome"] in ("moved", "could be moved") for result in results)
 
 
-def _live(server: Server, wish: MigrateWish) -> list[str]:
+def _all(server: Server, wish: MigrateWish, *, quiet: bool) -> list[dict[str, Any]]:
     search = {"workflow_id": wish.workflow, "state": ["PENDING", "RUNNING", "WAITING"]}
     if wish.came_from:
         search["version"] = wish.came_from
-    try:
-        found = [each["id"] for each in server.instances(**search)]
-    except RefusedError as refused:
-        raise WrongUseError(str(refused)) from None
+    action: dict[str, Any] = {"kind": "move", "version": wish.to, "renames": dict(wish.renames)}
+    batch_wish = batching.BatchWish(
+        search=search, action=action, reason=wish.reason, rate=wish.per_second or _RATE
+    )  # fmt: skip
+    if wish.dry_run:
+        seen = batching.preview(server, batch_wish, _LOOKED_AT)
+        if seen["count"] > len(seen["examples"]) and not quiet:
+            note(f"{len(seen['examples'])} of {seen['count']} were looked at")
+        found = [_looked_at(each) for each in seen["examples"]]
+    else:
+        batch = batching.begin(server, batch_wish)
+        if batch is not None:
+            batching.follow(server, batch, quiet=quiet)
+        found = [_moved(each) for each in batching.results(server, batch["id"])] if batch else []
     if not found:
         raise WrongUseError(f"no instance of {wish.workflow} is alive" + (" in that version" if wish.came_from else ""))
     return found
 
 
-def _all(server: Server, wish: MigrateWish, ids: Sequence[str], *, quiet: bool) -> list[dict[str, Any]]:
-    results: dict[str, dict[str, Any]] = {}
+def _looked_at(example: Mapping[str, Any]) -> dict[str, Any]:
+    if not example["possible"]:
+        return {"id": example["id"], "outcome": "refused", "reason": example["refused"]}
+    return {
+        "id": example["id"], "outcome": "could be moved", "before": example["before"], "after": example["after"]
+    }  # fmt: skip
+
+
+def _moved(result: Mapping[str, Any]) -> dict[str, Any]:
+    outcome = _OUTCOMES.get(result["result"], result["result"])
+    return {"id": result["instance_id"], "outcome": outcome, "reason": result["reason"]}
+
+
+def _patiently(server: Server, wish: MigrateWish) -> dict[str, Any]:
     pauses = Pauses(first=0.5, longest=10.0)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console(stderr=True), disable=quiet or len(ids) == 1) as shown:
-        bar = shown.add_task("looking" if wish.dry_run else "moving", total=len(ids))
-        todo = list(ids)
-        for _ in range(_ROUNDS):
-            for identifier in todo:
-                began = time.monotonic()
-                results[identifier] = _one(server, wish, identifier)
-                shown.update(bar, completed=sum(each["outcome"] != "busy" for each in results.values()))
-                _slow_down(wish.per_second, time.monotonic() - began)
-            todo = [identifier for identifier in todo if results[identifier]["outcome"] == "busy"]
-            if not todo:
-                break
-            time.sleep(pauses.next())
-    return list(results.values())
+    while (result := _one(server, wish))["outcome"] == "busy" and pauses.tries < _ROUNDS:
+        time.sleep(pauses.next())
+    return result
 
 
-def _slow_down(per_second: float | None, took: float, sleep: Callable[[float], None] = time.sleep) -> None:
-    if per_second and (rest := 1 / per_second - took) > 0:
-        sleep(rest)
-
-
-def _one(server: Server, wish: MigrateWish, identifier: str) -> dict[str, Any]:
+def _one(server: Server, wish: MigrateWish) -> dict[str, Any]:
+    identifier = wish.instance
     body = {"version": wish.to, "renames": dict(wish.renames), "reason": wish.reason, "dry_run": wish.dry_run}
     try:
         answer = server.call("POST", f"/instances/{identifier}/move", body)
@@ -112,7 +120,7 @@ def _one(server: Server, wish: MigrateWish, identifier: str) -> dict[str, Any]:
 
 
 def _tell(wish: MigrateWish, results: Sequence[dict[str, Any]]) -> None:
-    if len(results) == 1:
+    if wish.instance:
         _tell_one(results[0])
         return
     groups: dict[tuple[str, str], list[str]] = {}

@@ -6,6 +6,7 @@ reach the journal only through it.
 
 __all__ = [
     "audit",
+    "batches",
     "belongings",
     "expiry",
     "failures",

@@ -6,6 +6,7 @@ import asyncio
 
 from cch.identity import Box
 from cch.ledger.actions import Actions
+from cch.ledger.batches import Batches
 from cch.ledger.endings import Endings
 from cch.ledger.expiry import Expiry
 from cch.ledger.failures import Failures
@@ -36,6 +37,7 @@ class Ledger:
         payloads = Payloads(blobs)
         self.store = store
         self.actions = Actions(store)
+        self.batches = Batches(store)
         self.endings = Endings(store)
         self.gates = Gates(store)
         self.holds = Holds(store)

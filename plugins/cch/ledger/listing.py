@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 from cch.ledger.endings import UNMENDED
@@ -40,6 +40,14 @@ class Wanted:
     error_code: str = ""
     since: int = 0
     until: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What is asked for, in the form in which batches are stored: do not rename."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Wanted:
+        return cls(**{**raw, "statuses": tuple(raw.get("statuses", ()))})
 
     @property
     def times(self) -> tuple[int, int]:

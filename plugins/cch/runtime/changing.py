@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cch.definition.version import Version, parse_version
@@ -20,6 +22,7 @@ from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalState
 from cch.ledger.gates import Gate
 from cch.ledger.records import ENDED, ActionRecord, Exit, JournalEntry, RegionKey
+from cch.runtime.batch_marks import refuse_repetition
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.gating import close_gate
 from cch.runtime.journaling import read
@@ -36,10 +39,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: What of a wish is kept about the change.
-_TOLD = ("renamed", "node", "patch", "adopted")
 #: A change takes a second or two; after so long (ms) nobody works on it any more.
 INTERRUPTED = 60_000
+#: What is kept of a wish with the record of the action.
+_ABOUT = ("renamed", "node", "patch", "adopted", "batch")
+#: Threads that wait for Airflow's rows, and for the loop meanwhile: not those of which the loop needs one to go on.
+_TRANSACTIONS = ThreadPoolExecutor(8, thread_name_prefix="cch-change")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +143,7 @@ async def change(
     :raises GateTakenError: somebody else changes it.
     :raises RunBusyError: a step of it is on a worker; nothing has changed.
     """
-    gate = replace(gate, wish={**gate.wish, "amendment": instance.amendments.count + 1, "revive": revive})
+    gate = replace(gate, wish={**gate.wish, "revive": revive})
     await close_gate(platform, instance, gate)
     loop = asyncio.get_running_loop()
     decisions: list[Decision[T]] = []
@@ -152,7 +157,7 @@ async def change(
 
     try:
         try:
-            await asyncio.to_thread(tasks.change, instance.workflow_id, instance.run_id, work, revive=revive)
+            await _in_transaction(tasks, instance, work, revive=revive)
         except RunGoneError as error:
             raise RefusedChangeError(str(error)) from None
     except (RefusedChangeError, RunBusyError):
@@ -169,7 +174,7 @@ async def go_on(platform: Platform, tasks: RunTasks, instance_id: str) -> bool:
     if instance is None or gate is None:
         await platform.ledger.gates.forget(instance_id, "changing")
         return False
-    if instance.status in ENDED or not _is_decided(instance, gate):
+    if instance.status in ENDED or not _is_decided(gate):
         return await platform.ledger.gates.open(instance_id, gate)
     loop = asyncio.get_running_loop()
 
@@ -177,9 +182,14 @@ async def go_on(platform: Platform, tasks: RunTasks, instance_id: str) -> bool:
         return asyncio.run_coroutine_threadsafe(_run_wish(platform, instance_id), loop).result()
 
     revive = bool(gate.wish["revive"])
-    await asyncio.to_thread(tasks.change, instance.workflow_id, instance.run_id, work, revive=revive)
+    await _in_transaction(tasks, instance, work, revive=revive)
     await _open(platform, instance_id)
     return True
+
+
+async def _in_transaction(tasks: RunTasks, instance: Instance, work: Callable[[], RunWish], *, revive: bool) -> None:
+    change = partial(tasks.change, instance.workflow_id, instance.run_id, work, revive=revive)
+    await asyncio.get_running_loop().run_in_executor(_TRANSACTIONS, change)
 
 
 async def finish_interrupted(platform: Platform, tasks: RunTasks, patience: int = INTERRUPTED) -> int:
@@ -199,13 +209,14 @@ def _gate(instance: Instance | None) -> Gate | None:
     return next((gate for gate in gates if gate.kind == "changing"), None)
 
 
-def _is_decided(instance: Instance, gate: Gate) -> bool:
-    return bool(instance.amendments.count == gate.wish["amendment"])
+def _is_decided(gate: Gate) -> bool:
+    """Whether the change has happened: the write that decides puts what is left to do into the gate."""
+    return "todo" in gate.wish
 
 
 async def _undo(platform: Platform, instance_id: str) -> None:
     found = await platform.ledger.instances.head(instance_id)
-    if found is not None and (gate := _gate(found)) is not None and not _is_decided(found, gate):
+    if found is not None and (gate := _gate(found)) is not None and not _is_decided(gate):
         await platform.ledger.gates.open(instance_id, gate)
 
 
@@ -216,6 +227,8 @@ async def _decide(platform: Platform, instance_id: str, decide: Decide[T]) -> De
     gate = _gate(instance)
     if instance is None or gate is None:
         raise RefusedChangeError("the instance has ended meanwhile")
+    if batch := gate.wish.get("batch"):
+        await refuse_repetition(ledger, instance_id, batch)
     decision = await decide(await standing(platform, instance))
     facts = {"from": str(instance.version), "before": list(decision.before), "after": list(decision.after)}
     decided = replace(gate, wish={**gate.wish, **facts, "todo": decision.todo.to_json()})
@@ -341,7 +354,7 @@ async def _open(platform: Platform, instance_id: str) -> None:
     record = ActionRecord(
         number=instance.gates, kind=wish["kind"], at=gate.since, by=gate.by, reason=gate.reason,
         came_from=wish["from"], version=str(instance.version), before=tuple(wish["before"]),
-        after=tuple(wish["after"]), about={name: wish[name] for name in _TOLD if name in wish},
+        after=tuple(wish["after"]), about={name: wish[name] for name in _ABOUT if name in wish},
     )  # fmt: skip
     await platform.ledger.actions.put(instance_id, record)
     await platform.ledger.gates.open(instance_id, gate)

@@ -106,19 +106,27 @@ async def _mendable(platform: Platform, instance_id: str, mend: Mend) -> Instanc
     return instance
 
 
-async def hold(platform: Platform, instance: Instance, *, by: str, reason: str = "") -> None:
+async def hold(
+    platform: Platform, instance: Instance, *, by: str, reason: str = "", about: Mapping[str, Any] | None = None
+) -> None:
     """Stop the instance: nothing is sent or decided until it is released. What is being sent may finish.
+
+    ``about``: what is kept besides.
 
     :raises GateTakenError: it is held already, or has ended.
     """
     now = platform.clock()
-    number = await close_gate(platform, instance, Gate(kind="held", by=by, since=now, reason=reason))
-    record = ActionRecord(number=number, kind="held", at=now, by=by, reason=reason)
+    number = await close_gate(platform, instance, Gate(kind="held", by=by, since=now, reason=reason, wish=about or {}))
+    record = ActionRecord(number=number, kind="held", at=now, by=by, reason=reason, about=about or {})
     await platform.ledger.actions.put(instance.id, record)
 
 
-async def release(platform: Platform, instance: Instance, *, by: str, reason: str = "") -> None:
+async def release(
+    platform: Platform, instance: Instance, *, by: str, reason: str = "", about: Mapping[str, Any] | None = None
+) -> None:
     """Let the instance go on. Deadlines of what it waits for move by the length of the hold.
+
+    ``about``: what is kept besides.
 
     :raises RefusedChangeError: it is not held.
     """
@@ -135,6 +143,6 @@ async def release(platform: Platform, instance: Instance, *, by: str, reason: st
         for wait in await platform.ledger.waits.of_box(box):
             if wait.state == "open" and wait.deadline:
                 await platform.ledger.waits.prolong(wait, length, gate.since)
-    record = ActionRecord(number=instance.gates, kind="released", at=now, by=by, reason=reason)
+    record = ActionRecord(number=instance.gates, kind="released", at=now, by=by, reason=reason, about=about or {})
     await platform.ledger.actions.put(instance.id, record)
     await platform.ledger.gates.open(instance.id, gate, instance.due and instance.due + length)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from cch.definition.version import Version
 from cch.errors import CchError
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveWish:
-    """Where an instance is to go, who wants that and why. ``renamed``: a node's name so far → its name there."""
+    """Where an instance is to go, who wants that and why. ``renamed``: a node's name so far → its name there.
+
+    ``about``: what is kept besides.
+    """
 
     definition: Definition
     renamed: Mapping[str, str]
     by: str
     reason: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def preview(platform: Platform, instance_id: str, wish: MoveWish) -> MovePlan:
@@ -83,7 +87,7 @@ async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: Move
 
     gate = Gate(
         kind="changing", by=wish.by, since=platform.clock(), reason=wish.reason,
-        wish={"kind": "moved", "renamed": dict(wish.renamed)},
+        wish={"kind": "moved", "renamed": dict(wish.renamed), **wish.about},
     )  # fmt: skip
     return (await change(platform, tasks, instance, gate, decide)).said
 
