@@ -29,6 +29,7 @@ class Api:
         self.asked: list[tuple[str, str, dict]] = []
         self.logins = 0
         self.busy = 0
+        self.holds: list[dict] = []
         self.refusal: dict | None = None
         self.matching, self.changed, self.looks, self.away = 3, 0, 0, 0
 
@@ -49,6 +50,8 @@ class Api:
         if self.busy:
             self.busy -= 1
             return httpx.Response(409, json={"code": "busy", "detail": "Ask is on a worker."})
+        if path.startswith("/holds"):
+            return httpx.Response(200, json={"items": self.holds} if request.method == "GET" else self.holds[0])
         if path.endswith(("hold", "release", "cancel")):
             return httpx.Response(200, json={"state": "RUNNING"})
         done = not body.get("dry_run")
@@ -323,6 +326,50 @@ def test_batches_are_listed_shown_and_steered(cch, api):
     for command in ("pause", "resume", "stop"):
         assert "paused" in cch("batch", command, "b-1").stdout
         assert api.asked[-1][:2] == ("POST", f"/batches/b-1/{command}")
+
+
+HELD = {
+    "kind": "capability", "name": "a#b", "by": "ada", "since": "2026-01-05T08:00:00Z", "reason": "it is down",
+    "released": None, "rate": 0.0, "batch": "b-1", "held": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "body"),
+    [
+        (["hold", "--capability", "a#b", "-r", "down"], "/holds", {"kind": "capability", "name": "a#b", "reason": "down"}),
+        (["hold", "-w", "w"], "/holds", {"kind": "workflow", "name": "w", "reason": ""}),
+        (
+            ["release", "--capability", "a#b", "--rate", "5"], "/holds/release",
+            {"kind": "capability", "name": "a#b", "reason": "", "rate": 5.0},
+        ),
+    ],
+)  # fmt: skip
+def test_a_workflow_or_a_capability_is_held_and_released(cch, api, arguments, path, body):
+    """The answer says for how many, and which batch does it."""
+    api.holds = [HELD]
+    answer = cch(*arguments)
+
+    assert api.asked[-1] == ("POST", path, body)
+    assert "capability a#b: held by ada: it is down (3 instances are held for it; batch b-1)" in answer.stdout
+
+
+def test_holds_are_listed(cch, api):
+    """None, one in force, one that is being released."""
+    assert "nothing is held as a whole" in cch("holds").stdout
+    api.holds = [HELD, {**HELD, "kind": "workflow", "name": "w", "released": "2026-01-05T09:00:00Z", "rate": 5.0}]
+    assert "workflow w: being released, 5 a second" in cch("holds").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["hold"], ["hold", "i-1", "-w", "w"], ["release", "-w", "w", "--capability", "c"]]
+)
+def test_one_thing_is_held_at_a_time(cch, api, arguments):
+    """Else nobody is asked."""
+    answer = cch(*arguments)
+    assert answer.exit_code == 2
+    assert "name one: an instance, --workflow or --capability" in " ".join(answer.stderr.split())
+    assert api.asked == []
 
 
 def test_a_refusal_of_the_server_is_said(cch, api):

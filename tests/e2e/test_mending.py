@@ -149,6 +149,24 @@ def test_a_patch_reaches_what_is_asked_next(stack: Stack, workflow: Workflow) ->
     assert "right" in json.dumps(sent["body"])
 
 
+def test_who_would_ask_a_held_capability_waits_until_it_is_back(stack: Stack, workflow: Workflow) -> None:
+    """A call on a worker gives its place up meanwhile; a request is not sent; both go on at the release."""
+    for capability, task in (("finance#exchange_rate", "Rate"), ("other#thing", "Thing")):
+        mend(stack, "hold", "--capability", capability, "--reason", "the others are down")
+        instance = str(uuid.uuid4())
+        stack.send("orchestrator-command-queue", start_message(workflow.id, {"lines": [], "code": "x"}, instance))
+        stack.eventually("a held instance", lambda one=instance: "held" in stack.item(f"INST#{one}", "META"))
+        stack.eventually(
+            f"{task} off the worker", lambda one=instance, its=task: states(stack, workflow.id, one)[its] == "deferred"
+        )
+        assert asked(stack, instance, "other#thing") == []
+
+        released = mend(stack, "release", "--capability", capability, "--rate", "50")
+        assert released["held"] == 1
+        completed(workflow, instance)
+        stack.eventually("the end of the hold", lambda: not mend(stack, "holds")["items"])
+
+
 def test_a_held_instance_waits_with_its_reply(stack: Stack, workflow: Workflow) -> None:
     """The reply comes while it is held; nothing is asked before the release."""
     instance = start(workflow, "other#slow", "Ask")

@@ -18,6 +18,7 @@ from cch.api import (
     batches,
     contracts,
     health,
+    holds,
     incidents,
     instances,
     mending,
@@ -136,7 +137,7 @@ def create_app() -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(SeenAtOnce)
     about = (workflows, versions, contracts, statistics, incidents, instances, tasks, messages, health, watching)
-    for module in (*about, actions, moving, mending, batches):
+    for module in (*about, actions, moving, mending, batches, holds):
         app.include_router(module.router, prefix=PREFIX, dependencies=[Depends(refuse_other_sites)])
 
     @app.get("/docs", include_in_schema=False)

@@ -51,10 +51,12 @@ async def _finish_changes(platform: Platform) -> None:
     """Finish what an API server that died has left half done: the instances stand still meanwhile."""
     from cch.api.run_tasks import DatabaseTasks  # noqa: PLC0415 - a look at lists needs none of this
     from cch.runtime.changing import finish_interrupted  # noqa: PLC0415
+    from cch.runtime.holding import go_on_releasing  # noqa: PLC0415
 
     while True:
         try:
             await finish_interrupted(platform, DatabaseTasks())
+            await go_on_releasing(platform)
         except Exception:
             log.exception("interrupted changes cannot be looked for")
         await asyncio.sleep(_LOOK_FOR_CHANGES)

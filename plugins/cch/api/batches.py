@@ -201,20 +201,29 @@ async def start_batch(
 
 
 async def _start(backend: Backend, access: Access, body: BatchBody, batch_id: str) -> Batch:
-    platform = await backend.platform()
     found = await _prepared(backend, access, body)
     count = len(found.selection.ids)
     if count != body.expected:
         raise ApiError(409, "count_changed", f"{count} instances match now, not {body.expected}: look again.")
-    asked = body.search.model_dump(mode="json", exclude_defaults=True)
+    return await begin_batch(backend, access, body, found.selection, found.action, batch_id=batch_id)
+
+
+async def begin_batch(
+    backend: Backend, access: Access, body: BatchBody, selection: Selection, action: Mapping[str, Any], *, batch_id: str
+) -> Batch:
+    """Let the server do ``action`` to the instances that were selected."""
+    platform = await backend.platform()
     batch = Batch(
-        id=batch_id, state="running", action=found.action, by=access.name, created=platform.clock(), total=count,
-        search={"asked": asked, "wanted": found.selection.wanted.to_json()}, rate=body.rate, reason=body.reason,
-        workflows=tuple(sorted(found.selection.workflows)), not_allowed=found.selection.not_allowed,
+        id=batch_id, state="running", action=action, by=access.name, created=platform.clock(),
+        total=len(selection.ids), rate=body.rate, reason=body.reason,
+        search={
+            "asked": body.search.model_dump(mode="json", exclude_defaults=True), "wanted": selection.wanted.to_json(),
+        },
+        workflows=tuple(sorted(selection.workflows)), not_allowed=selection.not_allowed,
     )  # fmt: skip
-    made, new = await platform.ledger.batches.create(batch, found.selection.ids)
+    made, new = await platform.ledger.batches.create(batch, selection.ids)
     if new:
-        facts = {"batch": batch_id, "action": made.action["kind"], "instances": count, "reason": body.reason}
+        facts = {"batch": batch_id, "action": action["kind"], "instances": batch.total, "reason": body.reason}
         await asyncio.to_thread(airflow_runs.audit, access.name, "cch_batch_start", facts=facts)
         backend.call_batches()
     return made

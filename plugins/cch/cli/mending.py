@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Instance: TypeAlias = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of the instance.")]
+OneInstance: TypeAlias = Annotated[str, typer.Argument(metavar="[INSTANCE]", help="Id of the instance.")]
+Workflow: TypeAlias = Annotated[str, typer.Option("--workflow", "-w", help="Id of a workflow: all its instances.")]
+Capability: TypeAlias = Annotated[str, typer.Option("--capability", help="Id of a capability: who would ask it.")]
 Node: TypeAlias = Annotated[str, typer.Argument(metavar="NODE", help="Name of the node.")]
 Why: TypeAlias = Annotated[str, typer.Option("--reason", "-r", help="Kept with the instance and in the audit log.")]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
@@ -107,14 +110,90 @@ def patch(
     _call(instance, "patch", body, as_json=as_json)
 
 
-def hold(instance: Instance, reason: Why = "", as_json: AsJson = False) -> None:
-    """Stop an instance: nothing is sent or decided until it is released. Its deadlines wait; replies are kept."""
-    _call(instance, "hold", {"reason": reason}, as_json=as_json)
+def hold(
+    instance: OneInstance = "",
+    *,
+    workflow: Workflow = "",
+    capability: Capability = "",
+    reason: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Stop an instance: nothing is sent or decided until it is released. Its deadlines wait; replies are kept.
+
+    Or hold a whole workflow, also what begins later, or a capability: who would ask it is held.
+    """
+    what = _what(instance, workflow, capability)
+    if what is None:
+        _call(instance, "hold", {"reason": reason}, as_json=as_json)
+    else:
+        _hold_of("/holds", {**what, "reason": reason}, as_json=as_json)
 
 
-def release(instance: Instance, reason: Why = "", as_json: AsJson = False) -> None:
-    """Let a held instance go on."""
-    _call(instance, "release", {"reason": reason}, as_json=as_json)
+def release(
+    instance: OneInstance = "",
+    *,
+    workflow: Workflow = "",
+    capability: Capability = "",
+    rate: Annotated[
+        float, typer.Option(min=0.01, max=1000, metavar="N", help="Of a workflow or capability: so many a second.")
+    ] = 10.0,
+    reason: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let a held instance go on; or those of a whole workflow or capability, so many a second."""
+    what = _what(instance, workflow, capability)
+    if what is None:
+        _call(instance, "release", {"reason": reason}, as_json=as_json)
+    else:
+        _hold_of("/holds/release", {**what, "reason": reason, "rate": rate}, as_json=as_json)
+
+
+def holds(*, as_json: AsJson = False) -> None:
+    """List the workflows and capabilities that are held as a whole."""
+    from cch.cli.output import print_json, say  # noqa: PLC0415 - loads what talks to the server
+    from cch.cli.server import Server, login  # noqa: PLC0415
+
+    with Server(login()) as server:
+        found = server.call("GET", "/holds")
+    if as_json:
+        print_json(found)
+    elif not found["items"]:
+        say("nothing is held as a whole")
+    else:
+        for each in found["items"]:
+            say(_told(each))
+
+
+def _what(instance: str, workflow: str, capability: str) -> dict[str, str] | None:
+    """What is held as a whole; None: one instance.
+
+    :raises typer.BadParameter: nothing is named, or several.
+    """
+    given = {"instance": instance, "workflow": workflow, "capability": capability}
+    named = [(kind, name) for kind, name in given.items() if name]
+    if len(named) != 1:
+        raise typer.BadParameter("name one: an instance, --workflow or --capability")
+    ((kind, name),) = named
+    return None if kind == "instance" else {"kind": kind, "name": name}
+
+
+def _told(hold: Mapping[str, Any]) -> str:
+    state = f"being released, {hold['rate']:g} a second" if hold["released"] else f"held by {hold['by']}"
+    why = f": {hold['reason']}" if hold["reason"] else ""
+    batch = f"; batch {hold['batch']}" if hold["batch"] else ""
+    return f"{hold['kind']} {hold['name']}: {state}{why} ({hold['held']} instances are held for it{batch})"
+
+
+def _hold_of(path: str, body: Mapping[str, Any], *, as_json: bool) -> None:
+    from cch.cli.output import print_json, say  # noqa: PLC0415 - loads what talks to the server
+    from cch.cli.server import Server, login  # noqa: PLC0415
+
+    with Server(login()) as server:
+        answer = server.call("POST", path, dict(body))
+    if as_json:
+        print_json(answer)
+    else:
+        say(_told(answer))
 
 
 def cancel(instance: Instance, reason: Why = "", as_json: AsJson = False) -> None:
@@ -123,5 +202,5 @@ def cancel(instance: Instance, reason: Why = "", as_json: AsJson = False) -> Non
 
 
 def register(app: typer.Typer) -> None:
-    for command in (retry, complete, patch, hold, release, cancel):
+    for command in (retry, complete, patch, hold, release, holds, cancel):
         app.command()(command)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from cch.errors import CchError
-from cch.ledger.store import NEW, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.store import NEW, Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
 
 #: What can be held; stored: do not rename.
 HoldKind = Literal["workflow", "capability"]
@@ -28,7 +28,8 @@ class HoldTakenError(CchError):
 class Hold:
     """A hold of a workflow (its id) or a capability (its id). Times in ms.
 
-    ``released``: since when it is not in force any more; 0: it is. ``batch``: the batch that releases its instances.
+    ``released``: since when it is not in force any more; 0: it is. ``rate``: instances a second that are released
+    then. ``batch``: the latest batch that releases them.
     """
 
     kind: HoldKind
@@ -37,6 +38,7 @@ class Hold:
     since: int
     reason: str = ""
     released: int = 0
+    rate: float = 0.0
     batch: str = ""
 
     @property
@@ -80,29 +82,33 @@ class Holds:
         """All of them: one strong query."""
         return [_hold(item) for item in await self._store.query(_INDEX)]
 
-    async def release(self, hold: Hold, now: int) -> None:
-        """It is not in force from now on. To repeat it changes nothing."""
-        await self._change(hold, Change(set={"released": now}), Equals("since", hold.since))
+    async def release(self, hold: Hold, now: int, rate: float) -> None:
+        """It is not in force from now on. To repeat it changes the rate of batches that begin later."""
+        change = Change(set={"released": hold.released or now, "rate": str(rate)})
+        await self._change(hold, change)
 
-    async def released_by(self, hold: Hold, batch: str) -> None:
-        """Its instances are released by this batch."""
-        await self._change(hold, Change(set={"batch": batch}), Equals("since", hold.since))
+    async def released_by(self, hold: Hold, batch: str) -> bool:
+        """Its instances are released by this batch from now on; False if by another one meanwhile."""
+        before = Equals("batch", hold.batch) if hold.batch else Absent("batch")
+        return await self._change(hold, Change(set={"batch": batch}), before)
 
     async def remove(self, hold: Hold) -> None:
         """No instance is held for it any more."""
         if (known := await self.get(hold.kind, hold.name)) is not None and known.since == hold.since:
             await self._store.delete((_INDEX, hold.target))
 
-    async def _change(self, hold: Hold, change: Change, as_seen: Equals) -> None:
+    async def _change(self, hold: Hold, change: Change, *as_seen: Equals | Absent) -> bool:
         try:
-            await self._store.update((_INDEX, hold.target), change, When.all(as_seen))
+            await self._store.update((_INDEX, hold.target), change, When.all(Equals("since", hold.since), *as_seen))
         except ConditionFailedError:
-            pass  # it is gone
+            return False  # it is gone, or another one
+        return True
 
 
 def _hold(item: Item) -> Hold:
     kind, _, name = item["SK"].partition("#")
     return Hold(
         kind=next(each for each in HOLD_KINDS if each == kind), name=name, by=item["by"], since=item["since"],
-        reason=item.get("reason", ""), released=item.get("released", 0), batch=item.get("batch", ""),
+        reason=item.get("reason", ""), released=item.get("released", 0), rate=float(item.get("rate", 0)),
+        batch=item.get("batch", ""),
     )  # fmt: skip

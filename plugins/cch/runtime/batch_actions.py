@@ -130,7 +130,7 @@ class BatchAction:
             pass
 
     async def _act(self, hands: Hands, instance: Instance) -> None:
-        about = {"batch": self.batch}
+        about = {"batch": self.batch, **({"hold": self.arguments["hold"]} if "hold" in self.arguments else {})}
         match self.kind:
             case "move":
                 await moving.move(self.platform, hands.tasks, instance.id, await self._move(instance))

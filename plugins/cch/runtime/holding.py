@@ -6,9 +6,13 @@ most: so much later than it is made a hold takes effect.
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cch.ledger.batches import Batch
 from cch.ledger.gates import Gate, GateTakenError
+from cch.ledger.listing import Wanted
 from cch.ledger.records import ActionRecord
 from cch.runtime.gating import close_gate, is_stopped
 
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from cch.ledger.holds import Hold
     from cch.ledger.records import Instance
     from cch.runtime.platform import Platform
+
+#: Instances that are released a second, if nobody has said how many.
+RATE = 10.0
 
 
 async def is_held_back(platform: Platform, instance: Instance, capability: str = "") -> bool:
@@ -47,14 +54,46 @@ async def hold_for(platform: Platform, instance: Instance, hold: Hold) -> bool:
     return True
 
 
-async def held_for(platform: Platform, hold: Hold) -> list[str]:
-    """Ids of the instances that are held because of this hold."""
+async def held_for(platform: Platform, hold: Hold) -> list[Instance]:
+    """The instances that are held because of this hold."""
     ledger = platform.ledger
     ids = [instance_id for instance_id, _ in await ledger.gates.closed("held")]
     pages = [ids[first : first + 100] for first in range(0, len(ids), 100)]
     found = [each for page in pages for each in await ledger.instances.many(page)]
     return [
-        instance.id
+        instance
         for instance in found
         if any(gate.kind == "held" and gate.wish.get("hold") == hold.target for gate in instance.closed)
     ]
+
+
+async def let_go(platform: Platform, hold: Hold) -> Hold | None:
+    """Go on with a hold that is not in force any more: a batch releases its instances; None: none is left.
+
+    To repeat it changes nothing while that batch runs. One that a person has stopped is not begun again.
+    """
+    ledger = platform.ledger
+    batch = await ledger.batches.get(hold.batch) if hold.batch else None
+    if batch is not None and batch.state != "done":
+        return hold
+    held = await held_for(platform, hold)
+    if not held:
+        await ledger.holds.remove(hold)
+        return None
+    wanted = Wanted().to_json()
+    batch = Batch(
+        id=uuid.uuid4().hex, state="running", action={"kind": "release"}, by=hold.by, created=platform.clock(),
+        search={"asked": {"all": True}, "wanted": wanted}, total=len(held), rate=hold.rate or RATE,
+        workflows=tuple(sorted({instance.workflow_id for instance in held})),
+        reason=f"{hold.kind} {hold.name} is released",
+    )  # fmt: skip
+    # Before it is there: if it never comes, another one is made.
+    if await ledger.holds.released_by(hold, batch.id):
+        await ledger.batches.create(batch, [instance.id for instance in held])
+    return replace(hold, batch=batch.id)
+
+
+async def go_on_releasing(platform: Platform) -> int:
+    """Look after the holds that are not in force any more; how many are left."""
+    holds = [hold for hold in await platform.ledger.holds.all() if not hold.is_in_force]
+    return sum([await let_go(platform, hold) is not None for hold in holds])

@@ -33,14 +33,14 @@ async def is_held(world: Moved) -> None:
     await eventually(look)
 
 
-async def let_go(platform: Platform, hold: Hold) -> list[str]:
+async def released(platform: Platform, hold: Hold) -> list[str]:
     """The hold is released, and each of its instances."""
-    await platform.ledger.holds.release(hold, platform.clock())
+    await platform.ledger.holds.release(hold, platform.clock(), 10)
     held = await held_for(platform, hold)
-    for instance in await platform.ledger.instances.many(held):
+    for instance in held:
         await release(platform, instance, by="ada")
     await platform.ledger.holds.remove(hold)
-    return held
+    return [instance.id for instance in held]
 
 
 async def test_who_would_ask_a_held_capability_is_held(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_who_would_ask_a_held_capability_is_held(tmp_path: Path) -> None:
         assert head is not None
         assert (head.closed[0].by, head.closed[0].reason) == ("ada", "capability a#then is held: customs is down")
         assert [each.source for each in await world.asked() if each.sent_at] == ["a#ask"]
-        assert await let_go(world.platform, CUSTOMS) == [world.instance]
+        assert await released(world.platform, CUSTOMS) == [world.instance]
         clock.advance(2)
         await world.reply(await world.one_open("a#then"))
         assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
@@ -76,7 +76,7 @@ async def test_an_instance_of_a_held_workflow_does_not_begin(tmp_path: Path) -> 
         try:
             await is_held(world)
             assert [each for each in await world.asked() if each.sent_at] == []
-            await let_go(platform, hold)
+            await released(platform, hold)
             clock.advance(2)
             assert (await world.one_open("a#ask")).sent_at
         finally:
@@ -113,7 +113,7 @@ async def test_who_has_not_seen_the_release_yet_holds_nobody(tmp_path: Path) -> 
         head = await world.platform.ledger.instances.head(world.instance)
         assert head is not None
         await world.platform.gatekeeper.hold_over("moved", "a#then")
-        await world.platform.ledger.holds.release(CUSTOMS, START + 1)
+        await world.platform.ledger.holds.release(CUSTOMS, START + 1, 10)
 
         assert not await is_held_back(world.platform, head, "a#then")
         assert await gates(world.platform, world.instance) == []
@@ -165,7 +165,7 @@ async def test_a_hold_is_made_once(tmp_path: Path) -> None:
         other = Hold(kind="capability", name="a#then", by="bob", since=START + 5)
         with pytest.raises(HoldTakenError, match="is held already"):
             await holds.put(other)
-        await holds.release(CUSTOMS, START + 9)
+        await holds.release(CUSTOMS, START + 9, 10)
         await holds.released_by(CUSTOMS, "b-1")
         with pytest.raises(HoldTakenError, match="still being released"):
             await holds.put(other)

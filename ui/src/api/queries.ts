@@ -146,10 +146,10 @@ export const useIncidents = () => useLive<Schemas["IncidentList"]>("/incidents",
 export const useHealth = () => useLive<Schemas["HealthView"]>("/health", CALM);
 
 /** Does something, then lets everything on the page be asked for again. */
-function useAction<B extends object, T>(path: string) {
+function useAction<B extends object, T>(path: string, always: object = {}) {
   const client = useQueryClient();
   return useMutation<T, ApiError, B>({
-    mutationFn: (body) => post<T>(path, body),
+    mutationFn: (body) => post<T>(path, { ...always, ...body }),
     onSuccess: () => client.invalidateQueries(),
   });
 }
@@ -163,6 +163,10 @@ export const useHold = (instance: string) =>
   useAction<Schemas["HoldBody"], Schemas["InstanceSummary"]>(`/instances/${at(instance)}/hold`);
 export const useRelease = (instance: string) =>
   useAction<Schemas["HoldBody"], Schemas["InstanceSummary"]>(`/instances/${at(instance)}/release`);
+export const useHolds = () => useLive<Schemas["HoldList"]>("/holds", CALM);
+type Held = Pick<Schemas["HoldOfView"], "kind" | "name">;
+export const useMakeHold = (what: Held) => useAction<{ reason?: string }, Schemas["HoldOfView"]>("/holds", what);
+export const useEndHold = (what: Held) => useAction<{ reason?: string }, Schemas["HoldOfView"]>("/holds/release", what);
 export const useResend = (instance: string, command: string) =>
   useAction<object, Schemas["ResendReceipt"]>(`/instances/${at(instance)}/requests/${at(command)}/resend`);
 export const useAttach = (message: string) =>

@@ -5,6 +5,7 @@ import { useCapabilities } from "../api/queries";
 import { ContractFacts } from "../parts/contract";
 import { JsonTree } from "../parts/json";
 import { Answer, Degraded, Empty } from "../parts/notices";
+import { HoldOf } from "./HoldOf";
 
 type Contract = Schemas["ContractView"];
 
@@ -66,6 +67,7 @@ function Card({ contract, open, toggle }: { contract: Contract; open: boolean; t
           </Link>
         ))}
       </p>
+      <HoldOf what={{ kind: "capability", name: contract.id }} offered={contract.workflows.length > 0} />
       <details open={open} onToggle={(event) => toggle(event.currentTarget.open)}>
         <summary>Request, replies, examples</summary>
         {open && <Detail contract={contract} />}

@@ -9,6 +9,7 @@ import { Dialog } from "../parts/dialog";
 import { Answer, Degraded, Empty, Loading } from "../parts/notices";
 import { Tabs } from "../parts/tabs";
 import { Yaml } from "../parts/yaml";
+import { HoldOf } from "./HoldOf";
 import { Figures } from "./workflow/Figures";
 import { Versions } from "./workflow/Versions";
 
@@ -126,6 +127,7 @@ function Page({ workflow }: { workflow: Detail }) {
             <AirflowLink to={workflow.airflow_url}>Airflow DAG</AirflowLink>
           </p>
           <p className="description">{workflow.description}</p>
+          <HoldOf what={{ kind: "workflow", name: workflow.workflow_id }} offered={workflow.can_start} />
         </div>
         <div className="actions">{workflow.can_start && <Start workflow={workflow} />}</div>
       </header>

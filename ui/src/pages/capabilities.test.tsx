@@ -37,6 +37,42 @@ describe("capabilities", () => {
     expect(screen.getByText(/asked twice, it does the work twice/)).toBeInTheDocument();
   });
 
+  it("are held and released as a whole, with a reason", async () => {
+    const hold = {
+      kind: "capability",
+      name: "screening#party",
+      by: "ada",
+      since: "2026-01-05T08:00:00Z",
+      reason: "it is down",
+      released: null,
+      rate: 0,
+      batch: "b",
+      held: 2,
+    };
+    const held: object[] = [];
+    const asked = serve({
+      "GET /capabilities": { items: [contract()] },
+      "GET /holds": { items: held },
+      "POST /holds": hold,
+      "POST /holds/release": { ...hold, released: "2026-01-05T09:00:00Z" },
+    });
+
+    show(<Capabilities />);
+    await userEvent.click(await screen.findByRole("button", { name: "Hold" }));
+    await userEvent.type(screen.getByLabelText("Reason"), "it is down");
+    held.push(hold);
+    await userEvent.click(screen.getByRole("button", { name: "Hold the capability" }));
+    expect(await screen.findByText(/Held by ada since .* \(2 instances are held for it\)/)).toBeVisible();
+    await userEvent.click(await screen.findByRole("button", { name: "Release" }));
+    await userEvent.click(screen.getByRole("button", { name: "Release the capability" }));
+
+    const what = { kind: "capability", name: "screening#party" };
+    expect(asked.filter(({ method }) => method === "POST").map(({ path, body }) => [path, body])).toEqual([
+      ["/holds", { ...what, reason: "it is down" }],
+      ["/holds/release", { ...what, reason: "" }],
+    ]);
+  });
+
   it("say how to write the first contract", async () => {
     serve({ "GET /capabilities": { items: [] } });
 

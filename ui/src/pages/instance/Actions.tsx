@@ -1,43 +1,12 @@
-import { useState } from "react";
-import type { UseMutationResult } from "@tanstack/react-query";
-
-import type { ApiError, Schemas } from "../../api/client";
+import type { Schemas } from "../../api/client";
 import { useCancel, useHold, useRelease } from "../../api/queries";
-import { Confirm, Opener } from "../../parts/dialog";
+import { Opener } from "../../parts/dialog";
 import { MoveDialog } from "./Move";
 import { PatchDialog } from "./Patch";
-import { Reason } from "./Plan";
+import { Reasoned } from "./Reasoned";
 import { SendEvent } from "./SendEvent";
 
 type Detail = Schemas["InstanceDetail"];
-
-interface ReasonedProps {
-  title: string;
-  action: string;
-  danger?: boolean;
-  act: UseMutationResult<unknown, ApiError, { reason?: string }>;
-  close: () => void;
-  children: string;
-}
-
-/** Asks for a reason, and does it. */
-function Reasoned({ title, action, danger, act, close, children }: ReasonedProps) {
-  const [reason, setReason] = useState("");
-  return (
-    <Confirm
-      title={title}
-      action={action}
-      danger={danger}
-      pending={act.isPending}
-      error={act.error}
-      confirm={() => act.mutate({ reason }, { onSuccess: close })}
-      close={close}
-    >
-      <p>{children} Your name is written into Airflow’s audit log.</p>
-      <Reason value={reason} change={setReason} />
-    </Confirm>
-  );
-}
 
 interface DialogProps {
   detail: Detail;
