@@ -337,7 +337,7 @@ HELD = {
 @pytest.mark.parametrize(
     ("arguments", "path", "body"),
     [
-        (["hold", "--capability", "a#b", "-r", "down"], "/holds", {"kind": "capability", "name": "a#b", "reason": "down"}),
+        (["hold", "--capability", "a#b"], "/holds", {"kind": "capability", "name": "a#b", "reason": ""}),
         (["hold", "-w", "w"], "/holds", {"kind": "workflow", "name": "w", "reason": ""}),
         (
             ["release", "--capability", "a#b", "--rate", "5"], "/holds/release",
