@@ -236,6 +236,27 @@ def test_a_failed_item_is_cleared_in_airflow_and_done_alone(stack: Stack, tmp_pa
     assert sorted(asked) == ["a", "b", "b", "c"]
 
 
+def test_a_failed_item_is_retried_by_a_person_and_done_alone(stack: Stack, tmp_path: Path) -> None:
+    """Airflow runs its task again, and the map's behind it; the run that had failed succeeds."""
+    publish(stack, tmp_path, "e2e_retried", ITEMS.replace("e2e_items", "e2e_retried"))
+    instance = str(uuid.uuid4())
+    broken = {"branch": "b", "status": "ERROR", "payload": {"messages": [{"code": "X"}]}}
+    stack.mock_scenario(instance, {"capabilities": {"import#submit": [{"payload": {"filed": True}}, broken]}})
+    stack.start("e2e_retried", {"packs": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}, instance)
+    assert stack.finished(instance)["status"] == "failed"
+    assert stack.run_ended("e2e_retried", instance) == "failed"
+    stack.mock_scenario(instance, {"capabilities": {"import#submit": [{"payload": {"filed": True}}]}})
+
+    stack.cch("retry", instance, "Submit", "--item", "b", "--reason", "it answered nonsense")
+
+    assert stack.run_ended("e2e_retried", instance) == "success"
+    done = stack.status(instance)
+    assert done["status"] == "completed"
+    assert [result["filed"] for result in done["context"]["results"]] == [True, True, True]
+    assert sorted(request["branch"] for request in stack.requests(instance)) == ["a", "b", "b", "c"]
+    assert items(stack, "e2e_retried", instance) == {"a": "success", "b": "success", "c": "success"}
+
+
 def test_a_whole_workflow_in_one_task(stack: Stack, tmp_path: Path) -> None:
     """A request goes out while the schedule waits for its date; a call beside it needs no task of its own."""
     publish(stack, tmp_path, "e2e_whole", LAYOUTS)

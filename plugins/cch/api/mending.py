@@ -76,8 +76,10 @@ async def retry_node(
 
     Its capability is asked under new command ids; open requests of what is set aside are superseded.
     """
+    if body.adopt and body.item:
+        raise ApiError(422, "invalid_request", "A reply is adopted for the instance itself, not for an item of a map.")
     adopt = (await visible_message(await backend.platform(), access, body.adopt))[0] if body.adopt else None
-    mend = retry(body.node, body.visit, by=access.name, reason=body.reason, adopt=adopt)
+    mend = retry(body.node, body.visit, by=access.name, reason=body.reason, adopt=adopt, item=body.item)
     return await _mend(backend, access, instance_id, mend, dry_run=body.dry_run)
 
 

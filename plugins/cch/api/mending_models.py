@@ -47,6 +47,7 @@ class RetryBody(_Mend):
 
     node: Line
     visit: int | None = Field(default=None, ge=1, le=1_000_000, description="Default: the latest.")
+    item: Line = Field(default="", description="Branch key of the item of a map in which the node is.")
     adopt: Line = Field(
         default="", description="Id of a reply that found nobody, and answers what the node asks: nobody is asked then."
     )

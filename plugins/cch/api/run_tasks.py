@@ -86,7 +86,9 @@ class _Change:
         scheduled: list[TaskInstance] = []
         for ti in _tasks(self._run, self._session):
             wish = self._wish.tasks.get(ti.task_id)
-            if wish is None:
+            if (ti.task_id, ti.map_index) in self._wish.items:
+                self._run_item(ti)
+            elif wish is None:
                 self._set(ti, "removed")
             elif wish.wish == "done":
                 self._done(ti, wish)
@@ -148,6 +150,19 @@ class _Change:
                 key=DECISION_KEY, value=decision(wish.followed), task_id=ti.task_id, dag_id=ti.dag_id,
                 run_id=ti.run_id, map_index=ti.map_index, session=self._session,
             )  # fmt: skip
+
+    def _run_item(self, ti: TaskInstance) -> None:
+        """The item's task has something to do again; one that waits begins its trigger anew, with what it has."""
+        from airflow.models.trigger import Trigger  # noqa: PLC0415
+
+        before = self._session.get(Trigger, ti.trigger_id) if ti.state == "deferred" else None
+        if before is None:
+            self._open(ti)
+            return
+        after = Trigger(before.classpath, dict(before.kwargs), queue=before.queue)
+        self._session.add(after)
+        self._session.flush()
+        ti.trigger_id = after.id
 
     def _open(self, ti: TaskInstance) -> None:
         """The task has not run, as far as the scheduler can tell."""

@@ -57,6 +57,7 @@ def retry(
     node: Node,
     *,
     visit: Annotated[int | None, typer.Option(min=1, help="Of the node.  [default: the latest]")] = None,
+    item: Annotated[str, typer.Option(metavar="KEY", help="In the item of a map that has this branch key.")] = "",
     adopt: Annotated[
         str,
         typer.Option(metavar="MESSAGE", help="Answer it with this late reply, and ask nobody (`cch messages list`)."),
@@ -66,7 +67,7 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Begin a node anew: in a live, failed or completed instance. What came after it does not count any more."""
-    body = {"node": node, "visit": visit, "adopt": adopt, "reason": reason, "dry_run": dry_run}
+    body = {"node": node, "visit": visit, "item": item, "adopt": adopt, "reason": reason, "dry_run": dry_run}
     _call(instance, "retry", body, as_json=as_json)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cch.definition.version import Version, parse_version
 from cch.errors import CchError
+from cch.identity import Scope
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalState
 from cch.ledger.gates import Gate
@@ -28,7 +29,7 @@ from cch.runtime.gating import close_gate
 from cch.runtime.journaling import read
 from cch.runtime.region_task import RegionRef
 from cch.runtime.standing_still import RefusedChangeError, Standing
-from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunTasks, RunWish, task_wishes
+from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunTasks, RunWish, TaskWish, task_wishes
 
 if TYPE_CHECKING:
     from cch.graph.plan import Plan
@@ -42,9 +43,24 @@ T = TypeVar("T")
 #: A change takes a second or two; after so long (ms) nobody works on it any more.
 INTERRUPTED = 60_000
 #: What is kept of a wish with the record of the action.
-_ABOUT = ("renamed", "node", "patch", "adopted", "batch")
+_ABOUT = ("renamed", "node", "patch", "adopted", "item", "batch")
 #: Threads that wait for Airflow's rows, and for the loop meanwhile: not those of which the loop needs one to go on.
 _TRANSACTIONS = ThreadPoolExecutor(8, thread_name_prefix="cch-change")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemTodo:
+    """An item of a map that begins a new generation in its own task: the scope of its journal, its place in the list,
+    and ids of its visits that do not count any more → the attempts that they have used.
+    """
+
+    region: str
+    scope: str
+    index: int
+    drop: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"region": self.region, "scope": self.scope, "index": self.index, "drop": dict(self.drop)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +71,8 @@ class Todo:
     ``drop``: region → id of a visit that does not count any more → the attempts that it has used; the region begins a
     new generation. ``write``: region → visits that somebody has decided. ``again``: regions that have left and have
     something to do. ``carried``: unfinished regions whose task is gone. Regions are given by the names under which they
-    are recorded. ``adopt``: keys of replies that found nobody, for what the instance asks next.
+    are recorded. ``items``: of maps, to be run again. ``adopt``: keys of replies that found nobody, for what the
+    instance asks next.
     """
 
     supersede: tuple[str, ...] = ()
@@ -65,6 +82,7 @@ class Todo:
     again: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
     adopt: tuple[str, ...] = ()
+    items: tuple[ItemTodo, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -75,6 +93,7 @@ class Todo:
             "again": list(self.again),
             "carried": list(self.carried),
             "adopt": list(self.adopt),
+            "items": [item.to_json() for item in self.items],
         }
 
     @classmethod
@@ -82,7 +101,8 @@ class Todo:
         write = {region: tuple(map(Outcome.from_json, found)) for region, found in raw["write"].items()}
         names = ("supersede", "supersede_waits", "again", "carried", "adopt")
         lists = {name: tuple(raw.get(name, ())) for name in names}
-        return cls(drop=raw["drop"], write=write, **lists)
+        items = tuple(ItemTodo(**item) for item in raw.get("items", ()))
+        return cls(drop=raw["drop"], write=write, items=items, **lists)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,11 +284,20 @@ async def _run_wish(platform: Platform, instance_id: str) -> RunWish:
         workflow_id=instance.workflow_id, region="", definition_digest=instance.definition_digest,
         structure_digest=instance.structure_digest, planner=instance.planner,
     )  # fmt: skip
+    wishes = task_wishes(plan, flow, frozenset(items & ready))
+    mapped: list[tuple[str, int]] = []
+    for item in Todo.from_json(gate.wish["todo"]).items:
+        head = instance.amendments.now(item.region)
+        wishes[plan.task_of[head]] = TaskWish("open")  # it waits for the item
+        mapped += [
+            (task.task_id, item.index) for task in plan.tasks.values() if (task.kind, task.node) == ("item", head)
+        ]
     return RunWish(
         dag_id=instance.workflow_id,
         run_id=instance.run_id,
         version=str(instance.version),
-        tasks=task_wishes(plan, flow, frozenset(items & ready)),
+        tasks=wishes,
+        items=tuple(mapped),
         regions={plan.task_of[head]: head for head in plan.regions},
         arguments=ref.arguments(),
         renamed=_renamed_tasks(before, plan, renamed),
@@ -295,6 +324,8 @@ async def _settle(platform: Platform, instance: Instance, todo: Todo) -> None:
                     await ledger.waits.close(wait, "superseded", now)
     for region in dict.fromkeys((*todo.drop, *todo.write)):
         await _rewrite(platform, instance, region, todo)
+    for item in todo.items:
+        await _begin_item_anew(platform, instance, item)
     for key in todo.adopt:
         if (message := await ledger.messages.get(key)) is not None:
             await ledger.messages.hold_again(message, instance.box(message.branch))
@@ -326,6 +357,18 @@ async def _rewrite(platform: Platform, instance: Instance, region: str, todo: To
         await ledger.journal.append(key, state.entries, entry)
     if drop:
         await ledger.instances.set_aside(instance.id, region, drop.keys())
+
+
+async def _begin_item_anew(platform: Platform, instance: Instance, item: ItemTodo) -> None:
+    journal = platform.ledger.journal
+    key = RegionKey(instance=instance.id, region=item.region, scope=Scope(item.scope))
+    state = await read(platform.ledger, key)
+    if any(name in state.outcomes for name in item.drop):
+        entry = JournalEntry(
+            kind="try", mode="continue", task_instance=state.task_instance, generation=state.generation + 1,
+            dropped=item.drop, gate=instance.gates,
+        )  # fmt: skip
+        await journal.append(key, state.entries, entry)
 
 
 async def _leave(platform: Platform, stands: Standing, ready: set[str]) -> None:

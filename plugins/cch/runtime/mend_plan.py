@@ -44,12 +44,16 @@ def plan_retry(
     if node in before and visit is None:
         _check_idle(standing, node, adopted=adopt is not None)
     else:
-        gone = _with_followers(flow, {_visit(standing, flow, node, visit).id})
+        gone = with_followers(flow, {_visit(standing, flow, node, visit).id})
+    decision = dropping(standing, flow, gone, before)
+    return decision if adopt is None else replace(decision, todo=replace(decision.todo, adopt=(adopt.key,)))
+
+
+def dropping(standing: Standing, flow: TokenFlow, gone: set[str], before: tuple[str, ...]) -> Decision[None]:
+    """These visits of the root do not count any more."""
     todo, amendments = _dropped(standing, gone)
     after = _after(standing, amendments, gone, ())
     todo = _superseding(todo, standing, flow, after)
-    if adopt is not None:
-        todo = replace(todo, adopt=(adopt.key,))
     return Decision(amendments=amendments, todo=todo, said=None, before=before, after=tuple(after.positions))
 
 
@@ -100,7 +104,7 @@ def plan_verdict(
         failed = _visit(standing, flow, node, None)
         if not has_failed(failed):
             raise RefusedChangeError(f"{node!r} neither waits nor has failed: retry it, if it is to be decided anew")
-        gone = _with_followers(flow, {failed.id})
+        gone = with_followers(flow, {failed.id})
         ready = Ready(node=node, parents=failed.parents, visit=failed.visit)
     elif graph.nodes[node].effect == "instant" or node in graph.maps:
         raise RefusedChangeError(f"{node!r} waits for nobody: there is nothing to decide")
@@ -164,20 +168,26 @@ def _visit(standing: Standing, flow: TokenFlow, node: str, number: int | None) -
     """:raises RefusedChangeError: the root has recorded no such visit."""
     if node not in standing.plan.graph.nodes:
         raise RefusedChangeError(f"its definition has no node {node!r}")
-    visits = sorted((each for each in flow.outcomes.values() if each.node == node), key=lambda each: each.visit)
-    found = [each for each in visits if number in (None, each.visit)]
-    if found:
-        return found[-1]
+    if (found := visit_of(flow, node, number)) is not None:
+        return found
+    visits = sorted(each.visit for each in flow.outcomes.values() if each.node == node)
     if node in flow.positions:
         raise RefusedChangeError(f"{node!r} is under way: there is nothing to go back to")
     if visits:
-        raise RefusedChangeError(f"{node!r} has no visit {number}: the latest is {visits[-1].visit}")
+        raise RefusedChangeError(f"{node!r} has no visit {number}: the latest is {visits[-1]}")
     if standing.items:
-        raise RefusedChangeError(f"the instance itself has not visited {node!r}: clear an item of a map in Airflow")
+        raise RefusedChangeError(f"the instance itself has not visited {node!r}: of an item of a map, name the item")
     raise RefusedChangeError(f"the instance has not visited {node!r}")
 
 
-def _with_followers(flow: TokenFlow, chosen: set[str]) -> set[str]:
+def visit_of(flow: TokenFlow, node: str, number: int | None) -> Outcome | None:
+    """A visit of a node (the latest, if none is named); None if there is no such visit."""
+    visits = sorted((each for each in flow.outcomes.values() if each.node == node), key=lambda each: each.visit)
+    found = [each for each in visits if number in (None, each.visit)]
+    return found[-1] if found else None
+
+
+def with_followers(flow: TokenFlow, chosen: set[str]) -> set[str]:
     """These outcomes and all that have come of them."""
     gone = set(chosen)
     for outcome in sorted(flow.outcomes.values(), key=lambda each: (each.stamp, each.node, each.visit)):

@@ -11,6 +11,8 @@ from cch.ledger.messages import message_id
 from cch.ledger.records import ENDED, ActionRecord
 from cch.runtime.changing import Decision, change, standing
 from cch.runtime.gating import close_gate
+from cch.runtime.journaling import read
+from cch.runtime.mend_items import ItemName, find_item, plan_item_retry
 from cch.runtime.mend_plan import Verdict, plan_patch, plan_retry, plan_verdict
 from cch.runtime.standing_still import RefusedChangeError, Standing
 
@@ -33,14 +35,22 @@ class Mend:
     about: Mapping[str, Any]
     #: Whether an instance that has ended goes on then.
     revives: bool = False
+    #: The item of a map that is meant; None: the instance itself.
+    item: ItemName | None = None
 
 
 def retry(
-    node: str, visit: int | None = None, *, by: str, reason: str = "", adopt: MessageRecord | None = None
-) -> Mend:
-    """Begin a node anew; what came after it does not count any more. ``adopt``: see :func:`plan_retry`."""
-    about = {"node": node} | ({"adopted": message_id(adopt.key)} if adopt else {})
+    node: str, visit: int | None = None, *, by: str, reason: str = "", adopt: MessageRecord | None = None,
+    item: str = "",
+) -> Mend:  # fmt: skip
+    """Begin a node anew; what came after it does not count any more.
+
+    ``adopt``: see :func:`plan_retry`. ``item``: branch key of the item of a map in which the node is.
+    """
+    about = {"node": node} | ({"adopted": message_id(adopt.key)} if adopt else {}) | ({"item": item} if item else {})
+    name = ItemName(key=item, node=node, visit=visit) if item else None
     return Mend(
+        item=name,
         kind="retried", plan=lambda stands: plan_retry(stands, node, visit, adopt=adopt), by=by, reason=reason,
         about=about, revives=True,
     )  # fmt: skip
@@ -69,7 +79,14 @@ async def preview(platform: Platform, instance_id: str, mend: Mend) -> Decision[
 
     :raises RefusedChangeError: it cannot be done; says why.
     """
-    return mend.plan(await standing(platform, await _mendable(platform, instance_id, mend)))
+    return await _planned(platform, mend, await standing(platform, await _mendable(platform, instance_id, mend)))
+
+
+async def _planned(platform: Platform, mend: Mend, stands: Standing) -> Decision[None]:
+    if mend.item is None:
+        return mend.plan(stands)
+    item = find_item(stands, mend.item)
+    return plan_item_retry(stands, mend.item, item, await read(platform.ledger, item.key))
 
 
 async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Mend) -> Decision[None]:
@@ -82,7 +99,7 @@ async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Men
     instance = await _mendable(platform, instance_id, mend)
     ended = instance.status in ENDED
     if ended:
-        mend.plan(await standing(platform, instance))  # refuse before it is opened again
+        await _planned(platform, mend, await standing(platform, instance))  # refuse before it is opened again
         await platform.ledger.instances.reopen(instance_id, platform.clock())
     gate = Gate(
         kind="changing", by=mend.by, since=platform.clock(), reason=mend.reason,
@@ -90,7 +107,7 @@ async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Men
     )  # fmt: skip
 
     async def decided(stands: Standing) -> Decision[None]:
-        return mend.plan(stands)
+        return await _planned(platform, mend, stands)
 
     return await change(platform, tasks, instance, gate, decided, revive=ended)
 

@@ -41,6 +41,8 @@ class RunWish:
     regions: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, object] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    #: Mapped tasks, by id and index, that have something to do again.
+    items: tuple[tuple[str, int], ...] = ()
     #: What people read at tasks whose state is told to Airflow.
     note: str = ""
 

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changed import Tables
 from world import World, eventually, open_memory_platform, with_answers
 
 from cch.identity import Box
 from cch.interpreter.context import merge
+from cch.ledger.records import RequestRecord
 from cch.runtime.execution import list_items
+from cch.runtime.mending import Mend, apply, preview, retry
 from cch.runtime.platform import Platform
+from cch.runtime.standing_still import RefusedChangeError
 
 MAPPED = """
 workflow_id: simple
@@ -117,6 +121,92 @@ async def test_clearing_a_failed_item_repeats_that_item_alone(platform: Platform
     assert end.state == "success"
     assert (await world.view()).instance.status == "completed"
     assert await asked(world, "a", "b", "c") == [2, 3, 2]
+
+
+@pytest.mark.parametrize(("node", "more"), [("Ask", 2), ("Then", 1)])
+async def test_a_person_retries_an_item_from_one_of_its_nodes(platform: Platform, node: str, more: int) -> None:
+    """Its task runs again, and the map's region behind it; what the item did before the node is kept."""
+    world = await begun(platform, "a", "b", "c")
+    assert await all_items(world) == {"a": "success", "b": "success", "c": "success"}
+    await world.execute("Fan", "t3")
+    assert (await world.view()).instance.status == "completed"
+    world.by_branch = {"b": ("SUCCESS", {"filed": "again"})}
+
+    tables = Tables()
+    seen = await preview(platform, world.instance, retry(node, item="b", by="ada"))
+    await apply(platform, tables, world.instance, retry(node, item="b", by="ada", reason="nonsense"))
+    (wish,) = tables.wishes
+    plan = await platform.plans.of((await world.view()).instance)
+    assert plan is not None
+    results = wish.tasks[plan.task_of["Fan"]].wish
+    assert (wish.items, results, tables.revived) == ((("Fan__items", 1),), "open", [True])
+    assert [sorted(each.drop) for each in seen.todo.items] == [sorted(["Ask#1", "Then#1", "Out#1"][2 - more :])]
+
+    assert (await with_answers(world, world.execute("Fan", "t4-b", "b"))).state == "success"
+    assert (await world.execute("Fan", "t5")).state == "success"
+    assert (await world.view()).instance.status == "completed"
+    assert [item["filed"] for item in (await context_of(world))["results"]] == [True, "again", True]
+    assert await asked(world, "a", "b", "c") == [2, 2 + more, 2]
+    (record,) = await platform.ledger.actions.of_instance(world.instance)
+    assert record.about == {"node": node, "item": "b"}
+
+
+async def test_an_item_that_waits_goes_back_too(platform: Platform) -> None:
+    """While the others and the map's region are under way; its open request is superseded."""
+    world = await begun(platform, "a", "b")
+    await with_answers(world, world.execute("Fan", "t2-a", "a"))
+    waits = asyncio.create_task(world.execute("Fan", "t2-b", "b"))
+    (first,) = await eventually_asked(world, "b", 1)
+    reply = {"filed": True}
+    closed = await platform.ledger.requests.close(first.command_id, "answered", 5, status="SUCCESS", reply=reply)
+    assert closed is not None
+    platform.exchange.waiters.wake(first.command_id, closed)
+    await eventually_asked(world, "b", 2)
+
+    await apply(platform, Tables(), world.instance, retry("Ask", item="b", by="ada"))
+    waits.cancel()
+    await asyncio.wait([waits])
+    assert (await with_answers(world, world.execute("Fan", "t2-b", "b"))).state == "success"
+    assert (await world.execute("Fan", "t3")).state == "success"
+
+    states = [each.state for each in await platform.ledger.requests.of_box(Box(world.instance, "b"))]
+    assert states == ["answered", "superseded", "answered", "answered"]
+    assert (await world.view()).instance.status == "completed"
+
+
+async def eventually_asked(world: World, branch: str, number: int) -> list[RequestRecord]:
+    async def look() -> list[RequestRecord]:
+        found = await world.platform.ledger.requests.of_box(Box(world.instance, branch))
+        return found if len(found) == number and found[-1].sent_at else []
+
+    await eventually(look)
+    return await look()
+
+
+@pytest.mark.parametrize(
+    ("mend", "words"),
+    [
+        (retry("Ask", item="z", by="ada"), "no item 'z' has begun: there are"),
+        (retry("Prepare", item="a", by="ada"), "no map of its definition has a node 'Prepare'"),
+        (retry("Bad", item="a", by="ada"), "item 'a' has no such visit of 'Bad'"),
+        (retry("Ask", 7, item="a", by="ada"), "item 'a' has no such visit of 'Ask'"),
+        (retry("Ask", by="ada"), "name the item"),
+    ],
+)
+async def test_what_cannot_be_meant_of_an_item_is_refused(platform: Platform, mend: Mend, words: str) -> None:
+    """The reason says what there is."""
+    world = await begun(platform, "a")
+    await all_items(world)
+    with pytest.raises(RefusedChangeError, match=words):
+        await preview(platform, world.instance, mend)
+
+
+async def test_items_that_run_in_one_task_are_retried_with_their_map(platform: Platform) -> None:
+    """The refusal says so."""
+    world = await begun(platform, "a")
+    assert (await with_answers(world, world.execute("Fan", "t3"))).state == "success"  # no task of an item had begun
+    with pytest.raises(RefusedChangeError, match="run in one task: retry 'Fan'"):
+        await preview(platform, world.instance, retry("Ask", item="a", by="ada"))
 
 
 async def test_clearing_an_item_that_succeeded_does_it_anew(platform: Platform) -> None:
