@@ -52,7 +52,7 @@ class Time:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.monotonic += seconds if seconds < 3600 else 0
+        self.monotonic += max(seconds, 0.0001) if seconds < 3600 else 0
         await asyncio.sleep(3600 if seconds >= 3600 else 0)
 
 
