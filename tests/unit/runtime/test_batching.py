@@ -15,6 +15,7 @@ from faults import FragileStore
 from tests.patience import finished
 from world import open_memory_platform
 
+from cch.ledger.audit import audit
 from cch.ledger.batches import LEASE, Batch
 from cch.ledger.gates import Gate
 from cch.ledger.listing import Wanted
@@ -377,3 +378,22 @@ async def test_a_server_finds_batches_by_itself(tmp_path: Path) -> None:
         await finished(ended())
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_audit_finds_batches_that_do_not_add_up(tmp_path: Path) -> None:
+    """A batch that no server looks for, and one that is done without all of its results; others are no finding."""
+    time, store = Time(), FragileStore()
+    async with open_memory_platform(tmp_path, FIRST, store=store, clock=time) as platform:
+        ids = await live(platform, 4)
+        done = await batch_of(platform, ids[:2])
+        await work(platform, time)
+        waits = await batch_of(platform, ids[2:])
+
+        async def findings() -> list[str]:
+            found = await audit(platform.ledger, platform.plans.of, pause=0)
+            return [finding.where for finding in found.findings if finding.where.startswith("BATCH")]
+
+        assert await findings() == []
+        await platform.ledger.batches.settled(waits.id)
+        await store.delete((f"BATCH#{done.id}", "RESULT#0000001"))
+        assert sorted(await findings()) == sorted([f"BATCH#{done.id}", f"BATCH#{waits.id}"])
