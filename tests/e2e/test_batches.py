@@ -127,7 +127,10 @@ def test_a_batch_is_paused_resumed_and_stopped(stack: Stack, workflow: Workflow)
     refused = stack.cch("batch", "resume", batch, check=False)
     assert refused.returncode == 1
     assert "stopped" in refused.stderr
-    stack.cch("batch", "start", "release", "--workflow", workflow.id, "--state", "waiting", "--yes", "--rate", "50")
+    options = ("--workflow", workflow.id, "--state", "waiting", "--yes", "--rate", "50", "--json")
+    released = stack.cch("batch", "start", "release", *options, check=False)
+    assert released.returncode == 1  # not to all of them: some were not held
+    assert (json.loads(released.stdout)["done"], json.loads(released.stdout)["refused"]) == (len(held), 4 - len(held))
     for instance in instances:
         workflow.event(instance, "told=true")
         assert stack.finished(instance)["status"] == "completed"
