@@ -9,12 +9,14 @@ import platform
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.api import measure_api
+from bench.batch import INSTANCES, measure_batch
 from bench.expressions import measure_expressions
 from bench.figures import Figures
 from bench.language import measure_language
@@ -40,6 +42,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "replies": measure_replies,
     "triggerer": measure_triggerer,
     "waiting": measure_waiting,
+    "batch": measure_batch,
 }
 
 
@@ -56,6 +59,7 @@ def main() -> None:
     """Measure what was asked for, or everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=sorted(MEASUREMENTS), help="may be repeated")
+    parser.add_argument("--instances", type=int, default=INSTANCES, help="of the batch")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     arguments = parser.parse_args()
     interrupt_on(signal.SIGTERM, signal.SIGHUP)  # stacks and their folders are removed then, too
@@ -65,7 +69,8 @@ def main() -> None:
     }
     for name in arguments.only or MEASUREMENTS:
         begun = time.monotonic()
-        figures = MEASUREMENTS[name]()
+        measure = partial(measure_batch, arguments.instances) if name == "batch" else MEASUREMENTS[name]
+        figures = measure()
         _show(console, name, figures)
         result[name] = {**figures.as_json(), "took_seconds": round(time.monotonic() - begun, 1)}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

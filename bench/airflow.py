@@ -67,11 +67,19 @@ class Airflow:
         self._token = ""
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask Airflow's API."""
+        return self._ask(method, f"/api/v2{path}", body)
+
+    def cch(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the API of CCH in the same server."""
+        return self._ask(method, f"/cch/api/v1{path}", body)
+
+    def _ask(self, method: str, path: str, body: Any) -> Any:
         if not self._token:
             self._token = self._login()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self._url}/api/v2{path}", data, headers, method=method)
+        request = urllib.request.Request(f"{self._url}{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 

@@ -41,21 +41,26 @@ class Airflow:
 
 @dataclass
 class Time:
-    """A clock that somebody sets; ``slept``: what was waited for (s)."""
+    """A clock that somebody sets; ``slept``: what was waited for (s), which another clock counts."""
 
     now: int = 1_700_000_000_000
     slept: list[float] = field(default_factory=list)
+    monotonic: float = 0.0
 
     def __call__(self) -> int:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self.monotonic += max(seconds, 0.0001) if seconds < 3600 else 0
         await asyncio.sleep(3600 if seconds >= 3600 else 0)
 
 
 def tempo(time: Time, beat: float = 3600) -> Tempo:
-    return Tempo(sleep=time.sleep, beat=beat, look=0.01, busy=lambda: Pauses(first=1.0, longest=15.0, draw=lambda: 1.0))
+    return Tempo(
+        sleep=time.sleep, now=lambda: time.monotonic, beat=beat, look=0.01,
+        busy=lambda: Pauses(first=1.0, longest=15.0, draw=lambda: 1.0),
+    )  # fmt: skip
 
 
 def server(platform: Platform, time: Time, airflow: Airflow | None = None, beat: float = 3600) -> BatchRunner:

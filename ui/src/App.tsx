@@ -14,6 +14,8 @@ const Capabilities = lazy(() => import("./pages/Capabilities"));
 const Tasks = lazy(() => import("./pages/Tasks"));
 const Messages = lazy(() => import("./pages/Messages"));
 const Incidents = lazy(() => import("./pages/Incidents"));
+const Batches = lazy(() => import("./pages/Batches"));
+const Batch = lazy(() => import("./pages/Batch"));
 const Health = lazy(() => import("./pages/Health"));
 
 function Navigation() {
@@ -30,6 +32,7 @@ function Navigation() {
         Human tasks {waiting > 0 && <span className="count">{tasks?.next_cursor ? `${waiting}+` : waiting}</span>}
       </NavLink>
       <NavLink to="/incidents">Incidents {incidents > 0 && <span className="count">{incidents}</span>}</NavLink>
+      <NavLink to="/batches">Batches</NavLink>
       <NavLink to="/messages">Messages</NavLink>
       <NavLink to="/workflows">Workflows</NavLink>
       <NavLink to="/capabilities">Capabilities</NavLink>
@@ -66,6 +69,8 @@ export function App() {
             <Route path="/tasks" element={<Tasks />} />
             <Route path="/messages" element={<Messages />} />
             <Route path="/incidents" element={<Incidents />} />
+            <Route path="/batches" element={<Batches />} />
+            <Route path="/batches/:id" element={<Batch />} />
             <Route path="/health" element={<Health />} />
             <Route path="*" element={<Empty title="There is no such page" />} />
           </Routes>

@@ -72,6 +72,10 @@ class _Books:
     pointers: list[Item] = field(default_factory=list)
     inbox: set[str] = field(default_factory=set)
     leftovers: Mapping[str, Sequence[Key]] = field(default_factory=dict)
+    #: Batches, how many results each has (by its partition), and those that servers look for.
+    batches: list[Item] = field(default_factory=list)
+    batch_results: Counter[str] = field(default_factory=Counter)
+    active: set[str] = field(default_factory=set)
     #: (workflow, day) → instances that are marked as counted, and ends that the figures have.
     marked: Counter[tuple[str, str]] = field(default_factory=Counter)
     figures: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -95,6 +99,13 @@ class _Books:
         books.requests = {item["PK"].removeprefix("REQ#"): item for item in await ledger.store.scan("REQ#")}
         books.messages = {item["PK"]: item for item in await ledger.store.scan("MSG#")}
         books.leftovers = await leftovers(ledger)
+        for item in await ledger.store.scan("BATCH"):
+            if item["PK"] == "BATCHES" and item["SK"].startswith("active#"):
+                books.active.add(item["SK"].removeprefix("active#"))
+            elif item["SK"] == "META":
+                books.batches.append(item)
+            elif item["SK"].startswith("RESULT#"):
+                books.batch_results[item["PK"]] += 1
         for rollup in await ledger.rollups.all():
             books.figures[rollup.key.workflow_id, rollup.key.day] += rollup.figures.ended.total()
         books.leave_out(expiring)
@@ -223,6 +234,23 @@ def _figure_findings(books: _Books) -> Iterator[Finding]:
             )
 
 
+def _batch_findings(books: _Books) -> Iterator[Finding]:
+    for item in books.batches:
+        batch_id = item["PK"].removeprefix("BATCH#")
+        if item["state"] in ("running", "paused") and batch_id not in books.active:
+            yield Finding(
+                what=f"the batch is {item['state']}, but no server looks for it",
+                where=item["PK"],
+                mend=f"put an item BATCHES / active#{batch_id} with since = {item['created']}: a server then goes on",
+            )
+        if item["state"] == "done" and (known := books.batch_results[item["PK"]]) != item["total"]:
+            yield Finding(
+                what=f"the batch is done, but of its {counted(item['total'], 'instance')} {known} have a result",
+                where=item["PK"],
+                mend="restore its results from a backup of the table, or begin another batch for the rest",
+            )
+
+
 async def _gather(work: Iterable[Awaitable[list[Finding]]]) -> list[Finding]:
     """Run with a bound, so that an audit leaves room for the work itself."""
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -290,6 +318,7 @@ async def _look(ledger: Ledger, plan_of: PlanOf) -> Audit:
         *_start_findings(books),
         *_leftover_findings(books),
         *_figure_findings(books),
+        *_batch_findings(books),
         *await _citation_findings(ledger, books),
         *await _ending_findings(ledger, books, plan_of),
     ]

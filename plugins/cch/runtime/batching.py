@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -44,6 +45,7 @@ class Tempo:
     """How long (s) whoever works on batches waits, and how. Tests have other ones."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    now: Callable[[], float] = time.monotonic
     beat: float = _BEAT
     look: float = _LOOK
     busy: Callable[[], Pauses] = lambda: Pauses(first=1.0, longest=15.0)
@@ -211,10 +213,9 @@ class _Job:
 
     async def _pace(self) -> None:
         """Wait until the next one may begin; what was not used before is not made up for."""
-        now = asyncio.get_running_loop().time()
-        if self._next > now:
-            await self._tempo.sleep(self._next - now)
-        self._next = max(now, self._next) + 1 / self._batch.rate
+        while (rest := self._next - self._tempo.now()) > 0 and self._goes_on:
+            await self._tempo.sleep(min(rest, self._tempo.beat))
+        self._next = max(self._tempo.now(), self._next) + 1 / self._batch.rate
 
     async def _one(self, number: int, instance_id: str, *, last: bool) -> bool:
         """Do one member and record what has become of it; False: not now."""

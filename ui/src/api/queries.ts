@@ -57,6 +57,8 @@ export interface InstanceFilter {
   version: string;
   waitingFor: string;
   incident?: string;
+  failedNode?: string;
+  errorCode?: string;
   after: string;
   cursor: string;
 }
@@ -64,23 +66,24 @@ export interface InstanceFilter {
 /** Shortest beginning of a business key that the API searches for. */
 const SHORTEST_PREFIX = 2;
 
-export function instancesPath(filter: InstanceFilter): string {
+/** The filter as the API names it: for the list, and for a batch of all that are in it. */
+export function searchOf(filter: Omit<InstanceFilter, "cursor">) {
   const exact = filter.exact || filter.key.length < SHORTEST_PREFIX;
-  return (
-    "/instances" +
-    query({
-      [exact ? "correlation_id" : "correlation_prefix"]: filter.key,
-      state: filter.states,
-      workflow_id: filter.workflow,
-      version: filter.workflow && filter.version,
-      waiting_for: filter.waitingFor,
-      incident: filter.incident,
-      started_after: filter.after,
-      cursor: filter.cursor,
-      limit: 50,
-    })
-  );
+  return {
+    [exact ? "correlation_id" : "correlation_prefix"]: filter.key,
+    state: filter.states,
+    workflow_id: filter.workflow,
+    version: filter.workflow && filter.version,
+    waiting_for: filter.waitingFor,
+    incident: filter.incident,
+    failed_node: filter.failedNode,
+    error_code: filter.errorCode,
+    started_after: filter.after,
+  };
 }
+
+export const instancesPath = (filter: InstanceFilter) =>
+  "/instances" + query({ ...searchOf(filter), cursor: filter.cursor, limit: 50 });
 
 export const useInstances = (filter: InstanceFilter) => useLive<Schemas["InstancePage"]>(instancesPath(filter));
 
@@ -191,3 +194,40 @@ export const useDecide = (instance: string) =>
   usePlanned<Schemas["DecideBody"], Schemas["MendView"]>(`/instances/${at(instance)}/decide`);
 export const usePatch = (instance: string) =>
   usePlanned<Schemas["PatchBody"], Schemas["MendView"]>(`/instances/${at(instance)}/patch`);
+
+// --- batches
+
+export type BatchSearch = Partial<Schemas["BatchSearch"]>;
+export type BatchAction = Schemas["BatchBody"]["action"];
+export type BatchResult = Schemas["BatchResultView"]["result"];
+
+/** A search as a batch takes it: nothing that is empty. */
+export function batchSearch(filter: Omit<InstanceFilter, "cursor">): BatchSearch {
+  const given = Object.entries(searchOf(filter)).filter(([, value]) => value !== undefined && value.length > 0);
+  return Object.fromEntries(given);
+}
+
+const isOver = (batch: Schemas["BatchView"]) => batch.state === "done" || batch.state === "stopped";
+
+export const useBatches = (cursor: string) => useLive<Schemas["BatchPage"]>("/batches" + query({ cursor, limit: 50 }));
+export const useBatch = (id: string) =>
+  useLive<Schemas["BatchView"]>(`/batches/${at(id)}`, (found) => (found && isOver(found) ? CALM : LIVE));
+export const useBatchResults = (id: string, result: string, cursor: string, over: boolean) =>
+  useLive<Schemas["BatchResultPage"]>(
+    `/batches/${at(id)}/results` + query({ result, cursor, limit: 50 }),
+    over ? CALM : LIVE,
+  );
+
+/** What a dialog asks for; the rest of a body has defaults. */
+export interface BatchWish {
+  search: BatchSearch;
+  action: object;
+  reason: string;
+}
+
+export const useBatchPreview = () =>
+  useMutation<Schemas["BatchPreview"], ApiError, BatchWish>({ mutationFn: (body) => post("/batches/preview", body) });
+export const useBatchStart = () =>
+  useAction<BatchWish & { expected: number; rate: number; id: string }, Schemas["BatchView"]>("/batches");
+export const useSteer = (id: string, action: "pause" | "resume" | "stop") =>
+  useAction<object, Schemas["BatchView"]>(`/batches/${at(id)}/${action}`);

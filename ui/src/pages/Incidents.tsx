@@ -1,10 +1,12 @@
 import { Link } from "react-router";
 
 import type { Schemas } from "../api/client";
-import { useIncidents } from "../api/queries";
+import { useIncidents, type BatchSearch } from "../api/queries";
+import { Opener } from "../parts/dialog";
 import { Answer, Empty } from "../parts/notices";
 import { duration, Time } from "../parts/time";
 import { words } from "../parts/words";
+import { BatchDialog } from "./batch/BatchDialog";
 
 type Incident = Schemas["IncidentView"];
 
@@ -32,6 +34,40 @@ export function leadsTo(one: Incident): string {
     case "orphan":
       return "/messages";
   }
+}
+
+/** What a group's batch is for; of definitions and messages there is none. */
+function searchFor(one: Incident): BatchSearch | null {
+  switch (one.kind) {
+    case "failed":
+      return { incident: one.id, state: ["FAILED"] };
+    case "late":
+      return { workflow_id: one.workflow_id, state: ["WAITING"], waiting_for: one.capability || "event" };
+    case "start":
+      return { workflow_id: one.workflow_id, state: ["PENDING"] };
+    case "definition":
+    case "orphan":
+      return null;
+  }
+}
+
+function GroupBatch({ one }: { one: Incident }) {
+  const search = searchFor(one);
+  if (!search) return null;
+  const isFailed = one.kind === "failed";
+  return (
+    <Opener label={isFailed ? "Retry all" : "Act on all"}>
+      {(close) => (
+        <BatchDialog
+          title={isFailed ? `Retry all: ${one.title}` : `Act on all: ${one.title}`}
+          search={search}
+          workflow={one.workflow_id}
+          first={isFailed ? "retry" : one.kind === "start" ? "cancel" : "hold"}
+          close={close}
+        />
+      )}
+    </Opener>
+  );
 }
 
 /** How many came on each day, as bars. */
@@ -93,6 +129,9 @@ function Group({ one }: { one: Incident }) {
       <td data-label="for example">
         {example && one.workflow_id && <Link to={`/instances/${example}`}>{example.slice(0, 13)}</Link>}
       </td>
+      <td>
+        <GroupBatch one={one} />
+      </td>
     </tr>
   );
 }
@@ -111,6 +150,7 @@ function Groups({ kind, items }: { kind: Incident["kind"]; items: Incident[] }) 
             <th scope="col">{kind === "late" ? "Since" : "First"}</th>
             <th scope="col">Last</th>
             <th scope="col">For example</th>
+            <td />
           </tr>
         </thead>
         <tbody>

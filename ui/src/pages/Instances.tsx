@@ -1,13 +1,15 @@
 import { useEffect, useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
 
-import { INSTANCE_STATES, useInstances, useWorkflows } from "../api/queries";
+import { batchSearch, INSTANCE_STATES, useInstances, useWorkflows } from "../api/queries";
 import type { Schemas } from "../api/client";
+import { Opener } from "../parts/dialog";
 import { Answer, Degraded, Empty } from "../parts/notices";
 import { Pager, usePages } from "../parts/pager";
 import { State } from "../parts/state";
 import { Span, Time } from "../parts/time";
 import { words } from "../parts/words";
+import { BatchDialog } from "./batch/BatchDialog";
 
 type Row = Schemas["InstanceSummary"];
 
@@ -142,6 +144,8 @@ export function Instances() {
     version: params.get("version") ?? "",
     waitingFor: params.get("for") ?? "",
     incident: params.get("incident") ?? "",
+    failedNode: params.get("node") ?? "",
+    errorCode: params.get("code") ?? "",
     after: after(params.get("time") ?? ""),
     cursor: pages.cursor,
   };
@@ -203,6 +207,22 @@ export function Instances() {
             onChange={(event) => set("for", [event.target.value.trim()])}
           />
         </label>
+        {(states.includes("FAILED") || filter.failedNode || filter.errorCode) && (
+          <>
+            <label>
+              Failed at
+              <input
+                value={filter.failedNode}
+                placeholder="step"
+                onChange={(event) => set("node", [event.target.value.trim()])}
+              />
+            </label>
+            <label>
+              Error code
+              <input value={filter.errorCode} onChange={(event) => set("code", [event.target.value.trim()])} />
+            </label>
+          </>
+        )}
         <label>
           Started
           <select value={params.get("time") ?? ""} onChange={(event) => set("time", [event.target.value])}>
@@ -213,6 +233,19 @@ export function Instances() {
             ))}
           </select>
         </label>
+        {filtered && (
+          <Opener label="Act on all that match">
+            {(close) => (
+              <BatchDialog
+                title="Act on all instances that match"
+                search={batchSearch(filter)}
+                workflow={filter.workflow}
+                first={filter.incident ? "retry" : "hold"}
+                close={close}
+              />
+            )}
+          </Opener>
+        )}
       </div>
       {filter.incident && (
         <p className="facts" role="status">

@@ -16,24 +16,19 @@ export function renamesOf(text: string): { renames: Record<string, string>; wron
   return { renames: Object.fromEntries(pairs) as Record<string, string>, wrong: lines[wrong] ?? "" };
 }
 
-interface FormProps {
+interface TargetProps {
   versions: Schemas["VersionView"][];
-  plan: ReturnType<typeof useMove>;
+  version: string;
+  setVersion: (version: string) => void;
+  text: string;
+  setText: (text: string) => void;
 }
 
-function MoveForm({ versions, plan }: FormProps) {
-  const start = versions.find((each) => each.current) ?? versions[0];
-  const [version, setVersion] = useState(start ? nameOf(start) : "");
-  const [text, setText] = useState("");
-  const [reason, setReason] = useState("");
-  const { renames, wrong } = renamesOf(text);
-  if (!start) return <p>Its workflow has no other version.</p>;
+/** Which version, and how steps are called there. */
+export function Target({ versions, version, setVersion, text, setText }: TargetProps) {
+  const { wrong } = renamesOf(text);
   return (
-    <PreviewForm
-      pending={plan.preview.isPending}
-      error={plan.preview.error}
-      ask={() => !wrong && plan.preview.mutate({ version, renames, reason })}
-    >
+    <>
       <label>
         To version
         <select value={version} onChange={(event) => setVersion(event.target.value)}>
@@ -61,6 +56,29 @@ function MoveForm({ versions, plan }: FormProps) {
           Write Old=New: {wrong}
         </p>
       )}
+    </>
+  );
+}
+
+interface FormProps {
+  versions: Schemas["VersionView"][];
+  plan: ReturnType<typeof useMove>;
+}
+
+function MoveForm({ versions, plan }: FormProps) {
+  const start = versions.find((each) => each.current) ?? versions[0];
+  const [version, setVersion] = useState(start ? nameOf(start) : "");
+  const [text, setText] = useState("");
+  const [reason, setReason] = useState("");
+  const { renames, wrong } = renamesOf(text);
+  if (!start) return <p>Its workflow has no other version.</p>;
+  return (
+    <PreviewForm
+      pending={plan.preview.isPending}
+      error={plan.preview.error}
+      ask={() => !wrong && plan.preview.mutate({ version, renames, reason })}
+    >
+      <Target versions={versions} version={version} setVersion={setVersion} text={text} setText={setText} />
       <Reason value={reason} change={setReason} />
     </PreviewForm>
   );
