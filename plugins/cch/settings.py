@@ -145,13 +145,12 @@ class Settings:
     )
     skip_idle_runs: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "schedulers leave our runs that only wait out of their rounds (Airflow 3.3.1 on PostgreSQL or SQLite; others"
-        " examine all)",
+        "schedulers leave our runs that only wait out of their rounds (on PostgreSQL or SQLite; others examine all)",
     )
     lean_waiters: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (Airflow 3.3.1;"
-        " others work as ever)",
+        "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (`cch doctor`"
+        " says which parts of it this Airflow allows)",
     )
     full_look_seconds: float = _setting(
         600.0,
