@@ -149,8 +149,8 @@ class Settings:
     )
     lean_waiters: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (`cch doctor`"
-        " says which parts of it this Airflow allows)",
+        "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (as far as"
+        " Airflow allows it)",
     )
     full_look_seconds: float = _setting(
         600.0,
