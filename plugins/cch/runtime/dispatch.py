@@ -256,7 +256,7 @@ class Dispatcher:
     async def _report_pinning(self) -> None:
         """Tell who publishes whether live instances keep their versions; Airflow says it of any DAG of ours."""
         snapshot = await asyncio.to_thread(self._platform.catalogue.snapshot)
-        asked = [entry.workflow_id for entry in snapshot.entries if entry.definition is not None][:_ASKED]
+        asked = [entry.workflow_id for entry in snapshot.entries if entry.good is not None][:_ASKED]
         if not asked:
             return
         # A workflow may not have been parsed yet.
