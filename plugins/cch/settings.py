@@ -143,6 +143,10 @@ class Settings:
     open_api_origins: tuple[str, ...] = _setting(
         (), "origins, separated by commas, whose pages may ask there (`https://dashboard.example.org`)"
     )
+    rest_files: bool = _setting(
+        True,  # noqa: FBT003 - a default
+        "the DAG processor parses our DAG files when a definition has changed, and otherwise every five minutes",
+    )
     skip_idle_runs: bool = _setting(
         True,  # noqa: FBT003 - a default
         "schedulers leave our runs that only wait out of their rounds (on PostgreSQL or SQLite; others examine all)",

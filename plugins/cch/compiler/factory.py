@@ -49,7 +49,7 @@ def workflow_dags() -> Iterator[DAG]:
         return
     try:
         settings = load_settings()
-        catalogue, blueprints = open_catalogue(settings), Blueprints(settings.cache_path)
+        catalogue, blueprints = open_catalogue(settings, trusts_courier=True), Blueprints(settings.cache_path)
         if context.dag_id and context.dag_id != SOURCE_ERROR_DAG:
             yield from _one(catalogue, blueprints, context.dag_id, for_task=bool(context.task_id))
             return

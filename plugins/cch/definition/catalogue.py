@@ -62,7 +62,8 @@ class Catalogue:
 
     ``check`` tells whether a text is a good definition (schema and graph); it is passed in because the graph's
     layer lies above this one. ``refresh_seconds``: how long a listing, or one file's stamp, is trusted.
-    ``buckets``: others whose file names mean the same here.
+    ``buckets``: others whose file names mean the same here. ``trusts_courier``: a listing that a courier has brought
+    counts for as long as the courier says, so that the source need not be asked here.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Catalogue:
         clock: Callable[[], float] = time.time,
         *,
         buckets: Collection[str] = (),
+        trusts_courier: bool = False,
     ) -> None:
         self._source = source
         self._cache = cache
@@ -81,6 +83,7 @@ class Catalogue:
         self._refresh = refresh_seconds
         self._clock = clock
         self._buckets = frozenset(buckets)
+        self._trusts_courier = trusts_courier
         #: The contracts that are kept beside the definitions.
         self.contracts = ContractShelf(source, cache, refresh_seconds, clock)
         #: The files of a listing, and their tracks by workflow.
@@ -229,12 +232,21 @@ class Catalogue:
         """The file that served the workflow before; "" if this cache knows none."""
         return read_file(self._cache / "index" / safe_name(workflow_id)) or ""
 
+    def stamps(self) -> dict[str, str]:
+        """The files with their stamps, as the source has them now.
+
+        :raises ServiceUnavailableError: it does not answer.
+        """
+        return self._source.stamps()
+
     def _stamps(self) -> dict[str, str]:
         path = self._cache / "listing.json"
         listing = read_json(path, "at", "stamps")
         if listing and 0 <= self._clock() - listing["at"] < self._refresh:
             known: dict[str, str] = listing["stamps"]
             return known
+        if self._trusts_courier and (brought := self.brought()) is not None:
+            return brought
         stamps = self._source.stamps()
         write_file(path, json.dumps({"at": self._clock(), "stamps": stamps}, sort_keys=True))
         return stamps
@@ -248,6 +260,34 @@ class Catalogue:
     def _cached_stamps(self) -> dict[str, str]:
         listing = read_json(self._cache / "listing.json", "stamps")
         stamps: dict[str, str] = listing["stamps"] if listing else {}
+        return stamps
+
+    # --- a courier --------------------------------------------------------------------------------------------
+
+    def bring(self, seconds: float) -> None:
+        """Fetch whatever has changed, and keep it, for others who need not ask the source for the next ``seconds``.
+
+        :raises ServiceUnavailableError: the source does not answer.
+        """
+        stamps = self._source.stamps()
+        for file, stamp in stamps.items():
+            try:
+                entry = self._entry(file, self._text(file, stamp))
+            except DefinitionNotFoundError:  # it has gone since
+                continue
+            if entry.good is not None:
+                self.keep(entry.good)
+        now = self._clock()
+        listing = {"at": now, "stamps": stamps, "until": now + seconds}
+        # Last: who reads it finds every text.
+        write_file(self._cache / "listing.json", json.dumps(listing, sort_keys=True))
+
+    def brought(self) -> dict[str, str] | None:
+        """The stamps that a courier brought; None if they are too old. Asks nobody."""
+        listing = read_json(self._cache / "listing.json", "at", "stamps", "until")
+        if listing is None or not listing["at"] <= self._clock() < listing["until"]:
+            return None
+        stamps: dict[str, str] = listing["stamps"]
         return stamps
 
     # --- one file --------------------------------------------------------------------------------------------

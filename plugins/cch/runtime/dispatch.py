@@ -269,7 +269,7 @@ class Dispatcher:
     async def _hooks(self, before: HookReport | None, now: int) -> HookReport:
         """What was found out before, unless something else runs now."""
         settings, airflow = self._platform.settings, self._runs.airflow()
-        switches = f"{settings.skip_idle_runs}, {settings.lean_waiters}"
+        switches = f"{settings.rest_files}, {settings.skip_idle_runs}, {settings.lean_waiters}"
         of = f"Airflow {airflow}, cch {__version__}, {switches}"
         if before is not None and before.of == of and 0 <= now - before.asked < _ASK_AGAIN:
             return before
