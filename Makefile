@@ -16,7 +16,7 @@ INFRA_READY := $(INFRA)/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: pictures plots wheel mwaa-package compose-test errors settings openapi help demo up down test check lint types unit e2e stack-test mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
+.PHONY: pictures plots wheel mwaa-package compose-test errors settings openapi help demo up down test check lint types unit e2e stack-test airflow-versions mwaa-test chaos bench lock clean dashboard ui ui-check ui-test infra-test infra-lock
 
 help:  ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -59,6 +59,20 @@ e2e: $(READY)  ## Only the tests on a real Airflow
 
 stack-test: $(READY)  ## Many instances on PostgreSQL, Redis and Celery (CCH_STACK_INSTANCES=1000): a table, and build/cluster.json
 	$(BIN)/python -m pytest tests/stack
+
+OLDEST_AND_NEWEST := 3.3.0 3.3.2
+
+airflow-versions: $(OLDEST_AND_NEWEST:%=build/airflow-%/.ready)  ## The tests in tests/airflow with the oldest and the newest Airflow (QUICK=1: what the hooks change)
+	@for version in $(OLDEST_AND_NEWEST); do \
+		echo "Airflow $$version"; \
+		build/airflow-$$version/bin/python -m pytest -n 2 -q $(if $(QUICK),-m hooks) tests/airflow || exit 1; done
+
+build/airflow-%/.ready: requirements/airflow-%.txt pyproject.toml $(READY)
+	@echo "setting up build/airflow-$* (once) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/airflow-$*
+	@$(BIN)/uv pip install --quiet --system-certs --python build/airflow-$*/bin/python -c requirements/airflow-$*.txt \
+		-e '.[stack,dev,cluster]'
+	@touch $@
 
 mwaa-test: $(READY)  ## The package for Amazon MWAA, installed on the image's pins, and the main job as it runs there (PostgreSQL, Redis)
 	$(BIN)/python -m pytest tests/deploy
@@ -112,6 +126,10 @@ ui-test: $(UI_READY)  ## The dashboard's component tests
 lock:  ## Compile the pins anew
 	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --all-extras \
 		-c requirements/mwaa-3.3.1.txt requirements/direct.in pyproject.toml -o requirements/constraints.txt
+	@for version in $(OLDEST_AND_NEWEST); do \
+		cp requirements/constraints.txt requirements/airflow-$$version.txt; \
+		echo "apache-airflow==$$version" | uv pip compile --universal --python-version 3.11 --no-header --no-annotate \
+			--no-emit-index-url --all-extras - pyproject.toml -o requirements/airflow-$$version.txt || exit 1; done
 
 $(INFRA_READY): infra/requirements.in infra/constraints.txt $(READY)
 	@echo "setting up $(INFRA) (once) ..."

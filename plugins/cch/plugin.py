@@ -48,7 +48,7 @@ class WithServer:
 #: Command of Airflow → modules of ``cch.scheduling`` that change its process, in this order. The command ``dags``
 #: stores DAGs as the DAG processor does (``dags test``, ``dags reserialize``).
 _CHANGES = {
-    "dag-processor": ("marking",),
+    "dag-processor": ("marking", "resting"),
     "dags": ("marking",),
     "scheduler": ("idle_runs", "placing"),
     "triggerer": ("lean_waiters",),

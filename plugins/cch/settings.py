@@ -143,15 +143,18 @@ class Settings:
     open_api_origins: tuple[str, ...] = _setting(
         (), "origins, separated by commas, whose pages may ask there (`https://dashboard.example.org`)"
     )
+    rest_files: bool = _setting(
+        True,  # noqa: FBT003 - a default
+        "the DAG processor parses our DAG files when a definition has changed, and otherwise every five minutes",
+    )
     skip_idle_runs: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "schedulers leave our runs that only wait out of their rounds (Airflow 3.3.1 on PostgreSQL or SQLite; others"
-        " examine all)",
+        "schedulers leave our runs that only wait out of their rounds (on PostgreSQL or SQLite; others examine all)",
     )
     lean_waiters: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (Airflow 3.3.1;"
-        " others work as ever)",
+        "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (as far as"
+        " Airflow allows it)",
     )
     full_look_seconds: float = _setting(
         600.0,

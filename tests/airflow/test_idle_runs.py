@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
-from cch.scheduling import idle_runs, tested
+from cch.scheduling import idle_runs, probing
 from cch.settings import Settings
+
+pytestmark = pytest.mark.hooks
 
 NOW = datetime.now(UTC)
 LOOKED = NOW - timedelta(minutes=2)
@@ -23,7 +26,6 @@ BEFORE = LOOKED - timedelta(minutes=5)
 @pytest.fixture(autouse=True)
 def _installed(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from airflow.models.dag import DagModel
-    from airflow.models.taskinstance import TaskInstance
 
     monkeypatch.setattr(DagRun, "get_running_dag_runs_to_examine", DagRun.__dict__["get_running_dag_runs_to_examine"])
     monkeypatch.setattr(DagRun, "DEFAULT_DAGRUNS_TO_EXAMINE", 1000)
@@ -44,7 +46,6 @@ def made(
     """A run whose tasks are in these states; its id."""
     from airflow.models.dag import DagModel, DagTag
     from airflow.models.dagbundle import DagBundleModel
-    from airflow.models.taskinstance import TaskInstance
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
     name = f"idle-{uuid.uuid4().hex[:8]}"
@@ -178,14 +179,39 @@ def test_a_database_that_is_not_known_is_asked_as_ever(monkeypatch: pytest.Monke
     assert made("deferred") in examined()
 
 
-def test_an_airflow_that_was_not_tested_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sentence in the log says so."""
+def test_an_airflow_that_nobody_tested_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number decides nothing: it has what is needed."""
+    monkeypatch.setattr("airflow.__version__", "3.9.0")
+
+    assert idle_runs.install(Settings())
+
+
+@pytest.mark.parametrize(
+    ("path", "other", "words"),
+    [
+        ("airflow.models.dagrun.DagRun.get_running_dag_runs_to_examine",
+         classmethod(lambda cls, session: session.scalars(select(TaskInstance))), "not chosen by one query"),
+        ("airflow.models.dagrun.DagRun.get_running_dag_runs_to_examine",
+         classmethod(lambda cls, session: [session.scalars(select(DagRun)) for _ in "ab"]), "not chosen by one query"),
+        ("airflow.models.dagrun.DagRun.get_running_dag_runs_to_examine",
+         classmethod(lambda cls, session, team: session.scalars(select(DagRun))), "by the method that is changed"),
+        ("airflow.jobs.scheduler_job_runner.SchedulerJobRunner._do_scheduling",
+         lambda self, session: 0, "by the method that is changed"),
+        ("airflow.models.taskinstance.TaskInstance.updated_at", None, "tells an idle run is another"),
+        ("airflow.models.dagrun.DagRun.update_state", lambda self: None, "does not note when"),
+    ],
+)  # fmt: skip
+def test_an_airflow_that_works_otherwise_is_left_alone(
+    path: str, other: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its number; a sentence in the log says what is missing."""
     said: list[str] = []
-    monkeypatch.setattr("airflow.__version__", "3.4.0")
-    monkeypatch.setattr(tested.log, "warning", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr(path, other)
+    monkeypatch.setattr(probing.log, "warning", lambda text, *values: said.append(text % values))
 
     assert not idle_runs.install(Settings())
-    assert "tested with Airflow 3.3.1, this is 3.4.0" in said[0]
+    assert "runs that only wait are examined as ever" in said[0]
+    assert words in said[0]
 
 
 def test_it_can_be_switched_off() -> None:

@@ -17,6 +17,8 @@ from airflow.configuration import conf
 from cch.provider import get_provider_info
 from cch.settings import Settings, load_settings
 
+pytestmark = pytest.mark.hooks
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

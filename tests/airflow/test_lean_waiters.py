@@ -15,6 +15,7 @@ import pytest
 from airflow import settings
 from airflow.jobs import triggerer_job_runner
 from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+from airflow.models.dagbag import DBDagBag
 from airflow.models.trigger import Trigger
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -23,11 +24,14 @@ from sqlalchemy import delete, event, insert
 
 from cch.compiler.dag import compile_workflow
 from cch.graph.checks import load
-from cch.scheduling import lean_waiters, tested
-from cch.scheduling.lean_waiters import install, only
+from cch.scheduling import lean_needs, lean_waiters, probing
+from cch.scheduling.lean_needs import only
+from cch.scheduling.lean_waiters import install
 from cch.settings import Settings
 from cch.triggers import REGION_TRIGGER
 from cch.triggers.region import RegionTrigger
+
+pytestmark = pytest.mark.hooks
 
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "workflow-definitions").glob("*.yaml"))
 RUN = {
@@ -87,10 +91,11 @@ def test_a_form_that_is_not_known_is_sent_as_it_is(data: dict[str, Any]) -> None
     assert only("a", data) is data
 
 
-class Database:
+class Database(DBDagBag):
     """What Airflow asks its database for; counts the DAGs that were read."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.read = 0
         self.data = serialised(SAMPLES[0])
         self.dag = DagSerialization.from_dict(self.data)
@@ -100,7 +105,10 @@ class Database:
         return SimpleNamespace(data=self.data, dag=self.dag)
 
     def trigger(self, number: int, task_id: str, classpath: str = REGION_TRIGGER) -> Any:
-        run = SimpleNamespace(dag_run_data=SimpleNamespace(model_dump=lambda **_: RUN))
+        run = SimpleNamespace(
+            dag_id="d", bundle_version="mark", created_dag_version_id=VERSION,
+            dag_run_data=SimpleNamespace(model_dump=lambda **_: RUN),
+        )  # fmt: skip
         instance = SimpleNamespace(
             id=uuid.uuid4(), dag_version_id=VERSION, task_id=task_id, dag_id="d", run_id="r", try_number=1,
             map_index=-1, pool_slots=1, queue="default", priority_weight=1, executor_config={}, hostname=None,
@@ -115,11 +123,10 @@ VERSION = uuid.uuid4()
 
 def workloads(supervisor: type[TriggerRunnerSupervisor], database: Database, *triggers: Any) -> list[Any]:
     """What Airflow makes of one batch of triggers."""
-    bag = SimpleNamespace(get_serialized_dag_model=database.get_serialized_dag_model)
     me: Any = SimpleNamespace(job=SimpleNamespace(id=1), logger_cache={})
     return [
         supervisor._create_workload(
-            me, trigger=trigger, dag_bag=bag, render_log_fname=lambda ti: f"{ti.task_id}.log", session=database
+            me, trigger=trigger, dag_bag=database, render_log_fname=lambda ti: f"{ti.task_id}.log", session=None
         )
         for trigger in triggers
     ]
@@ -159,7 +166,7 @@ def test_workloads_are_made_in_portions(
     supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest first, and no more until those have been fetched; everyone has his turn."""
-    monkeypatch.setattr(supervisor, "build_trigger_workloads", lambda _self, numbers: sorted(numbers))
+    monkeypatch.setattr(supervisor, "build_trigger_workloads", lambda self, new_trigger_ids: sorted(new_trigger_ids))
     monkeypatch.setattr(lean_waiters, "_AT_ONCE", 3)
     install(Settings())
 
@@ -321,18 +328,80 @@ def test_ids_are_read_again_in_time(
     assert sorted(Trigger.ids_for_triggerer(1)) == [12, 13]
 
 
-def test_only_where_it_was_tested(supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not if it is switched off, and not with another Airflow."""
-    originals = [vars(owner)[name] for owner, name in CHANGED]
-    said: list[str] = []
-    monkeypatch.setattr(tested.log, "warning", lambda text, *values: said.append(text % values))
+def changed() -> list[str]:
+    """The methods that are not Airflow's own."""
+    return [name for owner, name in CHANGED if getattr(getattr(owner, name), "_cch", False)] + (
+        ["greenback"] if isinstance(triggerer_job_runner.greenback, lean_waiters._Portals) else []
+    )
 
+
+ALL = [name for _, name in CHANGED] + ["greenback"]
+
+
+def test_it_can_be_switched_off(supervisor: type[TriggerRunnerSupervisor]) -> None:
+    """Then nothing is changed."""
     assert not install(Settings(lean_waiters=False))
-    monkeypatch.setattr("airflow.__version__", "3.4.0")
+    assert changed() == []
+
+
+def test_an_airflow_that_nobody_tested_is_asked(
+    supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number decides nothing: it has what is needed, also the second time."""
+    monkeypatch.setattr("airflow.__version__", "3.9.0")
+
+    assert install(Settings())
+    assert install(Settings())
+    assert changed() == ALL
+
+
+async def waits_for_something(self: Any) -> list[int]:
+    await asyncio.sleep(1)
+    return []
+
+
+RUNNER = "airflow.jobs.triggerer_job_runner.TriggerRunner"
+
+
+@pytest.mark.parametrize(
+    ("lack", "lost", "words"),
+    [
+        ((f"{RUNNER}Supervisor._create_workload", lambda self, trigger, bag, log, session: None),
+         ["_create_workload"], "a trigger's workload is made otherwise"),
+        (("airflow.serialization.serialized_objects.DagSerialization.to_dict", staticmethod(lambda dag: {"dag": 1})),
+         ["_create_workload"], "a serialised DAG has another form"),
+        ((f"{RUNNER}Supervisor.build_trigger_workloads", lambda self, new_trigger_ids, bag: []),
+         ["_create_workload", "build_trigger_workloads"], "triggers are handed over otherwise"),
+        ((f"{RUNNER}.run_trigger", lambda self, trigger: None),
+         ["run_trigger", "greenback"], "a trigger gets its portal elsewhere"),
+        ((f"{RUNNER}.cleanup_finished_triggers", waits_for_something),
+         ["cleanup_finished_triggers"], "are dropped otherwise"),
+        (("airflow.models.trigger.Trigger.ids_for_triggerer", classmethod(lambda cls, number, session: [5])),
+         ["ids_for_triggerer"], "are not read by one query"),
+    ],
+)  # fmt: skip
+def test_what_an_airflow_lacks_costs_that_hook_alone(
+    supervisor: type[TriggerRunnerSupervisor], lack: tuple[str, Any], lost: list[str], words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The log says what is missing and what it means; all others work."""
+    said: list[str] = []
+    monkeypatch.setattr(*lack)
+    monkeypatch.setattr(probing.log, "warning", lambda text, *values: said.append(text % values))
+
     assert not install(Settings())
 
-    assert [vars(owner)[name] for owner, name in CHANGED] == originals
-    assert "tested with Airflow 3.3.1, this is 3.4.0" in said[0]
+    assert changed() == [name for name in ALL if name not in lost]
+    assert any(words in each for each in said)
+    assert all("the hook " in each for each in said)
+
+
+def test_what_is_tried_out_leaves_no_trace(supervisor: type[TriggerRunnerSupervisor]) -> None:
+    """Also where the hooks are installed already."""
+    install(Settings())
+
+    assert [hook.reason_against(Settings()) for hook in lean_needs.HOOKS] == [""] * 5
+    assert changed() == ALL
 
 
 def test_the_trigger_has_the_name_that_is_looked_for() -> None:

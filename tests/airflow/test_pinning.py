@@ -36,6 +36,8 @@ from cch.scheduling.placing import Placing
 from cch.scheduling.wishes import finding
 from cch.settings import load_settings
 
+pytestmark = pytest.mark.hooks
+
 ASK = "  {name}: {{type: async_request, capability_id: x#y, on_response: {then}, error_reply: failure}}\n"
 
 

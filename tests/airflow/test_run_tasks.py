@@ -21,7 +21,7 @@ from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunWish, TaskWis
 from cch.triggers import REGION_TRIGGER
 from tests.airflow.test_pinning import Desk, desk, digest_of_mark  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.usefixtures("airflow_database")
+pytestmark = [pytest.mark.hooks, pytest.mark.usefixtures("airflow_database")]
 
 
 def set_state(run_id: str, task_id: str, state: str, **trigger: Any) -> str:

@@ -16,6 +16,8 @@ from cch.definition.reader import digest_of
 from cch.definition.version import parse_version
 from tests.deploy.servers import free_port, postgres
 
+pytestmark = pytest.mark.hooks
+
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "tests" / "data" / "airflow" / "before_versions.json"
 

@@ -12,6 +12,8 @@ from typing import Any
 from cch.definition.version import parse_version
 from cch.runtime.dispatch import RunRefused, RunState, StartRun
 from cch.scheduling.pinning import reason_against
+from cch.scheduling.probing import airflow_version
+from cch.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -224,6 +226,14 @@ class DatabaseRuns:
 
     def reason_against_pinning(self) -> str:
         return reason_against()
+
+    def airflow(self) -> str:
+        return airflow_version()
+
+    def reasons_against_hooks(self, settings: Settings) -> Mapping[str, str]:
+        from cch.scheduling.hooks import reasons_against  # noqa: PLC0415 - loads the scheduler's and triggerer's code
+
+        return reasons_against(settings)
 
     def pins(self, dag_id: str) -> bool:
         from airflow.models.dag import DagModel  # noqa: PLC0415

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cch.errors import WrongUseError
 from cch.operators.decision import DECISION_KEY, decision
 from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunWish, TaskWish
+from cch.scheduling import rewriting
 from cch.scheduling.absent import Wish
 from cch.scheduling.pinning import reason_against
 from cch.scheduling.placing import place_run
@@ -38,6 +39,8 @@ class DatabaseTasks:
     def prepare(self, dag_id: str, version: str) -> None:
         if reason := reason_against():
             raise WrongUseError(f"this Airflow does not keep runs on their versions: {reason}")
+        if reason := rewriting.reason_against():
+            raise WrongUseError(f"this Airflow's runs cannot be changed: {reason}")
         finding(load_settings())(Wish(dag_id, version))
 
     def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish], *, revive: bool = False) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from cch.capabilities.registry import HttpBinding, LambdaBinding, binding
 from cch.checkup.contracts import look_at_contracts
 from cch.checkup.findings import Findings
+from cch.checkup.hooks import judge_hooks
 from cch.counting import counted
 from cch.definition.kinds import Asked
 from cch.definition.model import Definition
@@ -33,7 +34,10 @@ async def look_at_running(platform: Platform, found: Findings) -> int:
         seen = await pulse(platform.ledger, platform.clock())
         waiters = _routers(seen, found)
         _starts(seen, found)
-        _pinning(await platform.ledger.versions.pinning(), platform.clock(), found)
+        reported = await platform.ledger.versions.pinning()
+        _pinning(reported, platform.clock(), found)
+        if reported is not None and reported.hooks is not None:
+            judge_hooks(reported.hooks, found)
     with found.looking("messages", "the ledger does not answer: see above"):
         await _messages(platform, found)
     await _definitions(platform, found)

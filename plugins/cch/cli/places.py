@@ -56,7 +56,7 @@ def place_of(settings: Settings, workflow_id: str) -> tuple[str, str | None]:
     except ServiceUnavailableError:
         entries = ()  # an empty folder that is not there yet
     for entry in entries:
-        if entry.definition is not None and entry.workflow_id == workflow_id:
+        if entry.good is not None and entry.workflow_id == workflow_id:
             answer = source.read(entry.file)
             assert not isinstance(answer, NotModified)
             return entry.file, answer.text
@@ -70,7 +70,7 @@ def track_of(settings: Settings, file: str, definition: Definition, *, wanted: b
     """
     name, workflow_id = Path(file).name, definition.workflow_id
     there = served_catalogue(settings).file(name) if is_key(name) else None
-    is_there = there is not None and there.definition is not None and there.workflow_id == workflow_id
+    is_there = there is not None and there.good is not None and there.workflow_id == workflow_id
     if not wanted or is_there or is_called(name, workflow_id):
         return name if is_there and name != place_of(settings, workflow_id)[0] else ""
     if fault := _alias_fault(settings, plain_name(name), workflow_id):

@@ -138,7 +138,7 @@ def _track(platform: Platform, name: str, workflow_id: str) -> str:
     """The file of the workflow that is published under the name of the file ``name``; "" if none is."""
     file = Path(name).name
     entry = platform.catalogue.file(file) if Path(name).is_file() and is_key(file) else None
-    return file if entry is not None and entry.definition and entry.workflow_id == workflow_id else ""
+    return file if entry is not None and entry.good and entry.workflow_id == workflow_id else ""
 
 
 def _usable(platform: Platform, workflow_id: str, text: str) -> Definition | None:

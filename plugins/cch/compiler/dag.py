@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, XComArg
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 from airflow.sdk.definitions.param import ParamsDict
 
-from cch.compiler.documentation import task_documentation, workflow_documentation
+from cch.compiler.blueprint import Blueprint, TaskPrint, blueprint
+from cch.compiler.documentation import problem_list
 from cch.compiler.form import params
 from cch.definition.model import Definition
 from cch.errors import Problem
-from cch.graph.blocks import waits
-from cch.graph.plan import Plan, PlannedTask, plan_of
 from cch.graph.planners import NEWEST_PLANNER
-from cch.graph.scopes import map_body
 from cch.operators.marker import GateOperator, MarkerOperator
 from cch.operators.region import CallOperator, ItemOperator, ListOperator, WaitOperator
 from cch.runtime.region_task import RegionRef
@@ -44,102 +43,94 @@ def compile_workflow(
     pinned: bool = False,
     planner: int = NEWEST_PLANNER,
 ) -> DAG:
-    """The DAG of a definition, laid out by ``planner``.
-
-    ``problems``: why the published version is not used (this is then the last good one). ``for_task``: the file is
-    parsed to execute one task, for which Params are left out. ``pinned``: Airflow keeps every run on its version.
+    """The DAG of a definition, laid out by ``planner``; see :func:`dag_of`.
 
     :raises UnknownPlannerError: this release has no planner of that number.
     """
-    plan = plan_of(definition, planner)
+    return dag_of(blueprint(definition, planner), problems=problems, for_task=for_task, pinned=pinned)
+
+
+def dag_of(
+    made_of: Blueprint, *, problems: tuple[Problem, ...] = (), for_task: bool = False, pinned: bool = False
+) -> DAG:
+    """The DAG of a blueprint.
+
+    ``problems``: why the published version is not used (this is then the last good one). ``for_task``: the file is
+    parsed to execute one task, for which Params are left out. ``pinned``: Airflow keeps every run on its version.
+    """
+    why = problem_list("The published version has errors; this is the last good one.", problems) if problems else ""
     dag = DAG(
-        dag_id=definition.workflow_id,
-        dag_display_name=definition.workflow_name,
-        description=definition.description.strip().split("\n")[0][:200] or definition.workflow_name,
-        doc_md=workflow_documentation(definition, plan, problems),
+        dag_id=made_of.workflow_id,
+        dag_display_name=made_of.name,
+        description=made_of.description,
+        doc_md="\n\n".join(part for part in (why, made_of.doc) if part),
         schedule=None,
         catchup=False,
-        tags=_tags(definition, problems),
+        tags=sorted({*made_of.tags, *(["definition-error"] if problems else [])}),
         max_active_runs=_NO_LIMIT,
         max_active_tasks=_NO_LIMIT,
         is_paused_upon_creation=False,
-        default_args={"owner": definition.owner or "cch", "retries": 0},
+        default_args={"owner": made_of.owner, "retries": 0},
     )
     operators: dict[str, BaseOperator | MappedOperator] = {}
-    mapped = {task.task_id: task for task in plan.tasks.values() if task.kind == "item"}
-    regions = _Regions(definition, plan, planner, dag)
-    for task_id in sorted(plan.tasks.keys() - mapped):
-        operators[task_id] = _operator(plan.tasks[task_id], regions)
-    lists = {task.node: operators[task.task_id] for task in plan.tasks.values() if task.kind == "list"}
-    for task_id, task in sorted(mapped.items()):
-        operators[task_id] = _items(task, regions).expand(item=XComArg(lists[task.node]))
-    for before, after in sorted(plan.edges):
-        if after not in mapped:  # a mapped task follows its list already
-            operators[before].set_downstream(operators[after])
+    mapped = {task.task_id: task for task in made_of.tasks if task.kind == "item"}
+    for task in made_of.tasks:
+        if task.task_id not in mapped:
+            operators[task.task_id] = _operator(task, made_of, dag)
+    for task_id, task in mapped.items():
+        operators[task_id] = _items(task, made_of, dag).expand(item=XComArg(operators[task.listed]))
+    for before, edges in groupby(made_of.edges, key=itemgetter(0)):
+        # All at once, because Airflow looks at the whole DAG each time. A mapped task follows its list already.
+        operators[before].set_downstream([operators[after] for _, after in edges if after not in mapped])
     if not for_task:
         # Last: Airflow copies the params that are there into every task, which made each twice as large. A triggerer
         # loads all tasks of the DAG for each of its waiters.
-        dag.params = ParamsDict(params(definition, pinned=pinned))
+        dag.params = ParamsDict(params(made_of.fields, made_of.served, pinned=pinned))
     return dag
 
 
-@dataclass(frozen=True, slots=True)
-class _Regions:
-    """What the tasks of one DAG have in common."""
-
-    definition: Definition
-    plan: Plan
-    planner: int
-    dag: DAG
-
-    def shown(self, task: PlannedTask) -> dict[str, Any]:
-        return {
-            "task_id": task.task_id,
-            "trigger_rule": task.rule,
-            "task_display_name": task.label,
-            "doc_md": task_documentation(task, self.plan),
-            "dag": self.dag,
-        }
-
-    def arguments(self, task: PlannedTask) -> dict[str, Any]:
-        ref = RegionRef(
-            workflow_id=self.definition.workflow_id,
-            region=task.node,
-            definition_digest=self.definition.digest,
-            structure_digest=self.plan.structure_digest,
-            planner=self.planner,
-        )
-        return {"ref": ref.arguments(), "shows": self.definition.nodes[task.node].type, **self.shown(task)}
+def _shown(task: TaskPrint, dag: DAG) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "trigger_rule": task.rule,
+        "task_display_name": task.label,
+        "doc_md": task.doc,
+        "shows": task.shows,
+        "dag": dag,
+    }
 
 
-def _operator(task: PlannedTask, regions: _Regions) -> BaseOperator:
+def _region(task: TaskPrint, made_of: Blueprint) -> dict[str, Any]:
+    return RegionRef(
+        workflow_id=made_of.workflow_id,
+        region=task.node,
+        definition_digest=made_of.digest,
+        structure_digest=made_of.structure,
+        planner=made_of.planner,
+    ).arguments()
+
+
+def _operator(task: TaskPrint, made_of: Blueprint, dag: DAG) -> BaseOperator:
     if task.kind == "gate":
-        return GateOperator(task_id=task.task_id, trigger_rule=task.rule, dag=regions.dag)
+        return GateOperator(task_id=task.task_id, trigger_rule=task.rule, dag=dag)
     if task.kind == "marker":
-        return MarkerOperator(shows=regions.definition.nodes[task.node].type, **regions.shown(task))
-    arguments = regions.arguments(task)
+        return MarkerOperator(**_shown(task, dag))
+    arguments = {"ref": _region(task, made_of), **_shown(task, dag)}
     if task.kind == "list":
         return ListOperator(**_ON_WORKER, **arguments)
-    if regions.plan.regions[task.node].kind == "call":
+    if task.kind == "call":
         return CallOperator(**_ON_WORKER, **arguments)
     return WaitOperator(**arguments)
 
 
-def _items(task: PlannedTask, regions: _Regions) -> OperatorPartial:
+def _items(task: TaskPrint, made_of: Blueprint, dag: DAG) -> OperatorPartial:
     """The task that Airflow maps over the branch keys of a list."""
-    plan = regions.plan
-    node = plan.graph.maps[task.node]
-    body = map_body(plan.graph, node.name)
-    waiting = any(waits(body.nodes[name]) for name in body.reachable)
     return ItemOperator.partial(
-        waits=waiting,
+        waits=task.waits,
         map_index_template="{{ task.item }}",
-        max_active_tis_per_dagrun=node.concurrency,
+        max_active_tis_per_dagrun=task.concurrency,
         # Airflow would retry what a trigger ends as failed; an item that a worker cannot defer is done by the region.
-        **({} if waiting else _ON_WORKER),
-        **regions.arguments(task),
+        **({} if task.waits else _ON_WORKER),
+        ref=_region(task, made_of),
+        **_shown(task, dag),
     )
-
-
-def _tags(definition: Definition, problems: tuple[Problem, ...]) -> list[str]:
-    return sorted({"cch", *definition.tags, *(["definition-error"] if problems else [])})

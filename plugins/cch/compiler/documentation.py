@@ -12,14 +12,10 @@ from cch.graph.plan import Plan, PlannedTask
 from cch.graph.scopes import map_body
 
 
-def workflow_documentation(definition: Definition, plan: Plan, problems: tuple[Problem, ...]) -> str:
+def workflow_documentation(definition: Definition, plan: Plan) -> str:
     """What Airflow shows on the page of the DAG."""
-    parts = []
-    if problems:
-        parts.append(problem_list("The published version has errors; this is the last good one.", problems))
-    parts.append(f"### {definition.workflow_name}\n\n{definition.description}".rstrip())
-    parts.append(f"```mermaid\n{mermaid(plan.graph)}```")
-    return "\n\n".join(parts)
+    head = f"### {definition.workflow_name}\n\n{definition.description}".rstrip()
+    return f"{head}\n\n```mermaid\n{mermaid(plan.graph)}```"
 
 
 def problem_list(title: str, problems: tuple[Problem, ...]) -> str:

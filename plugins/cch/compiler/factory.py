@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 from airflow.sdk import DAG, get_parsing_context
 
-from cch.compiler.dag import compile_workflow
+from cch.compiler.blueprints import Blueprints
+from cch.compiler.dag import dag_of
 from cch.compiler.pinned import tested_version, version_of_task
 from cch.compiler.placeholders import awaiting_version, placeholder
 from cch.definition.catalogue import Catalogue
-from cch.definition.entries import Entry
-from cch.definition.model import Definition
+from cch.definition.entries import Entry, Good
 from cch.definition.version import Version
 from cch.errors import CchError, Problem
 from cch.runtime.definitions import open_catalogue
@@ -48,33 +48,40 @@ def workflow_dags() -> Iterator[DAG]:
         yield compiled(Wish(*tested), load_settings())[1]
         return
     try:
-        catalogue = open_catalogue(load_settings())
+        settings = load_settings()
+        catalogue, blueprints = open_catalogue(settings, trusts_courier=True), Blueprints(settings.cache_path)
         if context.dag_id and context.dag_id != SOURCE_ERROR_DAG:
-            yield from _one(catalogue, context.dag_id, for_task=bool(context.task_id))
+            yield from _one(catalogue, blueprints, context.dag_id, for_task=bool(context.task_id))
             return
-        yield from _all(catalogue)
+        yield from _all(catalogue, blueprints)
     except CchError as error:
         yield _unavailable(error)
 
 
 def _version(dag_id: str, task_id: str, version: Version) -> DAG:
     try:
-        catalogue = open_catalogue(load_settings())
-        definition = catalogue.by_digest(version.digest, dag_id, version.reading_rules or None)
-        return compile_workflow(definition, for_task=True, planner=version.planner)
+        settings = load_settings()
+        blueprints = Blueprints(settings.cache_path)
+        made_of = blueprints.kept(version) if version.reading_rules else None
+        if made_of is None or made_of.workflow_id != dag_id:
+            catalogue = open_catalogue(settings)
+            definition = catalogue.by_digest(version.digest, dag_id, version.reading_rules or None)
+            full = Version(definition.digest, definition.reading_rules, version.planner)
+            made_of = blueprints.make(definition, full)
+        return dag_of(made_of, for_task=True)
     except CchError as error:
         return awaiting_version(dag_id, task_id, str(error))
 
 
-def _one(catalogue: Catalogue, dag_id: str, *, for_task: bool) -> Iterator[DAG]:
+def _one(catalogue: Catalogue, blueprints: Blueprints, dag_id: str, *, for_task: bool) -> Iterator[DAG]:
     try:
-        yield compile_workflow(catalogue.current(dag_id), for_task=for_task)
+        yield dag_of(blueprints.served(Good.of(catalogue.current(dag_id))), for_task=for_task)
     except CchError:
         # Perhaps a placeholder, or a file whose name nobody indexed yet: look at all of them.
-        yield from (dag for dag in _all(catalogue) if dag.dag_id == dag_id)
+        yield from (dag for dag in _all(catalogue, blueprints) if dag.dag_id == dag_id)
 
 
-def _all(catalogue: Catalogue) -> Iterator[DAG]:
+def _all(catalogue: Catalogue, blueprints: Blueprints) -> Iterator[DAG]:
     snapshot = catalogue.snapshot()
     if snapshot.outage:
         warnings.warn(f"definitions come from the cache: {snapshot.outage}", DefinitionWarning, stacklevel=2)
@@ -85,33 +92,33 @@ def _all(catalogue: Catalogue) -> Iterator[DAG]:
     pinned = not reason_against()
     keeps, until = not snapshot.outage, time.monotonic() + _KEEPING
     for entry in snapshot.entries:
-        if entry.definition is not None and keeps:
-            keeps = _keep(catalogue, entry.definition) and time.monotonic() < until
-        yield _dag(entry, pinned=pinned)
+        if entry.good is not None and keeps:
+            keeps = _keep(catalogue, entry.good) and time.monotonic() < until
+        yield _dag(entry, blueprints, pinned=pinned)
 
 
-def _keep(catalogue: Catalogue, definition: Definition) -> bool:
+def _keep(catalogue: Catalogue, good: Good) -> bool:
     """Keep what is served: it may be overwritten by an upload before any instance of it begins."""
     try:
-        catalogue.keep(definition)
+        catalogue.keep(good)
     except (CchError, OSError) as error:
-        message = f"{definition.workflow_id} is served, and this version of it could not be kept: {error}"
+        message = f"{good.workflow_id} is served, and this version of it could not be kept: {error}"
         warnings.warn(message, DefinitionWarning, stacklevel=2)
         return False
     return True
 
 
-def _dag(entry: Entry, *, pinned: bool) -> DAG:
-    if entry.definition is None:
+def _dag(entry: Entry, blueprints: Blueprints, *, pinned: bool) -> DAG:
+    if entry.good is None:
         for problem in entry.problems:
             warnings.warn(str(problem), DefinitionWarning, stacklevel=2)
         return placeholder(entry.workflow_id, f"{entry.file} cannot be used", entry.problems)
     try:
-        return compile_workflow(entry.definition, problems=entry.problems, pinned=pinned)
+        return dag_of(blueprints.served(entry.good), problems=entry.problems, pinned=pinned)
     except Exception as error:  # noqa: BLE001 - whatever one definition does, the others are served
         message = f"cannot be compiled: {type(error).__name__}: {error}"
         problem = Problem(code="CCH-G900", message=message, hint="please report this", file=entry.file)
-        return placeholder(entry.definition.workflow_id, f"{entry.file} cannot be compiled", (problem,))
+        return placeholder(entry.workflow_id, f"{entry.file} cannot be compiled", (problem,))
 
 
 def _unavailable(error: CchError) -> DAG:

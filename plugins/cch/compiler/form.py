@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk import Param
 
 from cch.definition.json_schemas import faults
 from cch.definition.model import Definition
-from cch.graph.planners import version_of
+from cch.definition.version import parse_version
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_VERSION
 
 _ANYTHING = ["string", "integer", "number", "boolean", "object", "array"]
@@ -22,22 +23,37 @@ _FITS_ANYTHING: Mapping[str, Any] = {
 }
 
 
-def params(definition: Definition, *, pinned: bool) -> dict[str, Param]:
-    """What the form asks for: the required keys of the newest version, the business key, and the version.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A key that a start must bring, as Airflow's form asks for it; ``schema``: of its Param, for people."""
+
+    name: str
+    default: Any
+    schema: Mapping[str, Any]
+
+
+def form_fields(definition: Definition) -> tuple[Field, ...]:
+    """The required keys of the newest version, with what is known of them."""
+    found = []
+    for key, schema in definition.required.items():
+        described: Mapping[str, Any] = schema if isinstance(schema, Mapping) and not faults(schema) else {}
+        shown = {k: v for k, v in described.items() if k not in ("default", "type", *_FITS_ANYTHING)}
+        kind = described.get("type", _ANYTHING)
+        found.append(Field(name=key, default=described.get("default"), schema={"type": kind, **shown}))
+    return tuple(found)
+
+
+def params(fields: Sequence[Field], served: str, *, pinned: bool) -> dict[str, Param]:
+    """What the form asks for: the fields, the business key, and the version.
 
     Airflow checks every start with the Params of the newest version, also a start of another version, which may ask
     for other keys. So they accept everything, and the version that the run is to have decides (docs/adr/0022).
 
-    ``pinned``: Airflow keeps every run on its version. Otherwise the digest is a constant that Airflow compares: it
-    lets the dispatcher start a run of exactly the version that is published, and be refused while Airflow still
-    serves another.
+    ``served``: the version of this DAG. ``pinned``: Airflow keeps every run on its version. Otherwise the digest is a
+    constant that Airflow compares: it lets the dispatcher start a run of exactly the version that is published, and be
+    refused while Airflow still serves another.
     """
-    found: dict[str, Param] = {}
-    for key, schema in definition.required.items():
-        described: Mapping[str, Any] = schema if isinstance(schema, Mapping) and not faults(schema) else {}
-        shown = {k: v for k, v in described.items() if k not in ("default", "type", *_FITS_ANYTHING)}
-        default = described.get("default")
-        found[key] = Param(default, type=described.get("type", _ANYTHING), **{**shown, **_FITS_ANYTHING})
+    found = {field.name: Param(field.default, **{**field.schema, **_FITS_ANYTHING}) for field in fields}
     found[CONF_CORRELATION] = Param(
         None,
         type=["null", "string"],
@@ -46,7 +62,9 @@ def params(definition: Definition, *, pinned: bool) -> dict[str, Param]:
         **_FITS_ANYTHING,
     )
     if not pinned:
-        found[CONF_DIGEST] = Param(definition.digest, type="string", const=definition.digest)
+        digest = parse_version(served)
+        assert digest is not None
+        found[CONF_DIGEST] = Param(digest.digest, type="string", const=digest.digest)
         return found
     found[CONF_VERSION] = Param(
         None,
@@ -55,6 +73,5 @@ def params(definition: Definition, *, pinned: bool) -> dict[str, Param]:
         description="Empty for the newest; else a number, @label, or the first characters of a digest.",
         **_FITS_ANYTHING,
     )
-    served = str(version_of(definition))
     found[CONF_DIGEST] = Param(served, type="string", const=served, **_FITS_ANYTHING)
     return found

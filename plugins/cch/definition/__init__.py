@@ -16,6 +16,7 @@ __all__ = [
     "dates",
     "document",
     "entries",
+    "files",
     "json_schemas",
     "jsonpath",
     "kinds",

@@ -15,7 +15,7 @@ from pathlib import Path
 from cch import __version__
 from cch.definition.addresses import alias_key, aliased
 from cch.definition.contract_shelf import ContractShelf
-from cch.definition.entries import Entry, safe_name, served_entries, stem_of
+from cch.definition.entries import Entry, Good, safe_name, served_entries, stem_of
 from cch.definition.files import read_file, read_json, write_file
 from cch.definition.model import Definition
 from cch.definition.names import OWN_DAGS
@@ -45,9 +45,16 @@ class Snapshot:
     outage: str = ""
 
 
-def _read_good(verdict: str, text: str, file: str) -> Definition:
-    """A definition that was found good; the verdict is the number of the rules by which it is."""
-    return read_by(int(verdict), text, file) if verdict.isdecimal() else read_checked(text, file)
+def _good(verdict: str, text: str, file: str, digest: str) -> Good:
+    """A text that was found good; the verdict is the number of the rules by which it is, and its workflow."""
+    rules, _, workflow_id = verdict.partition(" ")
+    if rules.isdecimal() and workflow_id:
+        return Good(workflow_id, int(rules), text, file, digest)
+    return Good.of(read_by(int(rules), text, file) if rules.isdecimal() else read_checked(text, file))
+
+
+def _verdict(good: Good) -> str:
+    return f"{good.rules} {good.workflow_id}"
 
 
 class Catalogue:
@@ -55,7 +62,8 @@ class Catalogue:
 
     ``check`` tells whether a text is a good definition (schema and graph); it is passed in because the graph's
     layer lies above this one. ``refresh_seconds``: how long a listing, or one file's stamp, is trusted.
-    ``buckets``: others whose file names mean the same here.
+    ``buckets``: others whose file names mean the same here. ``trusts_courier``: a listing that a courier has brought
+    counts for as long as the courier says, so that the source need not be asked here.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Catalogue:
         clock: Callable[[], float] = time.time,
         *,
         buckets: Collection[str] = (),
+        trusts_courier: bool = False,
     ) -> None:
         self._source = source
         self._cache = cache
@@ -74,6 +83,7 @@ class Catalogue:
         self._refresh = refresh_seconds
         self._clock = clock
         self._buckets = frozenset(buckets)
+        self._trusts_courier = trusts_courier
         #: The contracts that are kept beside the definitions.
         self.contracts = ContractShelf(source, cache, refresh_seconds, clock)
         #: The files of a listing, and their tracks by workflow.
@@ -101,12 +111,12 @@ class Catalogue:
             entry = self._entry(file, text)
             if entry.workflow_id != workflow_id:
                 continue
-            if entry.definition is not None and workflow_id not in OWN_DAGS:
-                return entry.definition
+            if entry.good is not None and workflow_id not in OWN_DAGS:
+                return entry.good.definition
         entries = [entry for entry in self.snapshot().entries if entry.workflow_id == workflow_id]
         for entry in entries:
-            if entry.definition is not None:
-                return entry.definition
+            if entry.good is not None:
+                return entry.good.definition
             raise DefinitionError(entry.problems)
         raise DefinitionNotFoundError(f"there is no definition of {workflow_id!r} in {self._source.describe()}")
 
@@ -129,7 +139,7 @@ class Catalogue:
         stamps = tuple(sorted(self._listed().items()))
         if stamps != self._tracks[0]:
             served = self.snapshot().entries
-            self._tracks = stamps, {entry.workflow_id: entry.tracks for entry in served if entry.definition is not None}
+            self._tracks = stamps, {entry.workflow_id: entry.tracks for entry in served if entry.good is not None}
         return self._tracks[1].get(workflow_id, ())
 
     @property
@@ -183,7 +193,7 @@ class Catalogue:
         file = f"{workflow_id or digest[:12]}.yaml"
         return read_checked(cached, file) if rules is None else read_by(rules, cached, file)
 
-    def keep(self, definition: Definition) -> None:
+    def keep(self, definition: Definition | Good) -> None:
         """Keep a version for the instances that run it, beyond its next publication."""
         path = self._cache / "by-digest" / definition.digest
         marker = self._cache / "kept" / definition.digest
@@ -211,10 +221,10 @@ class Catalogue:
                 entries.append(self._entry(file, self._text(file, stamp)))
             except CchError as error:
                 problem = Problem(code=error.code, message=str(error), file=file)
-                entries.append(Entry(file=file, workflow_id=stem_of(file), definition=None, problems=(problem,)))
+                entries.append(Entry(file=file, workflow_id=stem_of(file), good=None, problems=(problem,)))
         served = served_entries(entries, {entry.workflow_id: self._indexed(entry.workflow_id) for entry in entries})
         for entry in served:
-            if entry.definition is not None:
+            if entry.good is not None:
                 self._remember({self._cache / "index" / safe_name(entry.workflow_id): entry.file})
         return Snapshot(entries=served, outage=outage)
 
@@ -222,12 +232,21 @@ class Catalogue:
         """The file that served the workflow before; "" if this cache knows none."""
         return read_file(self._cache / "index" / safe_name(workflow_id)) or ""
 
+    def stamps(self) -> dict[str, str]:
+        """The files with their stamps, as the source has them now.
+
+        :raises ServiceUnavailableError: it does not answer.
+        """
+        return self._source.stamps()
+
     def _stamps(self) -> dict[str, str]:
         path = self._cache / "listing.json"
         listing = read_json(path, "at", "stamps")
         if listing and 0 <= self._clock() - listing["at"] < self._refresh:
             known: dict[str, str] = listing["stamps"]
             return known
+        if self._trusts_courier and (brought := self.brought()) is not None:
+            return brought
         stamps = self._source.stamps()
         write_file(path, json.dumps({"at": self._clock(), "stamps": stamps}, sort_keys=True))
         return stamps
@@ -241,6 +260,34 @@ class Catalogue:
     def _cached_stamps(self) -> dict[str, str]:
         listing = read_json(self._cache / "listing.json", "stamps")
         stamps: dict[str, str] = listing["stamps"] if listing else {}
+        return stamps
+
+    # --- a courier --------------------------------------------------------------------------------------------
+
+    def bring(self, seconds: float) -> None:
+        """Fetch whatever has changed, and keep it, for others who need not ask the source for the next ``seconds``.
+
+        :raises ServiceUnavailableError: the source does not answer.
+        """
+        stamps = self._source.stamps()
+        for file, stamp in stamps.items():
+            try:
+                entry = self._entry(file, self._text(file, stamp))
+            except DefinitionNotFoundError:  # it has gone since
+                continue
+            if entry.good is not None:
+                self.keep(entry.good)
+        now = self._clock()
+        listing = {"at": now, "stamps": stamps, "until": now + seconds}
+        # Last: who reads it finds every text.
+        write_file(self._cache / "listing.json", json.dumps(listing, sort_keys=True))
+
+    def brought(self) -> dict[str, str] | None:
+        """The stamps that a courier brought; None if they are too old. Asks nobody."""
+        listing = read_json(self._cache / "listing.json", "at", "stamps", "until")
+        if listing is None or not listing["at"] <= self._clock() < listing["until"]:
+            return None
+        stamps: dict[str, str] = listing["stamps"]
         return stamps
 
     # --- one file --------------------------------------------------------------------------------------------
@@ -268,36 +315,44 @@ class Catalogue:
     def _entry(self, file: str, text: str) -> Entry:
         """Check a text once: the verdict is cached under its digest."""
         digest = digest_of(text)
-        if (verdict := read_file(self._cache / _GOOD / digest)) is not None:
-            definition: Definition | None = _read_good(verdict, text, file)
-            problems: tuple[Problem, ...] = ()
-        else:
-            definition, problems = self._check(text, file)
-        if definition is not None:
-            self._remember_good(file, definition)
-            return Entry(file=file, workflow_id=definition.workflow_id, definition=definition)
+        problems: tuple[Problem, ...] = ()
+        good = self._known(digest, text, file)
+        if good is None:
+            good, problems = self._checked(text, file)
+        if good is not None:
+            self._remember_good(file, good)
+            return Entry(file=file, workflow_id=good.workflow_id, good=good)
         if (old := self._last_good(file)) is not None:
-            return Entry(file=file, workflow_id=old.workflow_id, definition=old, problems=problems)
-        return Entry(file=file, workflow_id=stem_of(file), definition=None, problems=problems)
+            return Entry(file=file, workflow_id=old.workflow_id, good=old, problems=problems)
+        return Entry(file=file, workflow_id=stem_of(file), good=None, problems=problems)
 
-    def _last_good(self, file: str) -> Definition | None:
+    def _known(self, digest: str, text: str, file: str) -> Good | None:
+        verdict = read_file(self._cache / _GOOD / digest)
+        return _good(verdict, text, file, digest) if verdict is not None else None
+
+    def _checked(self, text: str, file: str) -> tuple[Good | None, tuple[Problem, ...]]:
+        definition, problems = self._check(text, file)
+        return Good.of(definition) if definition is not None else None, problems
+
+    def _last_good(self, file: str) -> Good | None:
         """The version that was good before, if it is for this program, too: what it checks may have changed."""
         last = read_file(self._cache / "last-good" / safe_name(file))
         if last is None:
             return None
-        if (verdict := read_file(self._cache / _GOOD / digest_of(last))) is not None:
-            return _read_good(verdict, last, file)
-        old, _ = self._check(last, file)
+        digest = digest_of(last)
+        if (known := self._known(digest, last, file)) is not None:
+            return known
+        old, _ = self._checked(last, file)
         if old is not None:
-            self._remember({self._cache / _GOOD / old.digest: str(old.reading_rules)})
+            self._remember({self._cache / _GOOD / digest: _verdict(old)})
         return old
 
-    def _remember_good(self, file: str, definition: Definition) -> None:
+    def _remember_good(self, file: str, good: Good) -> None:
         self._remember(
             {
-                self._cache / "last-good" / safe_name(file): definition.text,
-                self._cache / "by-digest" / definition.digest: definition.text,
-                self._cache / _GOOD / definition.digest: str(definition.reading_rules),
+                self._cache / "last-good" / safe_name(file): good.text,
+                self._cache / "by-digest" / good.digest: good.text,
+                self._cache / _GOOD / good.digest: _verdict(good),
             }
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from cch.definition.model import Definition
 from cch.definition.names import OWN_DAGS
+from cch.definition.reader import read_by
 from cch.errors import Problem
 
 ENDINGS = (".yaml", ".yml")
@@ -16,20 +17,54 @@ ENDINGS = (".yaml", ".yml")
 _LONGEST = 200
 
 
+class Good:
+    """A text that was found good. It is read when somebody asks for its definition, which takes most of the time."""
+
+    __slots__ = ("_definition", "digest", "file", "rules", "text", "workflow_id")
+
+    def __init__(self, workflow_id: str, rules: int, text: str, file: str, digest: str) -> None:
+        self.workflow_id = workflow_id
+        self.rules = rules
+        self.text = text
+        self.file = file
+        #: sha256 (hex) of the text.
+        self.digest = digest
+        self._definition: Definition | None = None
+
+    @classmethod
+    def of(cls, definition: Definition) -> Good:
+        good = cls(
+            definition.workflow_id, definition.reading_rules, definition.text, definition.file, definition.digest
+        )
+        good._definition = definition
+        return good
+
+    @property
+    def definition(self) -> Definition:
+        if self._definition is None:
+            self._definition = read_by(self.rules, self.text, self.file)
+        return self._definition
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One file of the source.
 
-    ``definition`` is the current version if it is good, else the last good one (``problems`` then says what is
-    wrong with the current), else None; ``workflow_id`` is then a DAG id that no good definition and no other file has.
+    ``good`` is the current version if it is good, else the last good one (``problems`` then says what is wrong with
+    the current), else None; ``workflow_id`` is then a DAG id that no good definition and no other file has.
     """
 
     file: str
     workflow_id: str
-    definition: Definition | None
+    good: Good | None
     problems: tuple[Problem, ...] = ()
     #: The good files with this ``workflow_id``, this one first. Those after it have no DAG, and no entry, of their own.
     tracks: tuple[str, ...] = ()
+
+    @property
+    def definition(self) -> Definition | None:
+        """The definition in :attr:`good`."""
+        return self.good.definition if self.good is not None else None
 
 
 def stem_of(file: str) -> str:
@@ -64,7 +99,7 @@ def _owner(workflow_id: str, files: Sequence[str], indexed: str) -> str:
 
 def _unusable(entry: Entry, code: str, message: str, hint: str) -> Entry:
     problem = Problem(code=code, message=message, hint=hint, file=entry.file, line=1, column=1)
-    return Entry(file=entry.file, workflow_id=stem_of(entry.file), definition=None, problems=(problem,))
+    return Entry(file=entry.file, workflow_id=stem_of(entry.file), good=None, problems=(problem,))
 
 
 def served_entries(entries: Sequence[Entry], indexed: Mapping[str, str]) -> tuple[Entry, ...]:
@@ -75,14 +110,14 @@ def served_entries(entries: Sequence[Entry], indexed: Mapping[str, str]) -> tupl
     """
     files: dict[str, list[str]] = {}
     for entry in entries:
-        if entry.definition is not None:
+        if entry.good is not None:
             files.setdefault(entry.workflow_id, []).append(entry.file)
     owners = {workflow: _owner(workflow, named, indexed.get(workflow, "")) for workflow, named in files.items()}
-    judged = [_judged(entry, entries) for entry in entries if entry.definition is None or _serves(entry, owners)]
-    taken = {*OWN_DAGS, *(entry.workflow_id for entry in judged if entry.definition is not None)}
+    judged = [_judged(entry, entries) for entry in entries if entry.good is None or _serves(entry, owners)]
+    taken = {*OWN_DAGS, *(entry.workflow_id for entry in judged if entry.good is not None)}
     served = []
     for entry in judged:
-        if entry.definition is None:
+        if entry.good is None:
             entry = replace(entry, workflow_id=_free_id(entry, taken))  # noqa: PLW2901
             taken.add(entry.workflow_id)
         served.append(entry)
@@ -94,12 +129,12 @@ def _serves(entry: Entry, owners: Mapping[str, str]) -> bool:
 
 
 def _judged(entry: Entry, entries: Sequence[Entry]) -> Entry:
-    if entry.definition is None:
+    if entry.good is None:
         return entry
     if entry.workflow_id in OWN_DAGS:
         message = f"workflow_id {entry.workflow_id!r} is reserved for the platform's own DAGs"
         return _unusable(entry, "CCH-D028", message, "choose one that does not begin with cch_")
-    others = [each for each in entries if each.workflow_id == entry.workflow_id and each.definition is not None]
+    others = [each for each in entries if each.workflow_id == entry.workflow_id and each.good is not None]
     others = sorted((each for each in others if each.file != entry.file), key=lambda each: each.file)
     problems = [problem for each in others for problem in each.problems]
     return replace(entry, problems=(*entry.problems, *problems), tracks=(entry.file, *(each.file for each in others)))

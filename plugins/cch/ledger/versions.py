@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from cch.errors import WrongUseError
 from cch.ledger.store import NEW, ConditionFailedError, Item, ItemStore
@@ -106,6 +107,20 @@ class Pinning:
     pins: bool
     seen: int
     reason: str = ""
+    hooks: HookReport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookReport:
+    """What the plugin changes in Airflow, as the dispatcher found out at ``asked`` (ms since 1970).
+
+    ``reasons``: hook → why it is not installed; "" if it is. ``of``: the versions and settings that were asked.
+    """
+
+    airflow: str
+    of: str
+    asked: int
+    reasons: Mapping[str, str]
 
 
 class PublishedMeanwhileError(WrongUseError):
@@ -195,7 +210,11 @@ class Versions:
     async def report_pinning(self, pinning: Pinning) -> None:
         """Say whether Airflow keeps runs on their versions."""
         pk, sk = _PINNING
-        item = {"PK": pk, "SK": sk, "pins": int(pinning.pins), "seen": pinning.seen, "reason": pinning.reason[:600]}
+        item: Item = {"PK": pk, "SK": sk, "pins": int(pinning.pins), "seen": pinning.seen}
+        item["reason"] = pinning.reason[:600]
+        if (hooks := pinning.hooks) is not None:
+            reasons = {hook: reason[:600] for hook, reason in hooks.reasons.items()}
+            item["hooks"] = json.dumps({**asdict(hooks), "reasons": reasons})
         await self._store.put(item)
 
     async def pinning(self) -> Pinning | None:
@@ -203,7 +222,9 @@ class Versions:
         item = await self._store.get(_PINNING)
         if item is None:
             return None
-        return Pinning(pins=bool(item["pins"]), seen=item["seen"], reason=item.get("reason", ""))
+        hooks = item.get("hooks")  # absent: reported by a release that did not look
+        report = HookReport(**json.loads(hooks)) if hooks else None
+        return Pinning(pins=bool(item["pins"]), seen=item["seen"], reason=item.get("reason", ""), hooks=report)
 
 
 def _partition(workflow_id: str) -> str:

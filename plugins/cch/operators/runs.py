@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from airflow.sdk import DagRunState
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
@@ -17,6 +19,8 @@ from airflow.sdk.execution_time.comms import (
 from cch.definition.version import parse_version
 from cch.runtime.dispatch import RunRefused, RunState, StartRun
 from cch.scheduling.pinning import reason_against
+from cch.scheduling.probing import airflow_version
+from cch.settings import Settings
 
 
 class AirflowRuns:
@@ -51,6 +55,14 @@ class AirflowRuns:
 
     def reason_against_pinning(self) -> str:
         return reason_against()
+
+    def airflow(self) -> str:
+        return airflow_version()
+
+    def reasons_against_hooks(self, settings: Settings) -> Mapping[str, str]:
+        from cch.scheduling.hooks import reasons_against  # noqa: PLC0415 - loads the scheduler's and triggerer's code
+
+        return reasons_against(settings)
 
     def pins(self, dag_id: str) -> bool:
         try:

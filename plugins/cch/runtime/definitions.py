@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from cch.definition.catalogue import Catalogue
-from cch.definition.source import DefinitionSource, FolderSource
+from cch.definition.source import DefinitionSource, FolderSource, NotModified, SourceObject
 from cch.graph.checks import check
 from cch.settings import Settings
 
@@ -19,9 +20,35 @@ def definition_source(settings: Settings) -> DefinitionSource:
     return S3Definitions(settings)
 
 
-def open_catalogue(settings: Settings) -> Catalogue:
-    """The definitions of this environment, cached on disk."""
+def open_catalogue(settings: Settings, *, trusts_courier: bool = False) -> Catalogue:
+    """The definitions of this environment, cached on disk. ``trusts_courier``: see :class:`Catalogue`."""
     return Catalogue(
-        definition_source(settings), settings.cache_path, check, settings.refresh_seconds,
-        buckets=settings.definition_buckets,
+        _Unopened(settings), settings.cache_path, check, settings.refresh_seconds,
+        buckets=settings.definition_buckets, trusts_courier=trusts_courier,
     )  # fmt: skip
+
+
+class _Unopened:
+    """The source of this environment, opened when it is asked: botocore is slow to load, and the cache may do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @functools.cached_property
+    def _source(self) -> DefinitionSource:
+        return definition_source(self._settings)
+
+    def stamps(self) -> dict[str, str]:
+        return self._source.stamps()
+
+    def read(self, name: str, known_stamp: str = "") -> SourceObject | NotModified:
+        return self._source.read(name, known_stamp)
+
+    def write(self, name: str, text: str) -> None:
+        self._source.write(name, text)
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        return self._source.names(prefix)
+
+    def describe(self) -> str:
+        return self._source.describe()

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from cch import metrics
+from cch import __version__, metrics
 from cch.definition.starting import form_of_context
 from cch.errors import CchError, DefinitionNotFoundError, LedgerError
 from cch.graph.planners import version_of
 from cch.identity import NEWEST_SCHEME, UnknownSchemeError, require_known
 from cch.ledger.mailboxes import PendingStart
 from cch.ledger.records import ENDED, Instance
-from cch.ledger.versions import Pinning
+from cch.ledger.versions import HookReport, Pinning
 from cch.pauses import Pauses
 from cch.runtime import lingering
 from cch.runtime.ending import end_instance, tell_ends
@@ -25,6 +25,7 @@ from cch.runtime.retention import expire_due
 from cch.runtime.rollups import count_ended
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, CONF_VERSION
 from cch.runtime.usual import learn
+from cch.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ _GIVE_UP = 86_400_000
 _IN_HAND = 15_000
 #: Live instances that one task compares with their runs; the least recently compared come first.
 _COMPARED = 100
+#: How long (ms) the hooks are taken to be as they were: somebody may have mended Airflow in place.
+_ASK_AGAIN = 3_600_000
 #: Workflows of which Airflow is asked whether it pins their runs.
 _ASKED = 5
 #: An instance younger than this (ms) is not compared: its run may be about to be created or to end.
@@ -80,6 +83,14 @@ class Runs(Protocol):
 
     def reason_against_pinning(self) -> str:
         """Why Airflow cannot; "" if nothing speaks against it."""
+        ...
+
+    def airflow(self) -> str:
+        """The version of Airflow."""
+        ...
+
+    def reasons_against_hooks(self, settings: Settings) -> Mapping[str, str]:
+        """Hook → why the plugin does not install it in Airflow's processes; "" if it does. Takes a second."""
         ...
 
 
@@ -245,14 +256,25 @@ class Dispatcher:
     async def _report_pinning(self) -> None:
         """Tell who publishes whether live instances keep their versions; Airflow says it of any DAG of ours."""
         snapshot = await asyncio.to_thread(self._platform.catalogue.snapshot)
-        asked = [entry.workflow_id for entry in snapshot.entries if entry.definition is not None][:_ASKED]
+        asked = [entry.workflow_id for entry in snapshot.entries if entry.good is not None][:_ASKED]
         if not asked:
             return
         # A workflow may not have been parsed yet.
         pins = any([await self._pins(workflow_id) for workflow_id in asked])
         reason = "" if pins else await asyncio.to_thread(self._runs.reason_against_pinning)
-        report = Pinning(pins=pins, seen=self._platform.clock(), reason=reason)
-        await self._platform.ledger.versions.report_pinning(report)
+        now, before = self._platform.clock(), await self._platform.ledger.versions.pinning()
+        hooks = await self._hooks(before.hooks if before is not None else None, now)
+        await self._platform.ledger.versions.report_pinning(Pinning(pins=pins, seen=now, reason=reason, hooks=hooks))
+
+    async def _hooks(self, before: HookReport | None, now: int) -> HookReport:
+        """What was found out before, unless something else runs now."""
+        settings, airflow = self._platform.settings, self._runs.airflow()
+        switches = f"{settings.rest_files}, {settings.skip_idle_runs}, {settings.lean_waiters}"
+        of = f"Airflow {airflow}, cch {__version__}, {switches}"
+        if before is not None and before.of == of and 0 <= now - before.asked < _ASK_AGAIN:
+            return before
+        reasons = await asyncio.to_thread(self._runs.reasons_against_hooks, settings)
+        return HookReport(airflow=airflow, of=of, asked=now, reasons=reasons)
 
     async def _is_restructured(self, instance: Instance) -> bool:
         if not instance.structure_digest:  # it has not begun

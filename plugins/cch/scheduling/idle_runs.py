@@ -12,9 +12,10 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from inspect import getsource
 from typing import TYPE_CHECKING, Any
 
-from cch.scheduling.tested import is_tested
+from cch.scheduling.probing import Hook, Need, has_columns, mentions, takes, unwrapped
 from cch.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,9 +90,70 @@ def _narrowed(session: Session, full_look: timedelta) -> Iterator[None]:
         event.remove(session, "do_orm_execute", narrow)
 
 
+def _runs_are_chosen_by_one_query() -> bool:
+    """Airflow's method is called, without a database: it asks once, for runs, by way of the session that it gets."""
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
+    from sqlalchemy import create_engine, event  # noqa: PLC0415
+    from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData  # noqa: PLC0415
+    from sqlalchemy.orm import Session  # noqa: PLC0415
+
+    asked: list[Any] = []
+
+    def answer(state: ORMExecuteState) -> Any:
+        asked.append(state.bind_mapper.class_ if state.is_select and state.bind_mapper else None)
+        return IteratorResult(SimpleResultMetaData(["DagRun"]), iter(()))
+
+    with Session(create_engine("sqlite://")) as session:
+        event.listen(session, "do_orm_execute", answer)
+        found = list(unwrapped(DagRun.get_running_dag_runs_to_examine)(DagRun, session))
+    return asked == [DagRun] and not found
+
+
+def _the_condition_can_be_asked() -> bool:
+    from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415
+
+    for dialect in (postgresql.dialect(), sqlite.dialect()):  # type: ignore[no-untyped-call]
+        may_have_changed(datetime.now(UTC), timedelta(minutes=1), dialect.name).compile(dialect=dialect)
+    return True
+
+
+def _changes_leave_their_time() -> bool:
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
+    from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
+
+    updated = TaskInstance.__table__.c.updated_at
+    return (
+        updated.default is not None
+        and updated.onupdate is not None
+        and has_columns(DagRun, "last_scheduling_decision")
+        and any("last_scheduling_decision" in line for line in getsource(DagRun.update_state).splitlines())
+    )
+
+
+def _schedulers_ask_the_class() -> bool:
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner  # noqa: PLC0415
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
+
+    asked = mentions(SchedulerJobRunner._do_scheduling, "get_running_dag_runs_to_examine")  # noqa: SLF001
+    return asked and takes(DagRun.get_running_dag_runs_to_examine, "session")
+
+
+HOOK = Hook(
+    name="idle runs",
+    switch="skip_idle_runs",
+    without="runs that only wait are examined as ever",
+    needs=(
+        Need("the scheduler does not choose runs by the method that is changed", _schedulers_ask_the_class),
+        Need("runs are not chosen by one query", _runs_are_chosen_by_one_query),
+        Need("a table or a state that tells an idle run is another", _the_condition_can_be_asked),
+        Need("a task or a run does not note when it changed or was examined", _changes_leave_their_time),
+    ),
+)
+
+
 def install(settings: Settings) -> bool:
     """Let the schedulers of this process leave idle runs out; whether they do. Does nothing the second time."""
-    if not settings.skip_idle_runs or not is_tested("idle runs are examined as ever"):
+    if not HOOK.may_be_installed(settings):
         return False
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
 

@@ -15,12 +15,13 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from cch.scheduling.tested import is_tested
+from cch.scheduling.lean_needs import FINISHED, HOOKS, IDS, PORTALS, PORTIONS, SMALL_WORKLOADS, only
 from cch.triggers import REGION_TRIGGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cch.scheduling.probing import Hook
     from cch.settings import Settings
 
 #: Largest number of triggers on their way to the process where they run; others follow a second later.
@@ -29,57 +30,58 @@ _AT_ONCE = 250
 _READ_EVERY = 10.0
 
 
-def only(task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The serialised DAG with this task alone; as it was, if its form is not the one that is known here."""
-    try:
-        dag = data["dag"]
-        (task,) = (each for each in dag["tasks"] if each["__var"].get("task_id") == task_id)
-        alone = {**task, "__var": {**task["__var"], "downstream_task_ids": []}}
-        children = {name: child for name, child in dag["task_group"]["children"].items() if name == task_id}
-        group = {**dag["task_group"], "children": children}
-        kept = {name: value for name, value in dag.items() if name not in ("doc_md", "edge_info")}
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return data
-    return {**data, "dag": {**kept, "tasks": [alone], "task_group": group}}
-
-
 class _Batch:
-    """A bag of DAGs for one batch of triggers: each is read once, and cut once for each task."""
+    """What is read for one batch of triggers: each DAG once, and cut once for each task."""
 
-    def __init__(self, bag: Any) -> None:
-        self._bag = bag
+    def __init__(self, read: Callable[..., Any]) -> None:
+        self._read = read
         self._models: dict[Any, Any] = {}
         self._alone: dict[tuple[Any, str], Mapping[str, Any]] = {}
+        #: The version that was read last: Airflow decides which one a trigger gets.
+        self._version: Any = None
 
     def get_serialized_dag_model(self, version_id: Any, session: Any) -> Any:
+        self._version = version_id
         if version_id not in self._models:
-            model = self._bag.get_serialized_dag_model(version_id=version_id, session=session)
+            model = self._read(version_id=version_id, session=session)
             # What Airflow's own model makes anew at every look.
             self._models[version_id] = model and SimpleNamespace(dag=model.dag, data=model.data)
         return self._models[version_id]
 
-    def alone(self, version: Any, task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        key = (version, task_id)
+    def alone(self, task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        key = (self._version, task_id)
         if key not in self._alone:
             self._alone[key] = only(task_id, data)
         return self._alone[key]
 
 
 def install(settings: Settings) -> bool:
-    """Let the triggerer of this process, and the one that it forks, do less; whether it does. Once is enough."""
-    if not settings.lean_waiters or not is_tested("a triggerer's waiters take as much memory as ever"):
-        return False
+    """Let the triggerer of this process, and the one that it forks, do less; whether it does all of it.
+
+    Once is enough. Each hook is installed for itself.
+    """
+    installed = [hook.may_be_installed(settings) and _install(hook) for hook in HOOKS]
+    return all(installed)
+
+
+def _install(hook: Hook) -> bool:
     from airflow.jobs import triggerer_job_runner  # noqa: PLC0415
     from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor  # noqa: PLC0415
     from airflow.models.trigger import Trigger  # noqa: PLC0415
 
-    _replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
-    _replace(TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
-    _replace(TriggerRunner, "run_trigger", _saying_whose)
-    _replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
-    _replace(Trigger, "ids_for_triggerer", _reading_changes)
-    if not isinstance(triggerer_job_runner.greenback, _Portals):
-        triggerer_job_runner.greenback = _Portals(triggerer_job_runner.greenback)
+    match hook.name:
+        case SMALL_WORKLOADS.name:
+            _replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
+        case PORTIONS.name:
+            _replace(TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
+        case PORTALS.name:
+            _replace(TriggerRunner, "run_trigger", _saying_whose)
+            if not isinstance(triggerer_job_runner.greenback, _Portals):
+                triggerer_job_runner.greenback = _Portals(triggerer_job_runner.greenback)
+        case FINISHED.name:
+            _replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
+        case IDS.name:
+            _replace(Trigger, "ids_for_triggerer", _reading_changes)
     return True
 
 
@@ -98,10 +100,15 @@ def _sending_less(original: Callable[..., Any]) -> Any:
         if waiting is None or trigger.classpath != REGION_TRIGGER:
             return original(self, trigger, dag_bag, render_log_fname, session)
         # Airflow makes a bag for each batch.
-        batch: _Batch = vars(dag_bag).setdefault("_cch_batch", _Batch(dag_bag))
-        workload = original(self, trigger, batch, render_log_fname, session)
+        batch: _Batch = vars(dag_bag).setdefault("_cch_batch", _Batch(dag_bag.get_serialized_dag_model))
+        # Only for ours, and on the bag itself: which of its methods Airflow calls differs between versions.
+        dag_bag.get_serialized_dag_model = batch.get_serialized_dag_model
+        try:
+            workload = original(self, trigger, dag_bag, render_log_fname, session)
+        finally:
+            del dag_bag.get_serialized_dag_model
         if workload is not None and workload.dag_data:
-            workload.dag_data = batch.alone(waiting.dag_version_id, waiting.task_id, workload.dag_data)
+            workload.dag_data = batch.alone(waiting.task_id, workload.dag_data)
         return workload
 
     return create
@@ -157,13 +164,24 @@ def _looking_at_the_finished(original: Callable[..., Any]) -> Any:
     async def cleanup(self: Any) -> Any:
         finished = {number: each for number, each in self.triggers.items() if each["task"].done()}
         known = list(finished)
-        seen = await original(SimpleNamespace(triggers=finished, log=self.log, failed_triggers=self.failed_triggers))
+        seen = await original(_Only(self, finished))
         for number in known:
             if number not in finished:  # Airflow has dropped it
                 del self.triggers[number]
         return seen
 
     return cleanup
+
+
+class _Only:
+    """A runner that has these triggers alone; everything else is the runner's."""
+
+    def __init__(self, runner: Any, triggers: dict[int, Any]) -> None:
+        self._runner = runner
+        self.triggers = triggers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runner, name)
 
 
 def _reading_changes(original: Callable[..., Any]) -> Any:

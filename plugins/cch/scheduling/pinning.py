@@ -10,24 +10,20 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
+from cch.scheduling.probing import Hook, Need, has_columns, has_parameters, takes
+from cch.settings import Settings
+
 log = logging.getLogger(__name__)
-
-_Probe = Callable[[], bool]
-
-
-def _takes(function: Callable[..., object], *names: str) -> bool:
-    return set(names) <= inspect.signature(function).parameters.keys()
 
 
 def _marks_are_written() -> bool:
     from airflow.dag_processing.collection import DagModelOperation  # noqa: PLC0415
     from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415
 
-    return _takes(SerializedDagModel.write_dag, "dag", "bundle_name", "bundle_version") and _takes(
-        DagModelOperation.update_dags, "self", "orm_dags"
+    return has_parameters(SerializedDagModel.write_dag, "dag", "bundle_name", "bundle_version") and has_parameters(
+        DagModelOperation.update_dags, "orm_dags"
     )
 
 
@@ -46,14 +42,31 @@ def _marked_runs_are_pinned() -> bool:
 
 def _runs_can_be_placed() -> bool:
     from airflow.models.dag_version import DagVersion  # noqa: PLC0415
+    from airflow.models.dagbag import DBDagBag  # noqa: PLC0415
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
+    from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
 
-    columns = {column.key for column in DagVersion.__table__.columns}
     return (
-        _takes(DagRun.get_queued_dag_runs_to_set_running, "session")
-        and _takes(DagRun.get_running_dag_runs_to_examine, "session")
-        and _takes(DagRun.verify_integrity, "session", "dag_version_id")
-        and {"bundle_version", "version_number", "bundle_name"} <= columns
+        takes(DagRun.get_queued_dag_runs_to_set_running, "session")
+        and takes(DagRun.get_running_dag_runs_to_examine, "session")
+        and takes(DagRun.verify_integrity, "session", "dag_version_id")
+        and takes(DBDagBag.get_dag, "version_id", "session")
+        and has_parameters(DBDagBag, "load_op_links")
+        and has_columns(DagVersion, "dag_id", "bundle_version", "version_number", "bundle_name")
+        and has_columns(DagRun, "created_dag_version_id", "bundle_version", "conf", "state")
+        and has_columns(TaskInstance, "dag_version_id")
+    )
+
+
+def _versions_can_be_stored() -> bool:
+    from airflow.models.dagcode import DagCode  # noqa: PLC0415
+    from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG  # noqa: PLC0415
+
+    return (
+        takes(SerializedDagModel.__init__, "dag")
+        and takes(LazyDeserializedDAG.from_dag, "dag")
+        and takes(DagCode.write_code, "dag_version", "fileloc", "session")
     )
 
 
@@ -70,24 +83,18 @@ def _tasks_are_told() -> bool:
     )
 
 
-_PROBES: tuple[tuple[str, _Probe], ...] = (
-    ("Airflow does not store the version of a DAG as it did", _marks_are_written),
-    ("a new run does not get the version of its DAG", _marks_are_copied),
-    ("a run with a version is not kept on it", _marked_runs_are_pinned),
-    ("runs cannot be put on a version", _runs_can_be_placed),
-    ("a task's process is not told the version of its run", _tasks_are_told),
+HOOK = Hook(
+    name="pinning",
+    without="runs are not kept on their versions",
+    needs=(
+        Need("Airflow does not store the version of a DAG as it did", _marks_are_written),
+        Need("a new run does not get the version of its DAG", _marks_are_copied),
+        Need("a run with a version is not kept on it", _marked_runs_are_pinned),
+        Need("runs cannot be put on a version", _runs_can_be_placed),
+        Need("a version that no run has used cannot be stored", _versions_can_be_stored),
+        Need("a task's process is not told the version of its run", _tasks_are_told),
+    ),
 )
-
-
-def _failures() -> Iterator[str]:
-    for what, probe in _PROBES:
-        try:
-            good = probe()
-        except Exception as error:  # noqa: BLE001 - what is asked of may be gone, in whatever way
-            yield f"{what} ({type(error).__name__}: {error})"
-            continue
-        if not good:
-            yield what
 
 
 def _versioned_bundles() -> str:
@@ -100,10 +107,8 @@ def _versioned_bundles() -> str:
 @functools.cache
 def reason_against() -> str:
     """Why this Airflow cannot keep runs on their versions, in words that follow "because"; "" if it can."""
-    from airflow import __version__  # noqa: PLC0415 - slow
-
-    if failures := list(_failures()):
-        return f"Airflow {__version__} is not as this release knows it: {'; '.join(failures)}"
+    if reason := HOOK.reason_against(Settings()):
+        return reason
     if named := _versioned_bundles():
         return f"the DAG bundle {named} has versions of its own, which stand for whole folders"
     return ""

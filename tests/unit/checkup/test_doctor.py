@@ -16,7 +16,7 @@ from cch.checkup.airflow import judge_capacity
 from cch.checkup.findings import Findings
 from cch.checkup.resources import look_at_resources
 from cch.checkup.running import look_at_running
-from cch.ledger.versions import Pinning
+from cch.ledger.versions import HookReport, Pinning
 from cch.names import Names
 from cch.settings import Settings
 
@@ -185,6 +185,25 @@ async def test_an_airflow_that_does_not_keep_runs_on_their_versions(shop: Worksh
 
     assert bad == {"versions": ("warning", "live instances may not keep their versions: Airflow 9 is another")}
     assert await look(shop) == {}
+
+
+async def test_which_hooks_are_active(shop: Workshop) -> None:
+    """Each that Airflow lacks something for has its reason; one is switched off, and nobody tested this Airflow."""
+    reasons = {"idle runs": "", "portions": "Airflow 3.9.0 is another", "portals": "it is switched off ([cch] x)"}
+    hooks = HookReport(airflow="3.9.0", of="-", asked=NOW, reasons=reasons)
+    await router(shop)
+    await shop.ledger.versions.report_pinning(Pinning(pins=True, seen=NOW, hooks=hooks))
+
+    found = Findings()
+    await look_at_running(shop.platform, found)
+
+    said = [(each.level, each.what) for each in found.all if each.area == "hooks"]
+    assert said == [
+        ("ok", "idle runs: active"),
+        ("warning", "portions: not active, Airflow 3.9.0 is another"),
+        ("note", "portals: not active, it is switched off ([cch] x)"),
+        ("note", "Airflow 3.9.0 was not tested; what each hook needs was tried out, and decides"),
+    ]
 
 
 async def test_a_start_that_waits_for_long(shop: Workshop) -> None:

@@ -413,3 +413,53 @@ def test_a_folder_is_a_source(tmp_path: Path) -> None:
         source.read("zz.yaml")
     with pytest.raises(ServiceUnavailableError):
         FolderSource(tmp_path / "nowhere").stamps()
+
+
+# --- a courier ------------------------------------------------------------------------------------------------
+
+
+def brought(desk: Desk) -> Catalogue:
+    """The catalogue of a process that trusts the courier."""
+    return Catalogue(desk.source, desk.cache, check, 5.0, lambda: desk.clock.now / 1000, trusts_courier=True)
+
+
+def test_what_a_courier_has_brought_is_not_asked_for(desk: Desk) -> None:
+    """Nor are versions kept again; after its time the source is asked, as by everybody else before."""
+    desk.catalogue.bring(60)
+    calls = desk.source.calls.copy()
+    desk.clock.advance(59)
+    trusting = brought(desk)
+    entries = trusting.snapshot().entries
+    for entry in entries:
+        assert entry.good is not None
+        trusting.keep(entry.good)
+    unasked = desk.source.calls == calls
+    desk.reopened().snapshot()
+
+    assert (unasked, [entry.workflow_id for entry in entries]) == (True, ["a", "b"])
+    assert desk.source.calls["list"] == calls["list"] + 1
+    assert set(desk.source.files) == {"a.yaml", "b.yaml", *(f"{BY_DIGEST}{digest_of(text(w))}.yaml" for w in "ab")}
+
+
+def test_a_courier_that_is_late_is_not_believed(desk: Desk) -> None:
+    """Neither is one whose clock is ahead."""
+    desk.catalogue.bring(60)
+    desk.clock.advance(61)
+    late = brought(desk).brought()
+    desk.clock.advance(-62)
+
+    assert (late, brought(desk).brought()) == (None, None)
+
+
+def test_a_courier_brings_what_has_changed_before_it_says_so(desk: Desk) -> None:
+    """Who reads its listing finds every text of it; while the source is down the listing grows old."""
+    desk.catalogue.bring(60)
+    desk.source.files["b.yaml"] = text("b", "new")
+    desk.catalogue.bring(60)
+    desk.source.down = True
+    trusting = brought(desk)
+
+    assert [e.definition.workflow_name for e in trusting.snapshot().entries if e.definition] == ["W", "new"]
+    with pytest.raises(ServiceUnavailableError):
+        desk.catalogue.bring(60)
+    assert trusting.brought() is not None

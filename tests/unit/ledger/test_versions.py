@@ -6,7 +6,7 @@ import pytest
 
 from cch.errors import WrongUseError
 from cch.ledger.store import ItemStore
-from cch.ledger.versions import Pinning, PublishedMeanwhileError, Share, Shelf, Versions
+from cch.ledger.versions import HookReport, Pinning, PublishedMeanwhileError, Share, Shelf, Versions
 
 A, B, C = "a1" * 32, "a2" * 32, "c0" * 32
 
@@ -120,6 +120,10 @@ async def test_the_latest_report_of_pinning_counts(store: ItemStore) -> None:
 
     await versions.report_pinning(Pinning(pins=False, seen=1, reason="why"))
     await versions.report_pinning(Pinning(pins=True, seen=2))
+    without = await versions.pinning()
+    hooks = HookReport(airflow="3.3.2", of="-", asked=3, reasons={"portals": "it is another", "pinning": ""})
+    await versions.report_pinning(Pinning(pins=True, seen=4, hooks=hooks))
 
     assert before is None
-    assert await versions.pinning() == Pinning(pins=True, seen=2)
+    assert without == Pinning(pins=True, seen=2)
+    assert await versions.pinning() == Pinning(pins=True, seen=4, hooks=hooks)

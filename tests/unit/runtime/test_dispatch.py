@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cch.ledger.records import Instance
 from cch.pauses import Pauses
 from cch.runtime.dispatch import Dispatcher, RunRefused, RunState, StartRun
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_DIGEST, CONF_INSTANCE, CONF_VERSION
+from cch.settings import Settings
 
 NODES = "A: {type: async_request, capability_id: 'a#b', on_response: E, error_reply: failure}\nE: {type: end}"
 
@@ -30,12 +32,21 @@ class FakeRuns:
     states: dict[str, RunState] = field(default_factory=dict)
     looked_at: list[str] = field(default_factory=list)
     pinned: bool = True
+    version: str = "3.3.1"
+    asked: int = 0
 
     def pins(self, dag_id: str) -> bool:
         return self.pinned
 
     def reason_against_pinning(self) -> str:
         return "this Airflow is from the moon"
+
+    def airflow(self) -> str:
+        return self.version
+
+    def reasons_against_hooks(self, settings: Settings) -> Mapping[str, str]:
+        self.asked += 1
+        return {"idle runs": "", "portions": f"Airflow {self.version} is another" if self.asked > 1 else ""}
 
     def start(self, run: StartRun) -> RunRefused | None:
         self.started.append(run)
@@ -283,6 +294,26 @@ async def test_whether_runs_are_pinned_is_reported(desk: Desk, pinned: bool) -> 
     assert reported is not None
     assert (reported.pins, reported.reason) == (pinned, "" if pinned else "this Airflow is from the moon")
     assert reported.seen == desk.workshop.clock()
+
+
+async def test_hooks_are_asked_for_only_where_something_else_runs(desk: Desk) -> None:
+    """It takes a second of CPU, every minute; another Airflow is asked at once, and the same one after an hour."""
+    for _ in range(3):
+        await desk.dispatcher.reconcile()
+    before, asked = await desk.workshop.ledger.versions.pinning(), desk.runs.asked
+    desk.runs.version = "3.4.0"
+    await desk.dispatcher.reconcile()
+    upgraded, asked_again = await desk.workshop.ledger.versions.pinning(), desk.runs.asked
+    desk.workshop.clock.advance(3600)
+    await desk.dispatcher.reconcile()
+
+    assert (asked, asked_again, desk.runs.asked) == (1, 2, 3)
+    assert before is not None
+    assert before.hooks is not None
+    assert (before.hooks.airflow, before.hooks.reasons) == ("3.3.1", {"idle runs": "", "portions": ""})
+    assert upgraded is not None
+    assert upgraded.hooks is not None
+    assert upgraded.hooks.reasons == {"idle runs": "", "portions": "Airflow 3.4.0 is another"}
 
 
 # --- reconciliation ------------------------------------------------------------------------------------------

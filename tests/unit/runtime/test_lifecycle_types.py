@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cch.runtime.dispatch import Dispatcher, RunRefused, RunState, StartRun
 from cch.runtime.ending import tell_ends
 from cch.runtime.execution import list_items
 from cch.runtime.lifecycle_event import probe
+from cch.settings import Settings
 
 WORKFLOW = """
 workflow_id: told_v1
@@ -146,6 +148,12 @@ class Refusing:
 
     def reason_against_pinning(self) -> str:
         return ""
+
+    def airflow(self) -> str:
+        return "3.3.1"
+
+    def reasons_against_hooks(self, settings: Settings) -> Mapping[str, str]:
+        return {}
 
 
 async def test_a_start_that_the_dispatcher_fails_tells_its_end(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cch.checkup.running import look_at_running
 from cch.runtime import lingering
 from cch.runtime.dispatch import Dispatcher, Runs
 from cch.runtime.platform import Platform
+from cch.settings import Settings
 
 NOW = 1_700_000_000_000
 TEXT = definition_text("W: {type: event_wait, event_key: released, on_event: D}\nD: {type: end}")
@@ -109,3 +110,9 @@ class NoRuns(Runs):
 
     def reason_against_pinning(self) -> str:
         return ""
+
+    def airflow(self) -> str:
+        return "3.3.1"
+
+    def reasons_against_hooks(self, settings: Settings) -> Mapping[str, str]:
+        return {}

@@ -1,0 +1,140 @@
+"""In the DAG processor: a DAG file of ours is parsed again when something has changed.
+
+Airflow parses every file again and again, each time in a new process, because it cannot know what the file reads. Of
+ours it is known: the definitions, whose listing a courier brings (:mod:`cch.runtime.courier`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cch
+from cch.errors import CchError
+from cch.runtime.courier import Courier
+from cch.runtime.definitions import open_catalogue
+from cch.scheduling.probing import Hook, Need, has_parameters, mentions
+
+if TYPE_CHECKING:
+    from cch.definition.catalogue import Catalogue
+    from cch.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: The DAG files as they are released; one that somebody has changed is parsed as ever.
+_FILES = Path(cch.__file__).parent / "dag_files"
+_WORKFLOWS = "cch_workflows.py"
+#: How long (s) a file is parsed as ever after a change: Airflow stores a DAG at most every 30 s, and drops what comes
+#: earlier (``[core] min_serialized_dag_update_interval``).
+_SETTLES = 90.0
+#: A file is parsed after this time (s) in any case: somebody may have deleted one of its DAGs.
+_FULL_LOOK = 300.0
+
+
+def _queue_is_filled_by_one_method() -> bool:
+    import attrs  # noqa: PLC0415
+    from airflow.dag_processing import manager  # noqa: PLC0415 - only a DAG processor needs it
+
+    processor = manager.DagFileProcessorManager
+    return (
+        list(inspect.signature(processor._add_files_to_queue).parameters) == ["self", "files", "mode"]  # noqa: SLF001
+        and mentions(processor.prepare_file_queue, "_add_files_to_queue")
+        and "_file_stats" in attrs.fields_dict(processor)
+        and has_parameters(manager.DagFileStat, "num_dags", "import_errors", "last_finish_time")
+        and isinstance(manager.DagFileInfo.absolute_path, property)
+    )
+
+
+HOOK = Hook(
+    name="resting files",
+    switch="rest_files",
+    without="the DAG files are parsed again and again, though nothing has changed",
+    needs=(Need("files are queued for parsing otherwise", _queue_is_filled_by_one_method),),
+)
+
+
+def install(settings: Settings) -> bool:
+    """Let the DAG processor of this process leave out what has not changed; whether it does. Once is enough."""
+    if not HOOK.may_be_installed(settings):
+        return False
+    from airflow.dag_processing.manager import DagFileProcessorManager  # noqa: PLC0415
+
+    original = DagFileProcessorManager._add_files_to_queue  # noqa: SLF001
+    if not getattr(original, "_cch", False):
+        DagFileProcessorManager._add_files_to_queue = _queueing(original, Resting(settings))  # noqa: SLF001
+    return True
+
+
+def _queueing(original: Callable[..., Any], resting: Resting) -> Any:
+    @functools.wraps(original)
+    def add(self: Any, files: Any, *, mode: Any) -> Any:
+        # Airflow adds those at the front that are new, or that somebody has asked for.
+        chosen = files if mode != "back" else [file for file in files if not _rests(resting, self, file)]
+        return original(self, chosen, mode=mode)
+
+    add._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return add
+
+
+def _rests(resting: Resting, manager: Any, file: Any) -> bool:
+    stat = manager._file_stats.get(file)  # noqa: SLF001
+    if stat is None or stat.last_finish_time is None or stat.import_errors or not stat.num_dags:
+        return False
+    age = time.time() - stat.last_finish_time.timestamp()
+    try:
+        return resting.may(file.absolute_path, age)
+    except (CchError, OSError, ValueError):
+        return False  # Airflow says what is wrong with the file
+
+
+@dataclass(slots=True)
+class _Seen:
+    signature: str
+    since: float
+
+
+class Resting:
+    """Which DAG files need no parse."""
+
+    def __init__(
+        self, settings: Settings, courier: Courier | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._catalogue: Catalogue = open_catalogue(settings, trusts_courier=True)
+        self._folder = settings.definitions_folder
+        self._courier = courier or Courier()
+        self._clock = clock
+        self._seen: dict[Path, _Seen] = {}
+
+    def may(self, path: Path, age: float) -> bool:
+        """Whether the file may rest; ``age``: how long ago (s) its last parse ended."""
+        if not self._folder:
+            self._courier.ensure()
+        signature = self._signature(path)
+        if signature is None:
+            self._seen.pop(path, None)
+            return False
+        now, seen = self._clock(), self._seen.get(path)
+        if seen is None or seen.signature != signature:
+            self._seen[path] = _Seen(signature, now)
+            return False
+        return now - seen.since >= _SETTLES and age < _FULL_LOOK
+
+    def _signature(self, path: Path) -> str | None:
+        """What the DAGs of the file depend on; None: nobody can say."""
+        text = path.read_bytes()
+        if not (_FILES / path.name).is_file() or text != (_FILES / path.name).read_bytes():
+            return None
+        stamps = self._stamps() if path.name == _WORKFLOWS else {}
+        facts = json.dumps([path.stat().st_mtime_ns, sorted(stamps.items())]) if stamps is not None else None
+        return hashlib.sha256(facts.encode()).hexdigest() if facts is not None else None
+
+    def _stamps(self) -> dict[str, str] | None:
+        return self._catalogue.stamps() if self._folder else self._catalogue.brought()
