@@ -62,7 +62,10 @@ stack-test: $(READY)  ## Many instances on PostgreSQL, Redis and Celery (CCH_STA
 
 OLDEST_AND_NEWEST := 3.3.0 3.3.2
 
-airflow-versions: $(OLDEST_AND_NEWEST:%=build/airflow-%/.ready)  ## The tests in tests/airflow with the oldest and the newest Airflow (QUICK=1: what the hooks change)
+.PHONY: airflow-environments
+airflow-environments: $(OLDEST_AND_NEWEST:%=build/airflow-%/.ready)
+
+airflow-versions: airflow-environments  ## The tests in tests/airflow with the oldest and the newest Airflow (QUICK=1: what the hooks change)
 	@for version in $(OLDEST_AND_NEWEST); do \
 		echo "Airflow $$version"; \
 		build/airflow-$$version/bin/python -m pytest -n 2 -q $(if $(QUICK),-m hooks) tests/airflow || exit 1; done
