@@ -218,7 +218,8 @@ def test_each_process_gets_the_changes_that_it_needs() -> None:
     """Placing comes last in a scheduler: its own look at all live runs must not leave out those that are idle."""
     changes = plugin._CHANGES
 
-    assert changes["dag-processor"] == changes["dags"] == ("marking",)
+    assert changes["dags"] == ("marking",)
+    assert changes["dag-processor"] == ("marking", "resting")
     assert changes["scheduler"][-1] == "placing"
     for modules in changes.values():
         for module in modules:
@@ -600,18 +601,16 @@ def test_the_parse_does_not_grow_with_old_versions(desk: Desk, monkeypatch: pyte
     """The DAG processor reads and compiles what is published, whatever there was before."""
     from cch.compiler import factory
 
-    compiled: list[str] = []
-    original = factory.compile_workflow
-    monkeypatch.setattr(
-        factory, "compile_workflow", lambda d, **given: compiled.append(d.digest) or original(d, **given)
-    )
+    made: list[str] = []
+    original = factory.dag_of
+    monkeypatch.setattr(factory, "dag_of", lambda each, **given: made.append(each.digest) or original(each, **given))
     for name in "ABCDEFGH":
         desk.publish(f"N{name}")
 
-    compiled.clear()
+    made.clear()
     desk.parse()
 
-    assert len(compiled) == 1
+    assert len(made) == 1
 
 
 def test_what_is_served_is_kept(desk: Desk) -> None:
