@@ -139,6 +139,12 @@ def _as_it_was(text: str) -> str:
 # --- people ---------------------------------------------------------------------------------------------------
 
 
+#: Workflow → the node from which a person retries it, and the one that he decides by hand.
+_MENDED = {
+    "chaos_sequence_v1": ("Late", "Failing"),
+    "chaos_loop_v1": ("Ask", "Reply"),
+    "chaos_map_v1": ("Bills", "Close"),
+}
 #: Seconds after which every process has seen a publication (twice CCH_REFRESH_SECONDS of the local stack, and some).
 _SEEN = 5.0
 
@@ -157,17 +163,29 @@ def _move(change: Callable[[str], str]) -> Step:
     return step
 
 
-def _each_live(command: str, *arguments: str) -> Step:
-    """Do something to every instance that is alive."""
+def _each_live(command: str, *arguments: str, node: int | None = None) -> Step:
+    """Do something to every instance that is alive; where it cannot be done, nothing changes.
+
+    ``node``: of those that a person deals with in its workflow, the one at this place.
+    """
 
     def step(world: World) -> None:
         for name in _workflows():
+            nodes = [] if node is None else [_MENDED[name][node]]
             listed = json.loads(world.try_cch("status", "--workflow", name, "--limit", "1000", "--json") or "{}")
             for each in listed.get("instances", ()):
                 if each["status"] == "running":
-                    world.try_cch(command, each["instance_id"], *arguments)
+                    world.try_cch(command, each["instance_id"], *nodes, *arguments)
 
     return step
+
+
+def _in_turn(*steps: Step) -> Step:
+    def all_of_them(world: World) -> None:
+        for step in steps:
+            step(world)
+
+    return all_of_them
 
 
 def _workflows() -> list[str]:
@@ -200,6 +218,14 @@ FAULTS: tuple[Fault, ...] = (
         heal=_move(_as_it_was),
     ),
     Fault(name="mend", inject=_each_live("hold", "--reason", "chaos"), heal=_each_live("release")),
+    Fault(
+        name="retry",
+        inject=_in_turn(
+            _each_live("retry", "--reason", "chaos", node=0),
+            _each_live("patch", "--set", "chaos=true"),
+        ),
+        heal=_each_live("complete", "--as", "skipped", "--reason", "chaos", node=1),
+    ),
     Fault(name="definition-broken", inject=_rewrite(lambda text: text[: len(text) // 2]), heal=_rewrite(_as_it_was)),
 )
 BY_NAME = {fault.name: fault for fault in FAULTS}

@@ -197,8 +197,9 @@ def effect_problems(requests: Sequence[RequestRecord], effects: Sequence[str]) -
         for r in answered
         if r.command_id not in effects
     ]
-    agreed = Counter((r.scope, r.node, r.visit) for r in answered if r.reply_status != "ERROR")
+    # A person who retries a node, and a cleared task that had succeeded, begin a new generation.
+    agreed = Counter((r.scope, r.generation, r.node, r.visit) for r in answered if r.reply_status != "ERROR")
     found += [
-        f"{node}#{visit}{scope.text} was answered {n} times" for (scope, node, visit), n in agreed.items() if n > 1
+        f"{node}#{visit}{scope.text} was answered {n} times" for (scope, _, node, visit), n in agreed.items() if n > 1
     ]
     return found

@@ -34,6 +34,7 @@ from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunTasks, RunWis
 if TYPE_CHECKING:
     from cch.graph.plan import Plan
     from cch.interpreter.amendments import Amendments
+    from cch.interpreter.flow import TokenFlow
     from cch.ledger.records import Instance
     from cch.runtime.platform import Platform
 
@@ -271,38 +272,45 @@ async def _run_wish(platform: Platform, instance_id: str) -> RunWish:
     assert view is not None
     instance, gate = view.instance, _gate(view.instance)
     assert gate is not None
-    await _settle(platform, instance, Todo.from_json(gate.wish["todo"]))
+    todo = Todo.from_json(gate.wish["todo"])
+    await _settle(platform, instance, todo)
     came_from = parse_version(gate.wish["from"])
     before = await platform.plans.of(replace(instance, definition_digest=came_from.digest)) if came_from else None
     stands = await standing(platform, instance)
     plan, flow = stands.plan, stands.flow(stands.plan, instance.amendments)
     await _leave(platform, stands, {each.node for each in flow.ready()})
-    items = {instance.amendments.now(item.node) for item in stands.items if item.made_by[0].is_root}
-    ready = {each.node for each in flow.ready()}
     renamed = gate.wish.get("renamed", {})
     ref = RegionRef(
         workflow_id=instance.workflow_id, region="", definition_digest=instance.definition_digest,
         structure_digest=instance.structure_digest, planner=instance.planner,
     )  # fmt: skip
-    wishes = task_wishes(plan, flow, frozenset(items & ready))
-    mapped: list[tuple[str, int]] = []
-    for item in Todo.from_json(gate.wish["todo"]).items:
-        head = instance.amendments.now(item.region)
-        wishes[plan.task_of[head]] = TaskWish("open")  # it waits for the item
-        mapped += [
-            (task.task_id, item.index) for task in plan.tasks.values() if (task.kind, task.node) == ("item", head)
-        ]
     return RunWish(
         dag_id=instance.workflow_id,
         run_id=instance.run_id,
         version=str(instance.version),
-        tasks=wishes,
-        items=tuple(mapped),
+        tasks=_task_wishes(stands, flow, todo),
+        items=_items_anew(plan, instance, todo),
         regions={plan.task_of[head]: head for head in plan.regions},
         arguments=ref.arguments(),
         renamed=_renamed_tasks(before, plan, renamed),
         note=f"{gate.wish['kind']} by {gate.by}" + (f": {gate.reason}" if gate.reason else ""),
     )
+
+
+def _task_wishes(stands: Standing, flow: TokenFlow, todo: Todo) -> dict[str, TaskWish]:
+    plan, now = stands.plan, stands.view.instance.amendments.now
+    ready = {each.node for each in flow.ready()}
+    begun = {now(item.node) for item in stands.items if item.made_by[0].is_root}
+    # A map that begins anew has begun none of its items, unless it is one of them that does.
+    set_aside = {now(name.rpartition("#")[0]) for dropped in todo.drop.values() for name in dropped}
+    waited_for = {now(item.region) for item in todo.items}
+    wishes = task_wishes(plan, flow, frozenset((begun & ready) - (set_aside - waited_for)))
+    return wishes | {plan.task_of[head]: TaskWish("open") for head in waited_for}
+
+
+def _items_anew(plan: Plan, instance: Instance, todo: Todo) -> tuple[tuple[str, int], ...]:
+    of_items = {task.node: task.task_id for task in plan.tasks.values() if task.kind == "item"}
+    return tuple((of_items[instance.amendments.now(item.region)], item.index) for item in todo.items)
 
 
 def _renamed_tasks(before: Plan | None, plan: Plan, renamed: Mapping[str, str]) -> dict[str, str]:

@@ -60,6 +60,8 @@ def dropping(standing: Standing, flow: TokenFlow, gone: set[str], before: tuple[
 def _check_idle(standing: Standing, node: str, *, adopted: bool) -> None:
     """:raises RefusedChangeError: the node waits for somebody."""
     now = standing.view.instance.amendments.now
+    if any(now(item.node) == node and item.made_by[0].is_root for item in standing.items):
+        raise RefusedChangeError(f"{node!r} is under way: retry one of its items, by its key")
     open_: list[RequestRecord | WaitRecord] = [*standing.requests, *standing.waits]
     if any(now(each.node) == node and each.scope.is_root for each in open_):
         instead = "attach the message to its open request" if adopted else "there is nothing to go back to"

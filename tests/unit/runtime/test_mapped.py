@@ -151,6 +151,35 @@ async def test_a_person_retries_an_item_from_one_of_its_nodes(platform: Platform
     assert record.about == {"node": node, "item": "b"}
 
 
+async def test_a_map_that_is_retried_does_all_of_it_anew(platform: Platform) -> None:
+    """It lists its items again, their tasks run again, and it collects them again."""
+    world = await begun(platform, "a", "b")
+    await all_items(world)
+    await world.execute("Fan", "t3")
+
+    tables = Tables()
+    await apply(platform, tables, world.instance, retry("Fan", by="ada"))
+    plan = await platform.plans.of((await world.view()).instance)
+    assert plan is not None
+    wishes = {
+        task.kind: tables.wishes[0].tasks[task.task_id].wish for task in plan.tasks.values() if task.node == "Fan"
+    }
+    assert wishes == {"list": "run", "item": "open", "region": "open"}
+
+    assert await all_items(world, "t4") == {"a": "success", "b": "success"}
+    assert (await world.execute("Fan", "t5")).state == "success"
+    assert (await world.view()).instance.status == "completed"
+    assert await asked(world, "a", "b") == [4, 4]
+
+
+async def test_a_map_under_way_is_not_retried(platform: Platform) -> None:
+    """Its items are."""
+    world = await begun(platform, "a", "b")
+    await with_answers(world, world.execute("Fan", "t2-a", "a"))
+    with pytest.raises(RefusedChangeError, match="'Fan' is under way: retry one of its items"):
+        await preview(platform, world.instance, retry("Fan", by="ada"))
+
+
 async def test_an_item_that_waits_goes_back_too(platform: Platform) -> None:
     """While the others and the map's region are under way; its open request is superseded."""
     world = await begun(platform, "a", "b")
