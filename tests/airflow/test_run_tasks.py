@@ -209,6 +209,16 @@ def test_a_version_that_airflow_does_not_hold_is_stored_before(waiting: tuple[De
     assert "Unused" in desk.stand(run_id).graph
 
 
+def test_a_version_that_airflow_holds_is_not_compiled_again(
+    waiting: tuple[Desk, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of instances are moved to it, one after the other."""
+    _, _, before = waiting
+    monkeypatch.setattr("cch.api.run_tasks.finding", lambda _: pytest.fail("it was looked for"))
+
+    DatabaseTasks().prepare("pinned", before)
+
+
 def test_where_airflow_does_not_pin_nothing_is_moved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """The reason is that of the probe."""
     mark = desk.publish("A")

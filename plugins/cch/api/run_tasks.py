@@ -17,7 +17,7 @@ from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunWish, TaskWis
 from cch.scheduling import rewriting
 from cch.scheduling.absent import Wish
 from cch.scheduling.pinning import reason_against
-from cch.scheduling.placing import place_run
+from cch.scheduling.placing import is_stored, place_run
 from cch.scheduling.wishes import finding
 from cch.settings import load_settings
 from cch.triggers import REGION_TRIGGER
@@ -37,10 +37,15 @@ class DatabaseTasks:
     """:class:`~cch.runtime.task_wishes.RunTasks` in Airflow's database."""
 
     def prepare(self, dag_id: str, version: str) -> None:
+        from airflow.utils.session import create_session  # noqa: PLC0415 - Airflow's models are slow to load
+
         if reason := reason_against():
             raise WrongUseError(f"this Airflow does not keep runs on their versions: {reason}")
         if reason := rewriting.reason_against():
             raise WrongUseError(f"this Airflow's runs cannot be changed: {reason}")
+        with create_session() as session:
+            if is_stored(dag_id, version, session):  # as for all but the first of those that go there
+                return
         finding(load_settings())(Wish(dag_id, version))
 
     def change(self, dag_id: str, run_id: str, work: Callable[[], RunWish], *, revive: bool = False) -> None:

@@ -185,6 +185,12 @@ def _dag(row: DagVersion, session: Session) -> Any:
     return DBDagBag(load_op_links=False).get_dag(row.id, session=session)
 
 
+def is_stored(dag_id: str, version: str, session: Session) -> bool:
+    """Whether Airflow holds a version of a DAG: ``version`` as it is stored."""
+    wanted = parse_version(version)
+    return wanted is not None and _held(dag_id, wanted, session) is not None
+
+
 def place_run(run: DagRun, version: str, session: Session) -> None:
     """Put a live run on a version that Airflow holds.
 
