@@ -26,6 +26,7 @@ from bench.regions import measure_regions
 from bench.replies import measure_replies
 from bench.router import measure_router
 from bench.triggerer import measure_triggerer
+from bench.versions import measure_versions
 from bench.waiting import measure_waiting
 from bench.workflow import measure_workflow
 from cch.stack.processes import interrupt_on
@@ -35,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "expressions": measure_expressions,
     "router": measure_router,
     "parsing": measure_parsing,
+    "versions": measure_versions,
     "regions": measure_regions,
     "api": measure_api,
     "pages": measure_pages,
