@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from cch.envelope import start_command
+from cch.ledger.gates import Gate
+from cch.ledger.store import Change
 
 
 def test_an_instance_in_detail(office, cch):
@@ -32,6 +35,29 @@ def test_a_waiting_instance_says_for_whom(office, cch):
     assert (node["name"], node["waits_for"]) == ("Enrich", "import#enrichment")
     assert node["since"] == found["requests"][0]["created"]
     assert found["ended"] is None
+
+
+def test_a_held_instance_says_who_holds_it(office, cch):
+    """With the reason, for people and for programs; one that may run only so long says until when."""
+    del office.answers["import#enrichment"]
+    office.start("run-1", until="waiting")
+
+    async def hold() -> None:
+        async with office.open() as platform:
+            gate = Gate(kind="held", by="ada", since=1_767_600_000_000, reason="customs is down")
+            await platform.ledger.gates.close("run-1", gate)
+            await platform.ledger.store.update(("INST#run-1", "META"), Change(set={"due": 4_102_444_800_000}))
+
+    asyncio.run(hold())
+    text, data = cch("status", "run-1").stdout, json.loads(cch("status", "run-1", "--json").stdout)
+
+    assert "held by ada since" in text
+    assert ": customs is down" in text
+    assert "may run until 2100-01-01" in text
+    assert [(gate["kind"], gate["by"], gate["reason"]) for gate in data["gates"]] == [
+        ("held", "ada", "customs is down")
+    ]
+    assert data["due"].startswith("2100-01-01T00:00:00")
 
 
 def test_a_correlation_id_finds_one_or_lists_several(office, cch):

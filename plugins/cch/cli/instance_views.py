@@ -12,7 +12,7 @@ from cch.cli.output import coloured, complain, console, duration, moment, say, s
 from cch.envelope import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
     from rich.table import Table
@@ -96,9 +96,21 @@ def _headline(progress: Progress, now: int) -> Text:
     return line.append(f"  {duration(progress.seconds(now))}")
 
 
+def _gates(instance: Instance) -> Iterator[Text]:
+    """Who keeps a live instance from going on, since when and why."""
+    if instance.ended:
+        return
+    for gate in instance.closed:
+        what = "held by" if gate.kind == "held" else "being changed by"
+        why = f": {gate.reason}" if gate.reason else ""
+        yield Text(f"{what} {gate.by} since {moment(gate.since)}{why[:_REASON]}", "yellow")
+    if instance.due:
+        yield Text(f"may run until {moment(instance.due)}", "dim")
+
+
 def detail(progress: Progress, now: int) -> RenderableType:
     """One instance: nodes, requests, errors."""
-    parts: list[RenderableType] = [_headline(progress, now)]
+    parts: list[RenderableType] = [_headline(progress, now), *_gates(progress.instance)]
     parts.append(_nodes(progress, now) if progress.nodes else Text("its definition is not kept anywhere", "yellow"))
     if progress.items_in_all > len(progress.items):
         parts.append(
@@ -212,6 +224,11 @@ def instance_data(instance: Instance) -> dict[str, Any]:
         "started": _time(instance.started),
         "ended": _time(instance.ended),
         "reason": instance.reason,
+        "due": None if instance.ended else _time(instance.due),
+        "gates": [
+            {"kind": gate.kind, "by": gate.by, "since": _time(gate.since), "reason": gate.reason}
+            for gate in instance.closed
+        ],
     }
 
 
