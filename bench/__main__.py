@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.account import measure_account
 from bench.api import measure_api
 from bench.batch import INSTANCES, measure_batch
 from bench.expressions import measure_expressions
@@ -28,7 +29,7 @@ from bench.router import measure_router
 from bench.triggerer import measure_triggerer
 from bench.versions import measure_versions
 from bench.waiting import measure_waiting
-from bench.workflow import measure_workflow
+from bench.workflow import TOGETHER, measure_workflow
 from cch.stack.processes import interrupt_on
 
 MEASUREMENTS: dict[str, Callable[[], Figures]] = {
@@ -41,6 +42,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "api": measure_api,
     "pages": measure_pages,
     "workflow": measure_workflow,
+    "account": measure_account,
     "replies": measure_replies,
     "triggerer": measure_triggerer,
     "waiting": measure_waiting,
@@ -62,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=sorted(MEASUREMENTS), help="may be repeated")
     parser.add_argument("--instances", type=int, default=INSTANCES, help="of the batch")
+    parser.add_argument("--together", type=int, default=TOGETHER, help="runs of the workflow that are started together")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     arguments = parser.parse_args()
     interrupt_on(signal.SIGTERM, signal.SIGHUP)  # stacks and their folders are removed then, too
@@ -69,12 +72,19 @@ def main() -> None:
     result: dict[str, object] = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
     }
+    sized = {
+        "batch": partial(measure_batch, arguments.instances),
+        "workflow": partial(measure_workflow, arguments.together),
+    }
     for name in arguments.only or MEASUREMENTS:
-        begun = time.monotonic()
-        measure = partial(measure_batch, arguments.instances) if name == "batch" else MEASUREMENTS[name]
-        figures = measure()
+        begun, load = time.monotonic(), os.getloadavg()[0]
+        is_quiet = load <= (os.cpu_count() or 1)
+        figures = sized.get(name, MEASUREMENTS[name])()
         _show(console, name, figures)
-        result[name] = {**figures.as_json(), "took_seconds": round(time.monotonic() - begun, 1)}
+        said = f"load of the machine at the start: {load:.1f} on {os.cpu_count()} cores"
+        console.print(f"  {said}" if is_quiet else f"  [red]{said}: it was busy, and these are no figures[/red]")
+        took = round(time.monotonic() - begun, 1)
+        result[name] = {**figures.as_json(), "load_at_start": round(load, 2), "good": is_quiet, "took_seconds": took}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")
     console.print(f"written: {arguments.output}")

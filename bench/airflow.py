@@ -65,6 +65,8 @@ class Airflow:
         self._url = stack.layout.ui_url
         self._password = stack.password
         self._token = ""
+        #: Starts that Airflow answered with an error of its own, and that were repeated.
+        self.repeated = 0
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Ask Airflow's API."""
@@ -105,16 +107,35 @@ class Airflow:
         """Start runs together; all of them after their end."""
         ids = [str(uuid.uuid4()) for _ in range(count)]
         for run_id in ids:
-            self.call(
-                "POST",
-                f"/dags/{dag_id}/dagRuns",
-                {"dag_run_id": run_id, "conf": dict(context or {}), "logical_date": None},
-            )
-        until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until:
-            listed = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-run_after")["dag_runs"]
-            ours = [run for run in listed if run["dag_run_id"] in ids]
-            if len(ours) == count and all(run["state"] in ("success", "failed") for run in ours):
-                return ours
-            time.sleep(0.5)
-        raise TimeoutError(f"{dag_id}: not finished within {_PATIENCE} s")
+            self._start(dag_id, {"dag_run_id": run_id, "conf": dict(context or {}), "logical_date": None})
+        ended: dict[str, dict[str, Any]] = {}
+        seen, moved = 0, time.monotonic()
+        while time.monotonic() - moved < _PATIENCE:
+            ended |= {run["dag_run_id"]: run for run in self._ended(dag_id, count) if run["dag_run_id"] in ids}
+            if len(ended) == count:
+                return list(ended.values())
+            if len(ended) > seen:
+                seen, moved = len(ended), time.monotonic()
+            time.sleep(0.5 + count / 200)
+        raise TimeoutError(f"{dag_id}: {seen} of {count} have ended, and none in the last {_PATIENCE:g} s")
+
+    def _start(self, dag_id: str, body: Mapping[str, Any]) -> None:
+        """Start a run, again and again while the server cannot: SQLite may be busy."""
+        while True:
+            try:
+                self.call("POST", f"/dags/{dag_id}/dagRuns", dict(body))
+            except urllib.error.HTTPError as error:
+                if error.code == 409:  # the answer was an error, and the run was made all the same
+                    return
+                if error.code < 500:
+                    raise
+                self.repeated += 1
+                time.sleep(0.2)
+            else:
+                return
+
+    def _ended(self, dag_id: str, count: int) -> Iterator[dict[str, Any]]:
+        """The newest runs that have ended."""
+        for offset in range(0, count, 100):
+            path = f"/dags/{dag_id}/dagRuns?limit=100&offset={offset}&order_by=-run_after"
+            yield from (run for run in self.call("GET", path)["dag_runs"] if run["state"] in ("success", "failed"))
