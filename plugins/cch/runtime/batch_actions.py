@@ -214,9 +214,13 @@ class BatchAction:
         flow = stands.flow(stands.plan, stands.view.instance.amendments)
         flow.status()  # tokens reach their ends
         failed = flow.first_failure()
-        if failed is None:
-            raise RefusedChangeError("the instance has failed at no node")
-        return failed.node
+        if failed is not None:
+            return failed.node
+        if len(flow.positions) == 1:  # it was under way when the instance's time was up
+            return flow.positions[0]
+        raise RefusedChangeError(
+            f"the instance has failed at no node: it stood at {', '.join(flow.positions) or 'none'}"
+        )
 
     async def _move(self, instance: Instance) -> moving.MoveWish:
         workflow_id = instance.workflow_id

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from batched import Airflow, Killed, Time, batch_of, failed, killing, live, outcome, server, tempo
-from changed import FIRST, gates
+from changed import FIRST, gates, waiting
 from faults import FragileStore
+from scripted import ManualClock
 from tests.patience import finished
 from world import open_memory_platform
 
@@ -100,6 +101,25 @@ async def test_failed_instances_are_retried_from_where_they_have_failed(tmp_path
         await worlds[0].reply(await worlds[0].one_open("a#ask"))
         await worlds[0].reply(await worlds[0].one_open("a#then"))
         assert await finished(worlds[0].has_ended()) == ["Ask", "Then", "E"]
+
+
+async def test_whose_time_was_up_is_retried_where_it_waited(tmp_path: Path) -> None:
+    """It has failed at no node."""
+    clock = ManualClock(1_767_600_000_000)
+    text = FIRST.replace("entry_point", "timeout: 1h\nentry_point", 1)
+    async with waiting(tmp_path, text=text, clock=clock) as (world, request):
+        clock.advance(3601)
+        world.go_on()
+        assert world.running is not None
+        await finished(world.running)
+        batch = await batch_of(world.platform, [world.instance], "retry", wanted=replace(FAILED, since=1))
+        await work(world.platform, Time())
+
+        (result,) = await world.platform.ledger.batches.results(batch.id)
+        assert (result.result, result.reason) == ("done", "")
+        world.go_on()
+        again = await world.one_open("a#ask")
+        assert again.command_id != request.command_id
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["before the call", "after the call"])

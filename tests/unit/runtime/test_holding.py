@@ -17,7 +17,7 @@ from cch.ledger.gates import Gate, GateTakenError
 from cch.ledger.holds import Hold, HoldTakenError
 from cch.runtime.gatekeeper import FRESH
 from cch.runtime.gating import HeldError
-from cch.runtime.holding import held_for, hold_for, is_held_back
+from cch.runtime.holding import go_on_releasing, held_for, hold_for, is_held_back
 from cch.runtime.mending import release
 from cch.runtime.passing import pass_gate
 from cch.runtime.platform import Platform
@@ -174,6 +174,37 @@ async def test_a_hold_is_made_once(tmp_path: Path) -> None:
         assert len(await holds.all()) == 1, "it is another one"
         await holds.remove(CUSTOMS)
         await holds.put(other)
+
+
+async def test_a_released_hold_is_gone_on_with_until_nobody_is_held_for_it(tmp_path: Path) -> None:
+    """By one batch at a time, however many servers look; one that a person has stopped is not begun again."""
+    async with held_back(tmp_path) as (world, _):
+        platform = world.platform
+        head = await platform.ledger.instances.head(world.instance)
+        assert head is not None
+        await hold_for(platform, head, CUSTOMS)
+        assert await go_on_releasing(platform) == 0, "it is in force"
+
+        await platform.ledger.holds.release(CUSTOMS, START + 2000, 5)
+        await platform.ledger.holds.released_by(CUSTOMS, "never-came")  # whoever released it died
+        await asyncio.gather(*(go_on_releasing(platform) for _ in range(3)))
+        (batch,) = await platform.ledger.batches.active(platform.clock())
+        assert (batch.action, batch.rate, await platform.ledger.batches.members(batch)) == (
+            {"kind": "release"}, 5.0, [world.instance],
+        )  # fmt: skip
+        stopped = await platform.ledger.batches.steer(batch, "stopped", platform.clock())
+        assert stopped is not None
+        assert await go_on_releasing(platform) == 1
+        (still,) = await platform.ledger.holds.all()
+        assert still.batch == batch.id
+
+        held = await platform.ledger.instances.head(world.instance)
+        assert held is not None
+        await release(platform, held, by="ada")
+        await platform.ledger.batches.leave(batch, "", platform.clock(), {}, done=True)
+        await platform.ledger.holds.released_by(still, "another-that-never-came")
+        assert await go_on_releasing(platform) == 0
+        assert await platform.ledger.holds.all() == []
 
 
 async def test_what_is_not_held_passes(tmp_path: Path) -> None:
