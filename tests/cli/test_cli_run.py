@@ -173,7 +173,7 @@ def test_a_handled_error_is_told_although_the_instance_completes(office, cch):
 
 
 def test_a_timeout_exits_with_one_and_says_how_far_it_came(office, cch, monkeypatch):
-    """The instance goes on; only watching ends. Here time passes as soon as the instance waits, however slow that is."""
+    """The instance goes on; only watching ends. Here time passes as soon as the instance waits, however slow it is."""
     monkeypatch.setattr(watching._Watch, "_spent", lambda watch: 1.0 if watch._last and watch._last.requests else 0.0)
     del office.answers["import#enrichment"]
 
