@@ -14,6 +14,7 @@ from cch.ledger.batches import BatchState, ResultKind
 
 #: The same as for one instance. Text of JSON objects is bounded, because an item of the ledger is.
 MOST_ARGUMENTS = 100_000
+Rate = Annotated[float, Field(ge=0.01, le=1000.0, description="Instances a second, at the most.")]
 BatchId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -114,7 +115,7 @@ class BatchBody(BatchWish):
     """A batch that is confirmed."""
 
     expected: int = Field(ge=1, description="`count` of the preview: another number now means that nothing is done.")
-    rate: float = Field(default=10.0, ge=0.01, le=1000.0, description="Instances a second, at the most.")
+    rate: Rate = 10.0
     id: BatchId | None = Field(
         default=None, description="To repeat a request whose answer was lost. Default: a random UUID."
     )

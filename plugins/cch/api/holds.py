@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from pydantic import Field
 from cch.api import airflow_runs
 from cch.api.access import Access, AccessDep
 from cch.api.backend import Backend, BackendDep
-from cch.api.batch_models import BatchBody, BatchSearch, HoldAction
+from cch.api.batch_models import BatchBody, BatchSearch, HoldAction, Rate
 from cch.api.batch_selection import select, wanted_by
 from cch.api.batches import begin_batch
 from cch.api.mapping import at, moment
@@ -21,14 +22,14 @@ from cch.api.models import Body as Model
 from cch.api.models import Line, Reason, View
 from cch.api.problems import ApiError, not_found, responses
 from cch.ledger.holds import Hold, HoldKind, HoldTakenError
-from cch.runtime.holding import RATE, held_for, let_go
+from cch.ledger.records import Instance
+from cch.runtime.holding import RATE, all_held_for, held_for, let_go
 from cch.runtime.platform import Platform
 
 router = APIRouter(tags=["holds"])
 
 #: Instances a second that are held when a hold is made: nothing is sent to anybody for it.
 _HOLD_RATE = 100.0
-Rate = Annotated[float, Field(ge=0.01, le=1000.0, description="Instances a second that go on, at the most.")]
 
 
 class _What(Model):
@@ -65,12 +66,13 @@ class HoldList(View):
     items: list[HoldOfView]
 
 
-async def _view(platform: Platform, access: Access, hold: Hold, batch: str = "") -> HoldOfView:
+async def _view(access: Access, hold: Hold, held: Sequence[Instance], batch: str = "") -> HoldOfView:
+    """``held``: the instances that are held for it; only those that the user may see are counted."""
     readable = await access.readable()
-    held = [instance for instance in await held_for(platform, hold) if instance.workflow_id in readable]
     return HoldOfView(
         kind=hold.kind, name=hold.name, by=hold.by, since=at(hold.since), reason=hold.reason,
-        released=moment(hold.released), rate=hold.rate, batch=batch or hold.batch, held=len(held),
+        released=moment(hold.released), rate=hold.rate, batch=batch or hold.batch,
+        held=sum(instance.workflow_id in readable for instance in held),
     )  # fmt: skip
 
 
@@ -108,7 +110,8 @@ async def list_holds(access: AccessDep, backend: BackendDep) -> HoldList:
     async with backend.reading() as platform:
         readable = await access.readable()
         holds = [each for each in await platform.ledger.holds.all() if each.kind != "workflow" or each.name in readable]
-        return HoldList(items=[await _view(platform, access, hold) for hold in holds])
+        held = await all_held_for(platform)
+        return HoldList(items=[await _view(access, hold, held.get(hold.target, ())) for hold in holds])
 
 
 @router.post(
@@ -137,27 +140,23 @@ async def make_hold(
         hold, response.status_code = known, 200
     batch = await _hold_those_that_wait(backend, access, hold)
     await _audit(access, "cch_hold_of", body, batch)
-    return await _view(platform, access, hold, batch)
+    return await _view(access, hold, await held_for(platform, hold), batch)
 
 
 async def _hold_those_that_wait(backend: Backend, access: Access, hold: Hold) -> str:
     """Id of the batch that does so; "" if there are none."""
     platform = await backend.platform()
-    of_workflow = hold.kind == "workflow"
-    search = (
-        BatchSearch(workflow_id=hold.name, state=["RUNNING", "WAITING"])
-        if of_workflow
-        else BatchSearch(waiting_for=hold.name, state=["RUNNING", "WAITING"])
-    )
+    where = {"workflow": "workflow_id", "capability": "waiting_for"}[hold.kind]
+    search = BatchSearch.model_validate({where: hold.name, "state": ["RUNNING", "WAITING"]})
     selection = await select(platform, access, search, await wanted_by(backend, search))
     held = {instance.id for instance in await held_for(platform, hold)}
     selection.ids = [each for each in selection.ids if each not in held]
     if not selection.ids:
         return ""
-    reason = f"{hold.kind} {hold.name} is held" + (f": {hold.reason}" if hold.reason else "")
     body = BatchBody(
-        search=search, action=HoldAction(kind="hold"), reason=reason[:500], expected=len(selection.ids), rate=_HOLD_RATE
-    )
+        search=search, action=HoldAction(kind="hold"), reason=hold.because[:500], expected=len(selection.ids),
+        rate=_HOLD_RATE,
+    )  # fmt: skip
     action = {"kind": "hold", "hold": hold.target}
     return (await begin_batch(backend, access, body, selection, action, batch_id=str(uuid.uuid4()))).id
 
@@ -178,4 +177,4 @@ async def end_hold(body: Annotated[EndHoldBody, Body()], access: AccessDep, back
     left = await let_go(platform, released) if released is not None else None
     backend.call_batches()
     await _audit(access, "cch_release_of", body, left.batch if left else "")
-    return await _view(platform, access, left or released or known)
+    return await _view(access, left or released or known, await held_for(platform, known))

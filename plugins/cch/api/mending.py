@@ -18,7 +18,7 @@ from cch.api.models import InstanceSummary
 from cch.api.problems import ApiError, responses
 from cch.api.run_tasks import DatabaseTasks
 from cch.ledger.gates import GateTakenError
-from cch.runtime.changing import Decision
+from cch.runtime.decisions import Decision
 from cch.runtime.mending import Mend, apply, decide, hold, patch, preview, release, retry
 from cch.runtime.platform import Platform
 from cch.runtime.standing_still import RefusedChangeError

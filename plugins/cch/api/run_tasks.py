@@ -25,6 +25,7 @@ from cch.triggers import REGION_TRIGGER
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import Trigger
     from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
@@ -161,16 +162,10 @@ class _Change:
 
     def _run_item(self, ti: TaskInstance) -> None:
         """The item's task has something to do again; one that waits begins its trigger anew, with what it has."""
-        from airflow.models.trigger import Trigger  # noqa: PLC0415
-
-        before = self._session.get(Trigger, ti.trigger_id) if ti.state == "deferred" else None
-        if before is None:
+        if ti.state == "deferred" and (before := self._trigger(ti)) is not None:
+            self._replace(ti, before, before.kwargs)
+        else:
             self._open(ti)
-            return
-        after = Trigger(before.classpath, dict(before.kwargs), queue=before.queue)
-        self._session.add(after)
-        self._session.flush()
-        ti.trigger_id = after.id
 
     def _open(self, ti: TaskInstance) -> None:
         """The task has not run, as far as the scheduler can tell."""
@@ -182,14 +177,22 @@ class _Change:
 
     def _begin_anew(self, ti: TaskInstance) -> None:
         """A trigger with the arguments of the new version, for the same task instance."""
-        from airflow.models.trigger import Trigger  # noqa: PLC0415
-
-        before = self._session.get(Trigger, ti.trigger_id)
+        before = self._trigger(ti)
         if before is None or before.classpath != REGION_TRIGGER:  # else it only waits for the end of a hold
             return
-        kwargs: Mapping[str, Any] = before.kwargs
         region = {"region": self._wish.regions[ti.task_id]}
-        after = Trigger(before.classpath, {**kwargs, **self._wish.arguments, **region}, queue=before.queue)
+        self._replace(ti, before, {**before.kwargs, **self._wish.arguments, **region})
+
+    def _trigger(self, ti: TaskInstance) -> Trigger | None:
+        from airflow.models.trigger import Trigger  # noqa: PLC0415
+
+        return self._session.get(Trigger, ti.trigger_id)
+
+    def _replace(self, ti: TaskInstance, before: Trigger, arguments: Mapping[str, Any]) -> None:
+        """Another trigger of the same kind, which a triggerer begins."""
+        from airflow.models.trigger import Trigger  # noqa: PLC0415
+
+        after = Trigger(before.classpath, dict(arguments), queue=before.queue)
         self._session.add(after)
         self._session.flush()
         ti.trigger_id = after.id

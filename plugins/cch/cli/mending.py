@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    #: The lines that say what the server has answered.
+    Tell = Callable[[Mapping[str, Any]], Iterable[str]]
 
 Instance: TypeAlias = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of the instance.")]
 OneInstance: TypeAlias = Annotated[str, typer.Argument(metavar="[INSTANCE]", help="Id of the instance.")]
@@ -32,24 +35,35 @@ class As(StrEnum):
     FAILED = "failed"
 
 
-def _call(instance: str, action: str, body: Mapping[str, Any], *, as_json: bool) -> None:
-    """Ask the server, and say what it did."""
+def _ask(method: str, path: str, body: Mapping[str, Any] | None, tell: Tell, *, as_json: bool) -> None:
+    """Ask the server; say what it answers, as ``tell`` has it in words, or as it is."""
     from cch.cli.output import print_json, say  # noqa: PLC0415 - loads what talks to the server
     from cch.cli.server import Server, login  # noqa: PLC0415
 
     with Server(login()) as server:
-        answer = server.call("POST", f"/instances/{instance}/{action}", dict(body))
+        answer = server.call(method, path, None if body is None else dict(body))
     if as_json:
         print_json(answer)
-        return
+    else:
+        for line in tell(answer):
+            say(line)
+
+
+def _call(instance: str, action: str, body: Mapping[str, Any], *, as_json: bool) -> None:
+    """Let the server do something to one instance, and say what it did."""
+    path = f"/instances/{instance}/{action}"
+    _ask("POST", path, body, lambda answer: _done(instance, answer), as_json=as_json)
+
+
+def _done(instance: str, answer: Mapping[str, Any]) -> Iterator[str]:
     if "before" not in answer:
-        say(f"{instance}: {answer['state']}")
+        yield f"{instance}: {answer['state']}"
         return
-    say(f"{instance}: {'done' if answer['done'] else 'could be done'}")
-    say(f"  stood at {', '.join(answer['before']) or 'no node'}, then at {', '.join(answer['after']) or 'no node'}")
+    yield f"{instance}: {'done' if answer['done'] else 'could be done'}"
+    yield f"  stood at {', '.join(answer['before']) or 'no node'}, then at {', '.join(answer['after']) or 'no node'}"
     for word, key in (("set aside", "set_aside"), ("superseded", "superseded")):
         for each in answer[key]:
-            say(f"  {word}: {each}")
+            yield f"  {word}: {each}"
 
 
 def retry(
@@ -151,18 +165,11 @@ def release(
 
 def holds(*, as_json: AsJson = False) -> None:
     """List the workflows and capabilities that are held as a whole."""
-    from cch.cli.output import print_json, say  # noqa: PLC0415 - loads what talks to the server
-    from cch.cli.server import Server, login  # noqa: PLC0415
 
-    with Server(login()) as server:
-        found = server.call("GET", "/holds")
-    if as_json:
-        print_json(found)
-    elif not found["items"]:
-        say("nothing is held as a whole")
-    else:
-        for each in found["items"]:
-            say(_told(each))
+    def tell(answer: Mapping[str, Any]) -> Iterator[str]:
+        yield from map(_told, answer["items"]) if answer["items"] else ("nothing is held as a whole",)
+
+    _ask("GET", "/holds", None, tell, as_json=as_json)
 
 
 def _what(instance: str, workflow: str, capability: str) -> dict[str, str] | None:
@@ -186,15 +193,7 @@ def _told(hold: Mapping[str, Any]) -> str:
 
 
 def _hold_of(path: str, body: Mapping[str, Any], *, as_json: bool) -> None:
-    from cch.cli.output import print_json, say  # noqa: PLC0415 - loads what talks to the server
-    from cch.cli.server import Server, login  # noqa: PLC0415
-
-    with Server(login()) as server:
-        answer = server.call("POST", path, dict(body))
-    if as_json:
-        print_json(answer)
-    else:
-        say(_told(answer))
+    _ask("POST", path, body, lambda answer: [_told(answer)], as_json=as_json)
 
 
 def cancel(instance: Instance, reason: Why = "", as_json: AsJson = False) -> None:

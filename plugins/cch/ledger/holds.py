@@ -47,6 +47,11 @@ class Hold:
         return f"{self.kind}#{self.name}"
 
     @property
+    def because(self) -> str:
+        """Why an instance is held for it."""
+        return f"{self.kind} {self.name} is held" + (f": {self.reason}" if self.reason else "")
+
+    @property
     def is_in_force(self) -> bool:
         return not self.released
 

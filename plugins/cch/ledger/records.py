@@ -14,7 +14,7 @@ from cch.identity import NAMESPACE, NEWEST_SCHEME, ROOT, Box, ItemStep, Scope, S
 from cch.interpreter.amendments import UNAMENDED, Amendments
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalEntry
-from cch.ledger.gates import Gate
+from cch.ledger.gates import Gate, GateKind
 
 __all__ = [
     "ENDED",
@@ -98,6 +98,10 @@ class Instance:
     error_code: str = ""
     #: An end before this one that nobody has marked as counted: ``<ended>#<digest>``.
     reopened: str = ""
+
+    def gate(self, kind: GateKind) -> Gate | None:
+        """The closed gate of this kind."""
+        return next((gate for gate in self.closed if gate.kind == kind), None)
 
     @property
     def gone(self) -> bool:

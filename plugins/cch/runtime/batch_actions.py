@@ -8,18 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cch.ledger.gates import GateTakenError
-from cch.ledger.records import ENDED, ActionRecord
+from cch.ledger.records import ENDED
 from cch.runtime import mending, moving
 from cch.runtime.batch_marks import DoneBeforeError, done_by
 from cch.runtime.cancelling import cancel
 from cch.runtime.changing import standing
-from cch.runtime.gating import stop_regions
+from cch.runtime.gating import finish_hold
 from cch.runtime.standing_still import RefusedChangeError
 from cch.runtime.task_wishes import RunBusyError
 
 if TYPE_CHECKING:
     from cch.definition.model import Definition
-    from cch.ledger.gates import Gate
     from cch.ledger.records import Instance
     from cch.runtime.platform import Platform
     from cch.runtime.task_wishes import RunTasks
@@ -102,7 +101,7 @@ class BatchAction:
         if self.kind in ("retry", "decide", "patch"):
             decision = await mending.preview(self.platform, instance.id, await self._mend(instance))
             return Preview(before=decision.before, after=decision.after)
-        held = _held(instance)
+        held = instance.gate("held")
         if instance.status in ENDED:
             raise RefusedChangeError(f"the instance is {instance.status}")
         if self.kind == "hold" and held is not None:
@@ -123,7 +122,7 @@ class BatchAction:
             raise BusyError(str(busy)) from None
         except GateTakenError as taken:
             now = await self.platform.ledger.instances.head(instance.id)
-            if now is not None and any(gate.kind == "changing" for gate in now.closed):
+            if now is not None and now.gate("changing") is not None:
                 raise BusyError(str(taken)) from None
             raise RefusedChangeError(str(taken)) from None
         except DoneBeforeError:
@@ -160,9 +159,10 @@ class BatchAction:
 
         :raises BusyError: it is at it, or was when somebody died, and that is not finished yet.
         """
-        if any(gate.kind == "changing" and gate.wish.get("batch") == self.batch for gate in instance.closed):
+        changing = instance.gate("changing")
+        if changing is not None and changing.wish.get("batch") == self.batch:
             raise BusyError("a change that was interrupted is not finished yet")
-        held = _held(instance)
+        held = instance.gate("held")
         record = await done_by(self.platform.ledger, instance.id, self.batch)
         if record is not None:
             half = self.kind == "release" and held is not None and record.number == instance.gates
@@ -174,16 +174,12 @@ class BatchAction:
         return "unknown" if self.revives and instance.status not in ENDED else "no"
 
     async def _hold(self, instance: Instance, about: Mapping[str, Any]) -> None:
-        held = _held(instance)
+        held = instance.gate("held")
         if held is None or held.wish != about:
             await mending.hold(self.platform, instance, by=self.by, reason=self.reason, about=about)
             return
         # Somebody has died between the gate and what follows it.
-        await stop_regions(self.platform, instance, instance.gates)
-        record = ActionRecord(
-            number=instance.gates, kind="held", at=held.since, by=self.by, reason=self.reason, about=about
-        )
-        await self.platform.ledger.actions.put(instance.id, record)
+        await finish_hold(self.platform, instance, held, instance.gates)
 
     @property
     def _cancelled_because(self) -> str:
@@ -231,7 +227,3 @@ class BatchAction:
             definition=self._targets[workflow_id], renamed=self.arguments.get("renames", {}), by=self.by,
             reason=self.reason, about={"batch": self.batch},
         )  # fmt: skip
-
-
-def _held(instance: Instance) -> Gate | None:
-    return next((gate for gate in instance.closed if gate.kind == "held"), None)

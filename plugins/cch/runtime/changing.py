@@ -12,18 +12,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from cch.definition.version import Version, parse_version
+from cch.definition.version import parse_version
 from cch.errors import CchError
 from cch.identity import Scope
-from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalState
 from cch.ledger.gates import Gate
 from cch.ledger.records import ENDED, ActionRecord, Exit, JournalEntry, RegionKey
 from cch.runtime.batch_marks import refuse_repetition
+from cch.runtime.decisions import Decision, Todo
 from cch.runtime.execution import finish_if_complete
 from cch.runtime.gating import close_gate
 from cch.runtime.journaling import read
@@ -33,7 +33,6 @@ from cch.runtime.task_wishes import RunBusyError, RunGoneError, RunTasks, RunWis
 
 if TYPE_CHECKING:
     from cch.graph.plan import Plan
-    from cch.interpreter.amendments import Amendments
     from cch.interpreter.flow import TokenFlow
     from cch.ledger.records import Instance
     from cch.runtime.platform import Platform
@@ -47,80 +46,6 @@ INTERRUPTED = 60_000
 _ABOUT = ("renamed", "node", "patch", "adopted", "item", "batch")
 #: Threads that wait for Airflow's rows, and for the loop meanwhile: not those of which the loop needs one to go on.
 _TRANSACTIONS = ThreadPoolExecutor(8, thread_name_prefix="cch-change")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemTodo:
-    """An item of a map that begins a new generation in its own task: the scope of its journal, its place in the list,
-    and ids of its visits that do not count any more → the attempts that they have used.
-    """
-
-    region: str
-    scope: str
-    index: int
-    drop: Mapping[str, int]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"region": self.region, "scope": self.scope, "index": self.index, "drop": dict(self.drop)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Todo:
-    """What is left to do in the ledger once a change has been decided. Its form is stored for the time of the change.
-
-    ``supersede`` and ``supersede_waits``: ids of what nobody waits for any more.
-    ``drop``: region → id of a visit that does not count any more → the attempts that it has used; the region begins a
-    new generation. ``write``: region → visits that somebody has decided. ``again``: regions that have left and have
-    something to do. ``carried``: unfinished regions whose task is gone. Regions are given by the names under which they
-    are recorded. ``items``: of maps, to be run again. ``adopt``: keys of replies that found nobody, for what the
-    instance asks next.
-    """
-
-    supersede: tuple[str, ...] = ()
-    supersede_waits: tuple[str, ...] = ()
-    drop: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    write: Mapping[str, tuple[Outcome, ...]] = field(default_factory=dict)
-    again: tuple[str, ...] = ()
-    carried: tuple[str, ...] = ()
-    adopt: tuple[str, ...] = ()
-    items: tuple[ItemTodo, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "supersede": list(self.supersede),
-            "supersede_waits": list(self.supersede_waits),
-            "drop": {region: dict(found) for region, found in self.drop.items()},
-            "write": {region: [outcome.to_json() for outcome in found] for region, found in self.write.items()},
-            "again": list(self.again),
-            "carried": list(self.carried),
-            "adopt": list(self.adopt),
-            "items": [item.to_json() for item in self.items],
-        }
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Todo:
-        write = {region: tuple(map(Outcome.from_json, found)) for region, found in raw["write"].items()}
-        names = ("supersede", "supersede_waits", "again", "carried", "adopt")
-        lists = {name: tuple(raw.get(name, ())) for name in names}
-        items = tuple(ItemTodo(**item) for item in raw.get("items", ()))
-        return cls(drop=raw["drop"], write=write, items=items, **lists)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision(Generic[T]):
-    """What a change does. ``said``: what the decider tells besides.
-
-    ``time_limit``: how long the instance may take then, in ms; None: as long as before.
-    """
-
-    amendments: Amendments
-    todo: Todo
-    said: T
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    version: Version | None = None
-    structure_digest: str = ""
-    time_limit: int | None = None
 
 
 #: Decides about an instance that stands still. Raises :class:`RefusedChangeError`.
@@ -226,8 +151,7 @@ async def finish_interrupted(platform: Platform, tasks: RunTasks, patience: int 
 
 
 def _gate(instance: Instance | None) -> Gate | None:
-    gates = instance.closed if instance is not None else ()
-    return next((gate for gate in gates if gate.kind == "changing"), None)
+    return None if instance is None else instance.gate("changing")
 
 
 def _is_decided(gate: Gate) -> bool:
@@ -333,9 +257,12 @@ async def _settle(platform: Platform, instance: Instance, todo: Todo) -> None:
     for region in dict.fromkeys((*todo.drop, *todo.write)):
         await _rewrite(platform, instance, region, todo)
     for item in todo.items:
-        await _begin_item_anew(platform, instance, item)
-    for key in todo.adopt:
-        if (message := await ledger.messages.get(key)) is not None:
+        key = RegionKey(instance=instance.id, region=item.region, scope=Scope(item.scope))
+        state = await read(ledger, key)
+        if item.drop.keys() & state.outcomes.keys():
+            await _begin_anew(platform, instance, key, state, item.drop)
+    for adopted in todo.adopt:
+        if (message := await ledger.messages.get(adopted)) is not None:
             await ledger.messages.hold_again(message, instance.box(message.branch))
     for region in todo.again:
         await ledger.instances.unfinish(instance.id, region)
@@ -351,12 +278,7 @@ async def _rewrite(platform: Platform, instance: Instance, region: str, todo: To
     drop, written = todo.drop.get(region, {}), todo.write.get(region, ())
     state = await read(ledger, key)
     if any(name in state.outcomes and state.outcomes[name] not in written for name in drop):
-        entry = JournalEntry(
-            kind="try", mode="continue", task_instance=state.task_instance, generation=state.generation + 1,
-            dropped=drop, gate=instance.gates,
-        )  # fmt: skip
-        await ledger.journal.append(key, state.entries, entry)
-        state.take(entry)
+        await _begin_anew(platform, instance, key, state, drop)
     if written and not all(outcome.id in state.outcomes for outcome in written):
         entry = JournalEntry(
             kind="turn", task_instance=state.task_instance, generation=state.generation, outcomes=written,
@@ -367,16 +289,16 @@ async def _rewrite(platform: Platform, instance: Instance, region: str, todo: To
         await ledger.instances.set_aside(instance.id, region, drop.keys())
 
 
-async def _begin_item_anew(platform: Platform, instance: Instance, item: ItemTodo) -> None:
-    journal = platform.ledger.journal
-    key = RegionKey(instance=instance.id, region=item.region, scope=Scope(item.scope))
-    state = await read(platform.ledger, key)
-    if any(name in state.outcomes for name in item.drop):
-        entry = JournalEntry(
-            kind="try", mode="continue", task_instance=state.task_instance, generation=state.generation + 1,
-            dropped=item.drop, gate=instance.gates,
-        )  # fmt: skip
-        await journal.append(key, state.entries, entry)
+async def _begin_anew(
+    platform: Platform, instance: Instance, key: RegionKey, state: JournalState, drop: Mapping[str, int]
+) -> None:
+    """Let a journal begin a new generation, in which these visits do not count."""
+    entry = JournalEntry(
+        kind="try", mode="continue", task_instance=state.task_instance, generation=state.generation + 1,
+        dropped=drop, gate=instance.gates,
+    )  # fmt: skip
+    await platform.ledger.journal.append(key, state.entries, entry)
+    state.take(entry)
 
 
 async def _leave(platform: Platform, stands: Standing, ready: set[str]) -> None:

@@ -133,7 +133,7 @@ async def _behind_gates(platform: Platform, view: InstanceView | None) -> Instan
         if not is_stopped(instance) and not await is_held_back(platform, instance):
             break
         platform.turnstile.leave()
-        if platform.yields and not any(gate.kind == "changing" for gate in instance.closed):
+        if platform.yields and instance.gate("changing") is None:
             raise HeldError(instance.id)
         await platform.gatekeeper.opened(instance.id)
         view = await platform.ledger.instances.view(instance.id)

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cch.ledger.records import ENDED, Instance, JournalEntry, RegionKey
+from cch.ledger.records import ENDED, ActionRecord, Instance, JournalEntry, RegionKey
 from cch.runtime.journaling import read
 
 if TYPE_CHECKING:
@@ -45,6 +45,21 @@ async def close_gate(platform: Platform, instance: Instance, gate: Gate) -> int:
     number = await platform.ledger.gates.close(instance.id, gate)
     await stop_regions(platform, instance, number)
     return number
+
+
+async def hold_behind(platform: Platform, instance: Instance, gate: Gate) -> None:
+    """Close a gate that holds the instance, and keep who has held it.
+
+    :raises GateTakenError: it is held already, or has ended.
+    """
+    await finish_hold(platform, instance, gate, await platform.ledger.gates.close(instance.id, gate))
+
+
+async def finish_hold(platform: Platform, instance: Instance, gate: Gate, number: int) -> None:
+    """What follows a gate of this number that holds the instance. Safe to repeat."""
+    await stop_regions(platform, instance, number)
+    record = ActionRecord(number=number, kind="held", at=gate.since, by=gate.by, reason=gate.reason, about=gate.wish)
+    await platform.ledger.actions.put(instance.id, record)
 
 
 async def stop_regions(platform: Platform, instance: Instance, number: int) -> None:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from cch.ledger.batches import Batch
 from cch.ledger.gates import Gate, GateTakenError
 from cch.ledger.listing import Wanted
-from cch.ledger.records import ActionRecord
-from cch.runtime.gating import close_gate, is_stopped
+from cch.runtime.gating import hold_behind, is_stopped
 
 if TYPE_CHECKING:
     from cch.ledger.holds import Hold
@@ -36,17 +35,13 @@ async def is_held_back(platform: Platform, instance: Instance, capability: str =
 
 async def hold_for(platform: Platform, instance: Instance, hold: Hold) -> bool:
     """Hold the instance because of this hold; whether it is held, by whomever."""
-    ledger, now = platform.ledger, platform.clock()
-    reason = f"{hold.kind} {hold.name} is held" + (f": {hold.reason}" if hold.reason else "")
-    about = {"hold": hold.target}
-    gate = Gate(kind="held", by=hold.by, since=now, reason=reason, wish=about)
+    ledger = platform.ledger
+    gate = Gate(kind="held", by=hold.by, since=platform.clock(), reason=hold.because, wish={"hold": hold.target})
     try:
-        number = await close_gate(platform, instance, gate)
+        await hold_behind(platform, instance, gate)
     except GateTakenError:
         found = await ledger.instances.head(instance.id)
         return found is not None and is_stopped(found)
-    record = ActionRecord(number=number, kind="held", at=now, by=hold.by, reason=reason, about=about)
-    await ledger.actions.put(instance.id, record)
     known = await ledger.holds.get(hold.kind, hold.name)
     if known is None or not known.is_in_force:  # it was released since we have read it: nobody would find us
         await ledger.gates.open(instance.id, gate)
@@ -56,15 +51,18 @@ async def hold_for(platform: Platform, instance: Instance, hold: Hold) -> bool:
 
 async def held_for(platform: Platform, hold: Hold) -> list[Instance]:
     """The instances that are held because of this hold."""
-    ledger = platform.ledger
-    ids = [instance_id for instance_id, _ in await ledger.gates.closed("held")]
-    pages = [ids[first : first + 100] for first in range(0, len(ids), 100)]
-    found = [each for page in pages for each in await ledger.instances.many(page)]
-    return [
-        instance
-        for instance in found
-        if any(gate.kind == "held" and gate.wish.get("hold") == hold.target for gate in instance.closed)
-    ]
+    return (await all_held_for(platform)).get(hold.target, [])
+
+
+async def all_held_for(platform: Platform) -> dict[str, list[Instance]]:
+    """What is held (:attr:`Hold.target`) → the instances that are held because of it."""
+    ids = [instance_id for instance_id, _ in await platform.ledger.gates.closed("held")]
+    found: dict[str, list[Instance]] = {}
+    for instance in await platform.ledger.instances.many(ids):
+        gate = instance.gate("held")
+        if gate is not None and "hold" in gate.wish:
+            found.setdefault(gate.wish["hold"], []).append(instance)
+    return found
 
 
 async def let_go(platform: Platform, hold: Hold) -> Hold | None:

@@ -9,7 +9,7 @@ from cch.graph.scopes import map_body
 from cch.identity import shown
 from cch.interpreter.mapping import item_flow
 from cch.ledger.payloads import dump
-from cch.runtime.changing import Decision, ItemTodo
+from cch.runtime.decisions import Decision, ItemTodo
 from cch.runtime.items import current
 from cch.runtime.mend_plan import dropping, visit_of, with_followers
 from cch.runtime.standing_still import RefusedChangeError, Standing

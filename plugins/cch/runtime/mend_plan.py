@@ -18,7 +18,7 @@ from cch.interpreter.visit import Result, failure
 from cch.ledger.messages import ATTACHABLE
 from cch.ledger.records import MessageRecord, RequestRecord
 from cch.ledger.waits import WaitRecord
-from cch.runtime.changing import Decision, Todo
+from cch.runtime.decisions import Decision, Todo
 from cch.runtime.standing_still import RefusedChangeError, Standing
 
 #: completed: the node has done its work, with this payload. skipped: it is passed by. failed: it has failed.

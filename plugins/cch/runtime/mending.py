@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from cch.ledger.gates import Gate
 from cch.ledger.messages import message_id
 from cch.ledger.records import ENDED, ActionRecord
-from cch.runtime.changing import Decision, change, standing
-from cch.runtime.gating import close_gate
+from cch.runtime.changing import change, standing
+from cch.runtime.decisions import Decision
+from cch.runtime.gating import hold_behind
 from cch.runtime.journaling import read
 from cch.runtime.mend_items import ItemName, find_item, plan_item_retry
 from cch.runtime.mend_plan import Verdict, plan_patch, plan_retry, plan_verdict
@@ -132,10 +133,8 @@ async def hold(
 
     :raises GateTakenError: it is held already, or has ended.
     """
-    now = platform.clock()
-    number = await close_gate(platform, instance, Gate(kind="held", by=by, since=now, reason=reason, wish=about or {}))
-    record = ActionRecord(number=number, kind="held", at=now, by=by, reason=reason, about=about or {})
-    await platform.ledger.actions.put(instance.id, record)
+    gate = Gate(kind="held", by=by, since=platform.clock(), reason=reason, wish=about or {})
+    await hold_behind(platform, instance, gate)
 
 
 async def release(
@@ -147,7 +146,7 @@ async def release(
 
     :raises RefusedChangeError: it is not held.
     """
-    gate = next((gate for gate in instance.closed if gate.kind == "held"), None)
+    gate = instance.gate("held")
     if gate is None:
         raise RefusedChangeError("the instance is not held")
     now = platform.clock()

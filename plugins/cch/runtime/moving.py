@@ -12,8 +12,9 @@ from cch.errors import CchError
 from cch.ledger.gates import Gate
 from cch.ledger.records import ENDED, RequestRecord
 from cch.ledger.waits import WaitRecord
-from cch.runtime.changing import Decision, Todo, change, standing
+from cch.runtime.changing import change, standing
 from cch.runtime.choosing import Choice, Chooser
+from cch.runtime.decisions import Decision, Todo
 from cch.runtime.move_plan import MovePlan, plan_move
 from cch.runtime.plans import PlanKey
 from cch.runtime.standing_still import RefusedChangeError

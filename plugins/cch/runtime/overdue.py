@@ -21,6 +21,11 @@ class OverdueError(CchError):
     code = "CCH-L009"
 
 
+async def is_overdue(platform: Platform, instance: Instance) -> bool:
+    """Whether its time is up, as it was read."""
+    return await Deadlines(platform.clock, platform.ledger.store, instance.due).overdue()
+
+
 async def require_time(platform: Platform, instance: Instance) -> None:
     """To be called when a task takes part in a journal: then an ended instance has been reopened for a newer task.
 
@@ -28,7 +33,7 @@ async def require_time(platform: Platform, instance: Instance) -> None:
     :raises StoppedError: its time, or a gate, has changed since ``instance`` was read.
     """
     ledger = platform.ledger
-    if not await Deadlines(platform.clock, ledger.store, instance.due).overdue():
+    if not await is_overdue(platform, instance):
         return
     found = await ledger.instances.head(instance.id)
     if found is None or found.due != instance.due or is_stopped(found):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cch.runtime.deadlines import Deadlines
 from cch.runtime.gating import is_stopped
 from cch.runtime.holding import is_held_back
 from cch.runtime.journaling import StoppedError
+from cch.runtime.overdue import is_overdue
 
 if TYPE_CHECKING:
     from cch.runtime.platform import Platform
@@ -21,6 +21,7 @@ async def pass_gate(platform: Platform, instance_id: str, capability: str = "") 
     instance = await platform.ledger.instances.head(instance_id)
     if instance is None:
         return
-    overdue = await Deadlines(platform.clock, platform.ledger.store, instance.due).overdue()
-    if overdue or is_stopped(instance) or await is_held_back(platform, instance, capability):
+    if is_stopped(instance) or await is_overdue(platform, instance):
+        raise StoppedError
+    if await is_held_back(platform, instance, capability):
         raise StoppedError
