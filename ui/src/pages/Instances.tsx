@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
 
 import { batchSearch, INSTANCE_STATES, useInstances, useWorkflows } from "../api/queries";
@@ -33,28 +33,41 @@ const REST = 250;
 const INSTANCE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 function Search({ value, search }: { value: string; search: (text: string) => void }) {
-  const [text, setText] = useState(value);
+  const box = useRef<HTMLInputElement>(null);
+  const resting = useRef<ReturnType<typeof setTimeout>>(undefined);
   const navigate = useNavigate();
+  useEffect(() => () => clearTimeout(resting.current), []);
   useEffect(() => {
-    if (text === value) return;
-    const timer = setTimeout(() => search(text.trim()), REST);
-    return () => clearTimeout(timer);
-  });
+    // The address may change from elsewhere, but nothing overwrites what somebody is typing.
+    if (box.current && box.current !== document.activeElement) box.current.value = value;
+  }, [value]);
+  const typed = () => box.current?.value.trim() ?? "";
+  const searchNow = () => {
+    clearTimeout(resting.current);
+    if (typed() !== value) search(typed());
+  };
   return (
     <form
       role="search"
       onSubmit={(event) => {
         event.preventDefault();
-        if (INSTANCE_ID.test(text.trim())) void navigate(`/instances/${text.trim()}`);
-        else search(text.trim());
+        clearTimeout(resting.current);
+        if (INSTANCE_ID.test(typed())) void navigate(`/instances/${typed()}`);
+        else searchNow();
       }}
     >
       <input
+        ref={box}
         type="search"
         aria-label="Business key or instance id"
         placeholder="Business key, e.g. a bill of lading, or its beginning"
-        value={text}
-        onChange={(event) => setText(event.target.value)}
+        defaultValue={value}
+        onChange={() => {
+          clearTimeout(resting.current);
+          resting.current = setTimeout(searchNow, REST);
+        }}
+        // Whoever leaves the box may go to another page: a search that came later would fetch them back to this one.
+        onBlur={searchNow}
       />
     </form>
   );

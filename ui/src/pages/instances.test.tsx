@@ -1,5 +1,7 @@
-import { screen } from "@testing-library/react";
+import { act, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
+import { lazy, Suspense, type ReactElement } from "react";
+import { Link, Route, Routes } from "react-router";
 
 import type { Schemas } from "../api/client";
 import { problem, serve, show } from "../test/server";
@@ -62,6 +64,47 @@ describe("the list of instances", () => {
     expect(await screen.findByText("Nothing matches")).toBeInTheDocument();
     expect(asked.some(({ path }) => path.includes("correlation_prefix=BOL"))).toBe(true);
     expect(screen.getByLabelText("place")).toHaveTextContent("/?key=BOL");
+  });
+
+  it("stays where somebody went while typing still rested", async () => {
+    let load: ((page: { default: () => ReactElement }) => void) | undefined;
+    const Slow = lazy(() => new Promise<{ default: () => ReactElement }>((resolve) => (load = resolve)));
+    serve({ "GET /instances": page([row()]) });
+
+    show(
+      <Suspense>
+        <Routes>
+          <Route path="/" element={<Instances />} />
+          <Route path="/instances/:id" element={<Slow />} />
+        </Routes>
+      </Suspense>,
+    );
+    const link = await screen.findByRole("link", { name: "BOL-7" });
+    await userEvent.type(screen.getByRole("searchbox"), "BOL");
+    await userEvent.click(link);
+    // Longer than typing rests: the page that is asked for has not been loaded yet.
+    await act(() => new Promise((resolve) => setTimeout(resolve, 400)));
+    load?.({ default: () => <h1>One instance</h1> });
+
+    expect(await screen.findByRole("heading", { name: "One instance" })).toBeInTheDocument();
+    expect(screen.getByLabelText("place")).toHaveTextContent(`/instances/${row().id}`);
+  });
+
+  it("shows in the box what the address searches for, also after a link has changed it", async () => {
+    serve({ "GET /instances": page([row()]) });
+
+    show(
+      <>
+        <Link to="/">all</Link>
+        <Instances />
+      </>,
+      "/?key=BOL",
+    );
+    expect(screen.getByRole("searchbox")).toHaveValue("BOL");
+    await userEvent.click(screen.getByRole("link", { name: "all" }));
+
+    expect(screen.getByLabelText("place")).toHaveTextContent(/^\/$/);
+    expect(screen.getByRole("searchbox")).toHaveValue("");
   });
 
   it("filters by state with a button that says whether it is pressed", async () => {
