@@ -11,7 +11,7 @@ import psutil
 
 from bench.airflow import Airflow, bench_stack
 from bench.figures import Figures
-from bench.workflow import NODES, TOGETHER, aws_calls, prepare
+from bench.workflow import NODES, PARSE_EVERY, TOGETHER, aws_calls, prepare
 from cch.stack.local import LocalStack
 
 #: Seconds over which is measured what the stack computes while nothing is to be done.
@@ -62,7 +62,7 @@ def _measured(airflow: Airflow, stack: LocalStack, dag_id: str) -> tuple[dict[st
 
 def measure_account() -> Figures:
     """An account of one run of the measured workflow."""
-    with bench_stack(prepare) as (stack, airflow):
+    with bench_stack(prepare, parse_every=PARSE_EVERY) as (stack, airflow):
         airflow.wait_for_dag("bench_ours")
         idle = _idle(stack)
         measured = {label: _measured(airflow, stack, dag_id) for label, dag_id in _COLUMNS}

@@ -7,7 +7,7 @@ of every minute (the operator's default).
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow.providers.amazon.aws.operators.sqs import SqsPublishOperator
 from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
@@ -54,7 +54,13 @@ def _ask(number: int) -> tuple[SqsPublishOperator, QuickSqsSensor]:
     return publish, wait
 
 
-with DAG("bench_classic", schedule=None, max_active_runs=1000, max_active_tasks=1000, is_paused_upon_creation=False):
+#: What a run of the classic way needs to survive a busy API server and reply queue.
+_RETRIES = {"retries": 5, "retry_delay": timedelta(seconds=1)}
+
+with DAG(
+    "bench_classic", schedule=None, max_active_runs=1000, max_active_tasks=1000, is_paused_upon_creation=False,
+    default_args=_RETRIES,
+):  # fmt: skip
     chain(
         *_ask(1),
         BranchPythonOperator(task_id="condition", python_callable=lambda: "set_state"),

@@ -156,6 +156,11 @@ class Settings:
         "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (as far as"
         " Airflow allows it)",
     )
+    run_ahead: bool = _setting(
+        True,  # noqa: FBT003 - a default
+        "a region that ends in a triggerer lets the waiting regions after it begin there at once, before Airflow's tasks"
+        " follow",
+    )
     full_look_seconds: float = _setting(
         600.0,
         "how often (s) a run that schedulers leave out is still examined",

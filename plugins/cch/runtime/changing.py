@@ -333,4 +333,4 @@ async def _open(platform: Platform, instance_id: str) -> None:
     await platform.ledger.gates.open(instance_id, gate)
     plan = await platform.plans.of(instance)
     if plan is not None:  # it may have come to its end, without a region that could notice
-        await finish_if_complete(instance_id, plan, platform)
+        await finish_if_complete(platform, plan, instance_id)

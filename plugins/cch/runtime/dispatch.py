@@ -269,7 +269,7 @@ class Dispatcher:
     async def _hooks(self, before: HookReport | None, now: int) -> HookReport:
         """What was found out before, unless something else runs now."""
         settings, airflow = self._platform.settings, self._runs.airflow()
-        switches = f"{settings.rest_files}, {settings.skip_idle_runs}, {settings.lean_waiters}"
+        switches = f"{settings.rest_files}, {settings.skip_idle_runs}, {settings.lean_waiters}, {settings.run_ahead}"
         of = f"Airflow {airflow}, cch {__version__}, {switches}"
         if before is not None and before.of == of and 0 <= now - before.asked < _ASK_AGAIN:
             return before
@@ -290,7 +290,7 @@ class Dispatcher:
         if state in ("running", "unknown"):
             return False
         if (plan := await self._platform.plans.of(instance)) is not None:
-            await finish_if_complete(instance.id, plan, self._platform)
+            await finish_if_complete(self._platform, plan, instance.id)
         what = "is gone" if state == "missing" else f"ended as {state}"
         reason = f"Airflow's run {instance.run_id} {what} before every node was done"
         if await self._is_restructured(instance) and not await self._pins(instance.workflow_id):

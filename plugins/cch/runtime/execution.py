@@ -28,7 +28,7 @@ from cch.interpreter.host import OvertakenError
 from cch.interpreter.region import RegionRun
 from cch.interpreter.replay import flow_of
 from cch.ledger.instances import require_kept
-from cch.ledger.records import Exit, Instance, InstanceView, instance_id_of_run
+from cch.ledger.records import ENDED, Exit, Instance, InstanceView, instance_id_of_run
 from cch.runtime.ending import end_instance
 from cch.runtime.gating import HeldError, is_stopped
 from cch.runtime.holding import is_held_back
@@ -99,7 +99,7 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
     view = await instances.view(instance_id)
     if view is None and given:
         raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
-    view = await _behind_gates(platform, view)
+    view = await _behind_gates(task, platform, view)
     if view is not None:
         require_kept(view.instance)
         require_known(view.instance.scheme, instance_id)
@@ -123,17 +123,18 @@ async def _view(task: RegionTask, platform: Platform) -> InstanceView:
     return view
 
 
-async def _behind_gates(platform: Platform, view: InstanceView | None) -> InstanceView | None:
+async def _behind_gates(task: RegionTask, platform: Platform, view: InstanceView | None) -> InstanceView | None:
     """The instance, once no gate before it is closed, and its workflow is not held.
 
-    :raises HeldError: it is held, and the platform is one that gives up its process then.
+    :raises HeldError: it is held or being changed, and whoever executes the task is not to wait for its end: a worker,
+        or a copy that runs ahead of a task, which may be another one afterwards.
     """
     while view is not None:
         instance = view.instance
         if not is_stopped(instance) and not await is_held_back(platform, instance):
             break
         platform.turnstile.leave()
-        if platform.yields and instance.gate("changing") is None:
+        if task.ahead or (platform.yields and instance.gate("changing") is None):
             raise HeldError(instance.id)
         await platform.gatekeeper.opened(instance.id)
         view = await platform.ledger.instances.view(instance.id)
@@ -197,7 +198,10 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
     flow = flow_of(plan, instance.context, others, instance.amendments)
     if not RegionRun.may_begin(region, flow):
         return _not_begun(region, flow)
-    left = any(exit_.region == key.region and not exit_.unfinished for exit_ in view.exits)
+    left = next((exit_ for exit_ in view.exits if exit_.region == key.region and not exit_.unfinished), None)
+    if left is not None and left.task_instance == task.task_instance:
+        flow.apply_all(left.outcomes)  # another copy of this task has left
+        return _end(task, plan, flow, left, await _finish(platform, plan, view))
     anew, now = succeeded if left else never, platform.clock()
     journal = await enter(platform.ledger, key, task.task_instance, anew, instance, now=now)
     if journal is None:
@@ -261,12 +265,21 @@ async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFl
     """Record the exit, see whether the instance is complete, and say which way was taken."""
     instance_id = _instance_id(task)
     await platform.ledger.instances.put_exit(instance_id, left)
-    ended = await finish_if_complete(instance_id, plan, platform)
+    view = await platform.ledger.instances.view(instance_id)
+    assert view is not None
+    after = await _finish(platform, plan, view)
+    if platform.ahead is not None and view.instance.status == "running":
+        platform.ahead.follow(task, platform, plan, after, left.outcomes)
+    return _end(task, plan, flow, left, after)
+
+
+def _end(task: RegionTask, plan: Plan, flow: TokenFlow, left: Exit, after: TokenFlow) -> RegionEnd:
+    """What Airflow is told of a region that has left. ``after``: the tokens of the instance since then."""
     failed = [outcome for outcome in left.outcomes if outcome.failed]
     if failed:
         return RegionEnd(state="failed", reason=flow.failure_reason(failed[0]))
-    if ended.ended_nowhere:  # no task is left that could tell Airflow
-        return RegionEnd(state="failed", reason=ended.reason())
+    if after.ended_nowhere:  # no task is left that could tell Airflow
+        return RegionEnd(state="failed", reason=after.reason())
     members = set(plan.regions[task.region].nodes)
     fired = {outcome.node for outcome in flow.outcomes.values() if outcome.node in members}
     return RegionEnd(state="success", followed=tuple(plan.followed(task.region, flow.taken(members), fired)))
@@ -276,15 +289,19 @@ def _instance_id(task: RegionTask) -> str:
     return str(task.conf.get(CONF_INSTANCE) or instance_id_of_run(task.workflow_id, task.run_id))
 
 
-async def finish_if_complete(instance_id: str, plan: Plan, platform: Platform) -> TokenFlow:
-    """Record the end of the instance if no token is left. The last region to leave sees all exits.
-
-    Returns what they say.
-    """
+async def finish_if_complete(platform: Platform, plan: Plan, instance_id: str) -> None:
+    """Record the end of the instance if no token is left."""
     view = await platform.ledger.instances.view(instance_id)
     assert view is not None
+    await _finish(platform, plan, view)
+
+
+async def _finish(platform: Platform, plan: Plan, view: InstanceView) -> TokenFlow:
+    """Record the end of the instance if no token is left; the tokens. The last region to leave sees all exits."""
     flow = flow_of(plan, view.instance.context, view.outcomes(), view.instance.amendments)
     status = flow.status()
-    if status != "running" and await end_instance(platform, instance_id, status, flow.reason()):
+    if status == "running" or view.instance.status in ENDED:
+        return flow
+    if await end_instance(platform, view.instance.id, status, flow.reason()):
         await platform.exchange.sweep(view.instance)
     return flow

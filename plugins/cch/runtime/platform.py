@@ -7,9 +7,10 @@ import contextvars
 import logging
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from cch.definition.catalogue import Catalogue
 from cch.errors import CapabilityError
@@ -28,6 +29,12 @@ from cch.runtime.plans import Plans
 from cch.runtime.turnstile import Turnstile
 from cch.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from cch.graph.plan import Plan
+    from cch.interpreter.flow import TokenFlow
+    from cch.interpreter.outcome import Outcome
+    from cch.runtime.region_task import RegionEnd, RegionTask
+
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +45,18 @@ def now_ms() -> int:
 
 def _nowhere(uri: str, text: str) -> None:  # noqa: ARG001
     raise CapabilityError(f"there is no place for {uri}")
+
+
+class Ahead(Protocol):
+    """What lets the next regions begin where the region before has left (:mod:`cch.runtime.ahead`)."""
+
+    def follow(
+        self, task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, left: Sequence[Outcome]
+    ) -> None:
+        """Begin what waits for nothing but these outcomes; returns at once. ``flow``: the tokens after them."""
+
+    async def taken_over(self, task_instance: str) -> RegionEnd | None:
+        """The end of the copy of this task, once it ends; None if there is none, or it has stopped by itself."""
 
 
 @dataclass(kw_only=True)
@@ -60,6 +79,8 @@ class Platform:
     pauses: MakePauses = Pauses
     #: Whether a region that is held gives up its process, which is a worker's, to go on later.
     yields: bool = False
+    #: Lets the regions after one that leaves begin in this process; None: Airflow alone does.
+    ahead: Ahead | None = None
     plans: Plans = field(init=False)
     gatekeeper: Gatekeeper = field(init=False)
     exchange: Exchange = field(init=False)

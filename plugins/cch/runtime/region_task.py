@@ -33,11 +33,15 @@ class RegionRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionTask(RegionRef):
-    """One task of one run that executes a region. ``task_instance`` ids sort by time (UUIDv7)."""
+    """One task of one run that executes a region. ``task_instance`` ids sort by time (UUIDv7).
+
+    ``ahead``: this is a copy of a task that Airflow has not let begin yet (:mod:`cch.runtime.ahead`).
+    """
 
     run_id: str
     task_instance: str
     conf: Mapping[str, Any] = field(default_factory=dict)
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,16 @@ def _celery_environment(layout: Layout) -> dict[str, str]:
     }
 
 
+#: Looks for new definitions and finished tasks often, unless somebody wants otherwise. Production keeps Airflow's
+#: defaults.
+_SHORT_FIRST_RUN = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+}
+
+
 def environment(layout: Layout, *, database: Path | None = None) -> dict[str, str]:
     """The variables that every process of the stack gets, Airflow's included.
 
@@ -243,11 +253,7 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(layout.ports["worker_logs"]),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(layout.ports["trigger_logs"]),
-        # A short first run: look for new definitions and finished tasks often. Production keeps Airflow's defaults.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3",
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        **{name: os.environ.get(name, value) for name, value in _SHORT_FIRST_RUN.items()},
         "AIRFLOW__TRIGGERER__CAPACITY": "12000",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         **_celery_environment(layout),

@@ -8,10 +8,12 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from cch.runtime.ahead import MOST, Copies
 from cch.runtime.execution import execute_region
-from cch.runtime.platform import shared_platform
+from cch.runtime.platform import Ahead, Platform, shared_platform
 from cch.runtime.region_task import RegionEnd, RegionRef, RegionTask
 from cch.triggers import REGION_TRIGGER
+from cch.triggers.coming import tasks_to_come
 from cch.triggers.ending import end_task
 
 log = logging.getLogger(__name__)
@@ -51,8 +53,16 @@ class RegionTrigger(BaseTrigger):
             self.task_instance.task = None  # see render_template_fields
         try:
             task = RegionTask(**self.ref.arguments(), run_id=self.run_id, task_instance=task_instance, conf=self.conf)
-            end = await execute_region(task, await shared_platform())
+            platform = await shared_platform()
+            end = await self._ahead(platform).taken_over(task_instance) or await execute_region(task, platform)
         except Exception as error:  # an exception would cost a worker process to fail the task
             log.exception("region could not be executed")
             end = RegionEnd(state="failed", reason=f"{type(error).__name__}: {error}")
         yield end_task(end)
+
+    @staticmethod
+    def _ahead(platform: Platform) -> Ahead:
+        """What lets regions begin before their tasks, in the one process of a triggerer where triggers run."""
+        if platform.ahead is None:
+            platform.ahead = Copies(tasks_to_come, most=MOST if platform.settings.run_ahead else 0)
+        return platform.ahead

@@ -1,0 +1,129 @@
+"""Copies of tasks that are still to come: the next regions begin in the process in which the region before has left.
+
+Airflow needs seconds until it lets the next task begin. A copy of that task, under the same id, begins at once; two
+copies of one task are what regions expect anyway (docs/adr/0007), so the ledger does not know of it. When the task
+itself comes to this process it takes its copy over; in another process it goes on from what the copy has written.
+A copy that no task has taken over after :data:`PATIENCE` ends, at whatever point, as if its process had died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cch.interpreter.region import RegionRun
+from cch.runtime.execution import execute_region
+from cch.runtime.gating import HeldError
+
+if TYPE_CHECKING:
+    from cch.graph.plan import Plan
+    from cch.interpreter.flow import TokenFlow
+    from cch.interpreter.outcome import Outcome
+    from cch.runtime.platform import Platform
+    from cch.runtime.region_task import RegionEnd, RegionTask
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a copy goes on by itself. Airflow's task comes within a few; a DAG that is paused lets none come.
+PATIENCE = 60.0
+#: Copies at the same time in one process.
+MOST = 2_000
+
+#: (workflow, run, ids of Airflow's tasks) → the ids of those task instances that Airflow may let begin.
+TasksToCome = Callable[[str, str, Sequence[str]], Awaitable[Mapping[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    work: asyncio.Task[RegionEnd | None]
+    #: Ends the copy if its task does not come.
+    timer: asyncio.TimerHandle
+
+
+class Copies:
+    """The copies of one process, by the id of the task instance."""
+
+    def __init__(self, to_come: TasksToCome, *, patience: float = PATIENCE, most: int = MOST) -> None:
+        self._to_come = to_come
+        self._patience = patience
+        self._most = most
+        self._copies: dict[str, _Copy] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def follow(
+        self, task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, left: Sequence[Outcome]
+    ) -> None:
+        """Begin the regions that wait for nothing but these outcomes, with which the task's region has left."""
+        heads = list(_next_regions(plan, flow, left))
+        if not heads or len(self._copies) + len(heads) > self._most:
+            return
+        # An empty context: what a copy logs, and its place in the turnstile, are not those of the task before.
+        asking = asyncio.get_running_loop().create_task(
+            self._begin(task, platform, {plan.task_of[head]: head for head in heads}),
+            name=f"after {task.region}", context=contextvars.Context(),
+        )  # fmt: skip
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+
+    async def taken_over(self, task_instance: str) -> RegionEnd | None:
+        """The end of the task that runs ahead, once it ends; None if none does, or it has stopped by itself."""
+        copy = self._copies.pop(task_instance, None)
+        if copy is None:
+            return None
+        copy.timer.cancel()
+        log.info("the task goes on from a copy that has begun before it")
+        return await copy.work  # cancelled with whoever waits for it
+
+    async def _begin(self, task: RegionTask, platform: Platform, regions: Mapping[str, str]) -> None:
+        try:
+            found = await self._to_come(task.workflow_id, task.run_id, list(regions))
+        except Exception:
+            log.exception("cannot ask which tasks are to come: they begin when Airflow lets them")
+            return
+        for task_id, task_instance in found.items():
+            if task_id in regions and task_instance not in self._copies:
+                copied = replace(task, region=regions[task_id], task_instance=task_instance, item=None, ahead=True)
+                self._start(copied, platform)
+
+    def _start(self, copied: RegionTask, platform: Platform) -> None:
+        loop = asyncio.get_running_loop()
+        work = loop.create_task(
+            _execute(copied, platform), name=f"ahead {copied.region}", context=contextvars.Context()
+        )
+        self._copies[copied.task_instance] = _Copy(work, loop.call_later(self._patience, work.cancel))
+        work.add_done_callback(lambda _: self._forget(copied.task_instance, work))
+
+    def _forget(self, task_instance: str, work: asyncio.Task[RegionEnd | None]) -> None:
+        copy = self._copies.get(task_instance)
+        if copy is not None and copy.work is work:
+            copy.timer.cancel()
+            del self._copies[task_instance]
+
+
+async def _execute(copied: RegionTask, platform: Platform) -> RegionEnd | None:
+    try:
+        return await execute_region(copied, platform)
+    except HeldError:
+        return None
+    except Exception:
+        log.exception("the copy of a task that is to come could not go on: the task itself will")
+        return None
+
+
+def _next_regions(plan: Plan, flow: TokenFlow, left: Sequence[Outcome]) -> list[str]:
+    """Heads of the regions of the triggerer that these outcomes have let begin.
+
+    Others may also be ready: those that run already.
+    """
+    own = {outcome.id for outcome in left}
+    reached = {ready.node for ready in flow.ready() if own.intersection(ready.parents)}
+    return [
+        head
+        for head, region in plan.regions.items()
+        if region.kind != "call" and not region.mapped and reached.intersection(region.nodes)
+        and RegionRun.may_begin(region, flow)
+    ]  # fmt: skip

@@ -1,0 +1,386 @@
+"""Copies of tasks that Airflow has not let begin yet: they do the work, and the tasks find it done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import Died, JostlingStore
+from workflows import definition_text
+from workshop import INSTANCE, Answer, Workshop
+from world import World, eventually, open_memory_platform, with_answers
+
+from cch.identity import Box
+from cch.interpreter.replay import replay
+from cch.ledger.gates import Gate
+from cch.ledger.records import ENDED
+from cch.runtime.ahead import Copies
+from cch.runtime.cancelling import cancel
+from cch.runtime.execution import execute_region
+from cch.runtime.gating import hold_behind
+from cch.runtime.region_task import RegionEnd
+
+CHAIN = """
+A: {type: async_request, capability_id: 'a#x', on_response: B}
+B: {type: async_request, capability_id: 'a#y', on_response: C}
+C: {type: async_request, capability_id: 'a#z', on_response: E}
+E: {type: end}
+"""
+CALLS = """
+A: {type: async_request, capability_id: 'a#x', on_response: B}
+B: {type: sync_call, capability_id: 'a#call', on_success: E}
+E: {type: end}
+"""
+JOINED = """
+workflow_id: joined
+workflow_name: Two branches and a join
+entry_point: F
+nodes:
+  F: {type: fork, branches: [A, B]}
+  A: {type: async_request, capability_id: a#x, on_response: A_End, on_failure: A_End}
+  A_End: {type: end_branch}
+  B: {type: async_request, capability_id: b#x, on_response: B_End, on_failure: B_End}
+  B_End: {type: end_branch}
+  J: {type: join, join_branches: [A, B], on_success: After}
+  After: {type: async_request, capability_id: c#x, on_response: Last, on_failure: Last}
+  Last: {type: async_request, capability_id: c#x, on_response: Done, on_failure: Done}
+  Done: {type: end}
+"""
+
+
+@dataclass
+class Airflow:
+    """Knows which tasks have begun; their ids are ``t-<task>``. ``paused``: it lets none begin."""
+
+    begun: set[str] = field(default_factory=set)
+    paused: bool = False
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def to_come(self, workflow_id: str, run_id: str, task_ids: Sequence[str]) -> Mapping[str, str]:
+        assert workflow_id
+        assert run_id
+        self.asked.append(tuple(task_ids))
+        return {} if self.paused else {each: f"t-{each}" for each in task_ids if each not in self.begun}
+
+
+@dataclass
+class Triggerer:
+    """A workshop whose process runs ahead of Airflow."""
+
+    workshop: Workshop
+    airflow: Airflow
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """A new process: its copies are gone."""
+        self.workshop.new_process()
+        self.copies = Copies(self.airflow.to_come, **self.options)
+        self.workshop.platform.ahead = self.copies
+
+    async def task(self, region: str, task_instance: str = "") -> RegionEnd:
+        """Airflow lets a task begin: it takes its copy over, or executes its region."""
+        self.airflow.begun.add(region)
+        task = self.workshop.task(region, task_instance or f"t-{region}")
+        end = await self.copies.taken_over(task.task_instance)
+        return end or await execute_region(task, self.workshop.platform)
+
+    def running(self) -> list[str]:
+        """The tasks whose copies run."""
+        return sorted(self.copies._copies)
+
+
+def made(folder: Path, nodes: str, answers: Mapping[str, Any] | None = None, **options: Any) -> Triggerer:
+    workshop = Workshop(folder=folder, definitions={"w": definition_text(nodes)}, answers=answers or {})
+    return Triggerer(workshop, Airflow(), options)
+
+
+def silent(_: dict[str, Any]) -> Answer:
+    return None
+
+
+async def test_the_next_regions_run_before_their_tasks_and_the_tasks_find_them_done(tmp_path: Path) -> None:
+    """The whole chain is done after its first task; the others tell Airflow the way and write nothing more."""
+    triggerer = made(tmp_path, CHAIN)
+    await triggerer.workshop.create()
+
+    first = await triggerer.task("A")
+    await eventually(lambda: _has_ended(triggerer))
+    stored = triggerer.workshop.stored()
+    others = [await triggerer.task(region) for region in ("B", "C")]
+
+    assert [first, *others] == [
+        RegionEnd(state="success", followed=(after,)) for after in ("B", "C", "E")
+    ]  # fmt: skip
+    assert triggerer.workshop.stored() == stored
+    assert Counter(each["body"]["capability_id"] for each in triggerer.workshop.requests) == {
+        "a#x": 1, "a#y": 1, "a#z": 1
+    }  # fmt: skip
+    assert triggerer.running() == []
+
+
+async def _has_ended(triggerer: Triggerer) -> bool:
+    return await triggerer.workshop.status() in ENDED
+
+
+async def test_what_ran_ahead_is_recorded_as_if_the_task_had_done_it(tmp_path: Path) -> None:
+    """Nobody who reads the ledger can tell whether a region ran ahead."""
+    ahead, behind = made(tmp_path / "1", CHAIN), made(tmp_path / "2", CHAIN, most=0)
+    for triggerer in (ahead, behind):
+        await triggerer.workshop.create()
+        for region in ("A", "B", "C"):
+            await triggerer.task(region)
+
+    assert ahead.workshop.stored() == behind.workshop.stored()
+    assert behind.airflow.asked == []
+
+
+async def test_a_task_takes_over_the_copy_that_still_waits(tmp_path: Path) -> None:
+    """One request, one waiter: the task waits for the copy, however long, and ends with it."""
+    triggerer = made(tmp_path, CHAIN, {"a#y": silent}, patience=0.05)
+    workshop = triggerer.workshop
+    await workshop.create()
+    await triggerer.task("A")
+    await eventually(lambda: len(workshop.requests) == 2)
+
+    task = asyncio.create_task(triggerer.task("B"))
+    await asyncio.sleep(0.1)  # longer than a copy lasts that nobody has taken over
+    assert not task.done()
+    await workshop.reply(workshop.requests[1], "SUCCESS", {})
+
+    assert (await task).state == "success"
+    assert len([each for each in workshop.requests if each["body"]["capability_id"] == "a#y"]) == 1
+
+
+async def test_a_copy_that_no_task_takes_over_ends(tmp_path: Path) -> None:
+    """Its request stays open; the task, whenever it comes, goes on from it."""
+    triggerer = made(tmp_path, CHAIN, {"a#y": silent}, patience=0.05)
+    workshop = triggerer.workshop
+    await workshop.create()
+    await triggerer.task("A")
+    await eventually(lambda: len(workshop.requests) == 2)
+    await eventually(lambda: not triggerer.running())
+
+    task = asyncio.create_task(triggerer.task("B"))
+    await asyncio.sleep(0)
+    await workshop.reply(workshop.requests[1], "SUCCESS", {})
+
+    assert (await task).state == "success"
+    assert [each["body"]["capability_id"] for each in workshop.requests].count("a#y") == 1
+
+
+async def test_nothing_runs_ahead_of_a_paused_dag(tmp_path: Path) -> None:
+    """Airflow would let no task begin, so no copy does."""
+    triggerer = made(tmp_path, CHAIN)
+    triggerer.airflow.paused = True
+    await triggerer.workshop.create()
+
+    await triggerer.task("A")
+    await eventually(lambda: triggerer.airflow.asked == [("B",)])
+    await asyncio.sleep(0.01)
+
+    assert triggerer.running() == []
+    assert len(triggerer.workshop.requests) == 1
+
+
+async def test_nothing_runs_ahead_of_a_task_of_a_worker(tmp_path: Path) -> None:
+    """A call is somebody's code, which no triggerer executes."""
+    triggerer = made(tmp_path, CALLS)
+    await triggerer.workshop.create()
+
+    await triggerer.task("A")
+    await asyncio.sleep(0.01)
+
+    assert triggerer.airflow.asked == []
+    assert triggerer.running() == []
+
+
+async def test_copies_are_bounded(tmp_path: Path) -> None:
+    """A process that has enough copies leaves the rest to Airflow."""
+    triggerer = made(tmp_path, CHAIN, most=0)
+    await triggerer.workshop.create()
+
+    await triggerer.task("A")
+    await asyncio.sleep(0.01)
+
+    assert triggerer.airflow.asked == []
+
+
+async def test_airflow_cannot_be_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The tasks begin when Airflow lets them, and a log says why."""
+    triggerer = made(tmp_path, CHAIN)
+    await triggerer.workshop.create()
+
+    async def refuse(*_: Any) -> Mapping[str, str]:
+        raise ConnectionError("the supervisor is gone")
+
+    triggerer.copies._to_come = refuse
+    assert (await triggerer.task("A")).state == "success"
+    await eventually(lambda: "cannot ask which tasks are to come" in caplog.text)
+
+    assert (await triggerer.task("B")).state == "success"
+
+
+async def test_a_held_instance_sends_nothing_ahead(tmp_path: Path) -> None:
+    """A copy that meets a closed gate ends; the task goes on behind it when the gate has opened."""
+    triggerer = made(tmp_path, CHAIN, {"a#x": silent})
+    workshop = triggerer.workshop
+    await workshop.create()
+    first = asyncio.create_task(triggerer.task("A"))
+    await eventually(lambda: len(workshop.requests) == 1)
+    instance = (await workshop.view()).instance
+    gate = Gate(kind="held", since=1, by="sam", reason="customs is down")
+    await hold_behind(workshop.platform, instance, gate)
+    await workshop.reply(workshop.requests[0], "SUCCESS", {})
+    await asyncio.sleep(0.02)
+
+    assert [len(workshop.requests), triggerer.running()] == [1, []]
+    await workshop.platform.ledger.gates.open(INSTANCE, gate)
+
+    assert (await first).state == "success"
+    await eventually(lambda: _has_ended(triggerer))
+
+
+async def test_a_cancelled_instance_goes_no_further_ahead(tmp_path: Path) -> None:
+    """The copy waits for a reply when somebody cancels: it stops, and what comes then is late."""
+    triggerer = made(tmp_path, CHAIN, {"a#y": silent})
+    workshop = triggerer.workshop
+    await workshop.create()
+    await triggerer.task("A")
+    await eventually(lambda: len(workshop.requests) == 2)
+
+    await cancel(workshop.platform, (await workshop.view()).instance, "by telephone")
+    await workshop.reply(workshop.requests[1], "SUCCESS", {})
+    await asyncio.sleep(0.02)
+
+    assert await workshop.status() == "cancelled"
+    assert len(workshop.requests) == 2
+
+
+async def test_a_task_that_was_cleared_supersedes_the_copy(tmp_path: Path) -> None:
+    """A newer task instance is another try: it asks anew, and the copy of the older one changes nothing any more."""
+    triggerer = made(tmp_path, CHAIN, {"a#y": silent})
+    workshop = triggerer.workshop
+    await workshop.create()
+    await triggerer.task("A")
+    await eventually(lambda: len(workshop.requests) == 2)
+
+    newer = asyncio.create_task(triggerer.task("B", "t-B-2"))
+    await eventually(lambda: len(workshop.requests) == 3)
+    await workshop.reply(workshop.requests[2], "SUCCESS", {})
+
+    assert (await newer).state == "success"
+    tries = [each.task_instance for each in await workshop.journal("B") if each.kind == "try"]
+    assert tries == ["t-B", "t-B-2"]
+
+
+async def test_a_failure_ahead_is_the_failure_of_the_task(tmp_path: Path) -> None:
+    """The task neither repeats nor forgives what its copy has failed at."""
+    triggerer = made(tmp_path, CHAIN, {"a#y": lambda _: ("ERROR", {})})
+    await triggerer.workshop.create()
+    await triggerer.task("A")
+    await eventually(lambda: _has_ended(triggerer))
+
+    end = await triggerer.task("B")
+
+    assert end.state == "failed"
+    assert "B" in end.reason
+    assert await triggerer.workshop.status() == "failed"
+    assert len(triggerer.workshop.requests) == 2
+
+
+async def test_a_trigger_that_airflow_cancels_takes_its_copy_with_it(tmp_path: Path) -> None:
+    """Airflow has moved the task to another triggerer, or cleared it."""
+    triggerer = made(tmp_path, CHAIN, {"a#y": silent})
+    await triggerer.workshop.create()
+    await triggerer.task("A")
+    await eventually(lambda: len(triggerer.workshop.requests) == 2)
+    (copy,) = (each.work for each in triggerer.copies._copies.values())
+
+    task = asyncio.create_task(triggerer.task("B"))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert copy.cancelled()
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
+async def test_a_death_at_any_call_is_repaired_by_the_tasks(tmp_path: Path, lost: bool) -> None:
+    """The process dies while it runs ahead: another one finishes, with each request made once in the ledger."""
+    whole = made(tmp_path / "whole", CHAIN)
+    await whole.workshop.create()
+    ends = [await whole.task(region) for region in ("A", "B", "C")]
+    expected = whole.workshop.stored()
+
+    deaths = 0
+    for at in range(1, 200):
+        triggerer = made(tmp_path / str(at), CHAIN)
+        workshop = triggerer.workshop
+        await workshop.create()
+        workshop.store.arm(at, lost=lost)
+        workshop.store.death = SystemError
+        found = [await _until_it_dies(triggerer, region) for region in ("A", "B", "C")]
+        died = workshop.store.count >= at
+        if died:
+            deaths += 1
+            for copy in list(triggerer.copies._copies.values()):
+                copy.work.cancel()
+            await workshop.deliver()
+            triggerer.begin()
+            found = [await triggerer.task(region) for region in ("A", "B", "C")]
+        assert found == ends, f"call {at}"
+        assert workshop.stored() == expected, f"call {at}"
+        if not died:
+            break
+    else:
+        pytest.fail("the regions never came through")
+    assert deaths >= 20
+
+
+async def _until_it_dies(triggerer: Triggerer, region: str) -> RegionEnd | None:
+    try:
+        return await triggerer.task(region)
+    except (SystemError, Died):
+        return None
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_after_a_join_only_one_copy_counts(tmp_path: Path, seed: int) -> None:
+    """Both branches end at the same moment, in two triggerers: what follows is asked for once."""
+    async with open_memory_platform(tmp_path, JOINED, store=JostlingStore(seed)) as platform:
+        world = World(platform, JOINED, answers=[("SUCCESS", {})])
+        await world.create()
+        airflow = Airflow()
+        platform.ahead = Copies(airflow.to_come)
+
+        async def work() -> None:
+            await asyncio.gather(*(world.execute(head, f"t-{head}") for head in world.plan.regions if head in "AB"))
+            airflow.begun |= {"A", "B"}
+            await eventually(lambda: _is_over(world))
+            for head in ("After", "Last"):
+                # In a process that knows of no copy.
+                assert (await world.execute(head, f"t-{head}")).state == "success"
+
+        await with_answers(world, work())
+
+        assert Counter(await world.visited()) == {
+            "F": 1, "A": 1, "A_End": 1, "B": 1, "B_End": 1, "J": 1, "After": 1, "Last": 1
+        } | {name: 1 for name in await world.visited() if name == "Done"}  # fmt: skip
+        asked = await platform.ledger.requests.of_box(Box(world.instance))
+        assert Counter(each.node for each in asked) == {"A": 1, "B": 1, "After": 1, "Last": 1}
+        for head in ("After", "Last"):
+            entries = await platform.ledger.journal.read((await world.view()).instance.region(head))
+            assert replay(entries).task_instance == f"t-{head}"
+
+
+async def _is_over(world: World) -> bool:
+    return (await world.view()).instance.status in ENDED
