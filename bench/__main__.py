@@ -31,6 +31,7 @@ from bench.versions import measure_versions
 from bench.waiting import measure_waiting
 from bench.workflow import TOGETHER, measure_workflow
 from cch.stack.processes import interrupt_on
+from cch.stack.topology import TOPOLOGIES
 
 MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "language": measure_language,
@@ -64,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=sorted(MEASUREMENTS), help="may be repeated")
     parser.add_argument("--instances", type=int, default=INSTANCES, help="of the batch")
+    parser.add_argument("--topology", choices=sorted(TOPOLOGIES), default="local", help="of the batch")
     parser.add_argument("--together", type=int, default=TOGETHER, help="runs of the workflow that are started together")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     arguments = parser.parse_args()
@@ -73,7 +75,7 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
     }
     sized = {
-        "batch": partial(measure_batch, arguments.instances),
+        "batch": partial(measure_batch, arguments.instances, TOPOLOGIES[arguments.topology]),
         "workflow": partial(measure_workflow, arguments.together),
     }
     for name in arguments.only or MEASUREMENTS:

@@ -1,121 +1,129 @@
-"""A batch over instances that wait: moved, held and released, each by the API server, on PostgreSQL beside the rest."""
+"""A batch over instances that wait, moved, held and released by the API server beside work that goes on meanwhile."""
 
 from __future__ import annotations
 
-import json
+import threading
 import time
-import urllib.request
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
 
-from bench.airflow import Airflow, bench_stack, publish
-from bench.figures import Figures
+from bench.airflow import Airflow, publish
+from bench.copies import copy_run
+from bench.figures import Figures, percentile
+from bench.waiters import CAPABILITY, NAMES, RUN, WORKFLOW, calls_between, one_waiting
+from bench.workflow import prepare
 from cch.stack.local import LocalStack
-from cch.stack.topology import Topology
+from cch.stack.topology import LOCAL, Topology
 
 #: Instances, if nobody says another number (``--instances``).
 INSTANCES = 1_000
-WORKFLOW = "bench_batch"
-DEFINITION = """
-workflow_id: bench_batch
+DEFINITION = f"""
+workflow_id: {WORKFLOW}
 workflow_name: Batch
 entry_point: Wait
 nodes:
-  Wait: {type: event_wait, event_key: go, on_event: Done}
-  Done: {type: end}
+  Wait: {{type: async_request, capability_id: "{CAPABILITY}", on_response: Done}}
+  Done: {{type: end}}
 """
+ACTIONS = ("move", "hold", "release")
 #: Fastest that a batch may be (instances a second): what is measured is what the server makes of it.
 _RATE = 1000
-_TABLE, _PATIENCE = "cch-dev-local-workflow-state-table", 7_200.0
-#: Seconds over which the calls of those who only wait are counted.
-_IDLE = 20.0
+_PATIENCE = 7_200.0
+#: Seconds for which the work goes on alone.
+_ALONE = 60.0
 
 
-def measure_batch(instances: int = INSTANCES) -> Figures:
-    """Time of one batch for each of the actions, and what it asks AWS for."""
-    with bench_stack(lambda: publish(WORKFLOW, DEFINITION), Topology(database="postgresql")) as (stack, airflow):
-        airflow.wait_for_dag(WORKFLOW)
+def measure_batch(instances: int = INSTANCES, topology: Topology = LOCAL) -> Figures:
+    """Time of one batch for each of the actions, what it asks AWS for, and how long other instances take meanwhile."""
+    with one_waiting(topology, DEFINITION) as bench:
+        stack = bench.stack
         begun = time.monotonic()
-        _start(instances)
+        copy_run(stack, RUN, instances - 1, 1, "ours")
+        prepare()
+        stack.start(lambda _line: None)
         _until_all_wait(instances)
         started = time.monotonic() - begun
         publish(WORKFLOW, DEFINITION.replace("Batch", "Moved"))
-        time.sleep(60)  # every process has seen it
-        idle = _idle_calls(stack)
-        rows = []
-        for action in ({"kind": "move"}, {"kind": "hold"}, {"kind": "release"}):
-            before = _calls(stack)
-            took, counts = _batch(airflow, action, instances)
-            calls = (_calls(stack) - before - idle * took) / instances
-            rows.append((action["kind"], (took, instances / took, calls, counts["done"], counts["refused"])))
+        airflow = Airflow(stack)
+        airflow.wait_for_dag("bench_ours")
+        airflow.run("bench_ours", 1)
+        with _work(stack) as ended:
+            before = bench.calls()
+            time.sleep(_ALONE)
+            idle = sum(calls_between(before, bench.calls()).values()) / _ALONE
+            rows: list[tuple[str, tuple[float | int | str, ...]]] = [("no batch", ("", "", "", "", "", *_took(ended)))]
+            for action in ACTIONS:
+                before = bench.calls()
+                took, counts = _batch(airflow, action, instances)
+                calls = (sum(calls_between(before, bench.calls()).values()) - idle * took) / instances
+                figures = (took, instances / took, calls, counts["done"], counts["refused"])
+                rows.append((action, (*figures, *_took(ended))))
     return Figures(
-        title=f"one batch over {instances:,} instances that wait, PostgreSQL, one API server",
-        columns=("s", "instances/s", "AWS calls/instance", "done", "refused"),
+        title=f"one batch over {instances:,} instances that wait, beside one instance after another of five nodes",
+        columns=("s", "instances/s", "AWS calls/instance", "done", "refused", "others", "p50 s", "longest s"),
         rows=rows,
         notes=(
-            f"They were started and waited after {started:,.0f} s.",
-            f"AWS calls of those who only wait ({idle:.1f} a second) are subtracted; the stand-in is one process.",
+            f"{topology.database}, {topology.executor}; {', '.join(topology.airflow)}",
+            f"All of them had begun in the triggerer and waited after {started:,.0f} s.",
+            f"AWS calls of the work beside it ({idle:.1f} a second) are subtracted; the stand-in is one process.",
         ),
     )
-
-
-def _start(instances: int) -> None:
-    """Send the starts, ten a message batch."""
-    sqs = boto3.client("sqs")
-    url = sqs.get_queue_url(QueueName="cch-dev-local-orchestrator-command-queue")["QueueUrl"]
-    bodies = [_message(number) for number in range(instances)]
-    for first in range(0, instances, 10):
-        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[first : first + 10])]
-        sqs.send_message_batch(QueueUrl=url, Entries=entries)
-
-
-def _message(number: int) -> str:
-    bucket = "cch-dev-local-workflow-definitions-bucket"
-    command = {
-        "type": "START_WORKFLOW", "id": str(uuid.uuid4()), "source": "bench", "timestamp": "2026-01-05T08:00:00Z",
-        "payload": {},
-    }  # fmt: skip
-    return json.dumps(
-        {
-            "workflowInstanceId": str(uuid.uuid4()), "correlationId": f"MEDU{number:07d}",
-            "workflowDefinitionURI": f"s3://{bucket}/{WORKFLOW}.yaml", "command": command,
-        }
-    )  # fmt: skip
 
 
 def _until_all_wait(instances: int) -> None:
     table = boto3.client("dynamodb")
     arguments: dict[str, Any] = {
-        "TableName": _TABLE, "IndexName": "by_capability", "Select": "COUNT",
-        "KeyConditionExpression": "open_capability = :event", "ExpressionAttributeValues": {":event": {"S": "!event"}},
+        "TableName": NAMES.table, "IndexName": "by_capability", "Select": "COUNT",
+        "KeyConditionExpression": "open_capability = :asked",
+        "ExpressionAttributeValues": {":asked": {"S": CAPABILITY}},
     }  # fmt: skip
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
-        if sum(page["Count"] for page in table.get_paginator("query").paginate(**arguments)) >= instances:
+    seen, moved = 0, time.monotonic()
+    while time.monotonic() - moved < _PATIENCE:
+        waiting = sum(page["Count"] for page in table.get_paginator("query").paginate(**arguments))
+        if waiting >= instances:
             return
+        if waiting > seen:
+            seen, moved = waiting, time.monotonic()
         time.sleep(5)
-    raise TimeoutError(f"{instances} instances do not wait")
+    raise TimeoutError(f"{seen} of {instances} instances wait")
 
 
-def _calls(stack: LocalStack) -> int:
-    """How often AWS was called since it began."""
-    with urllib.request.urlopen(f"{stack.environment()['AWS_ENDPOINT_URL']}/cch/calls", timeout=60) as answer:
-        return sum(json.load(answer).values())
+@contextmanager
+def _work(stack: LocalStack) -> Iterator[list[float]]:
+    """Instances run one after another; how long (s) each that has ended took."""
+    ended: list[float] = []
+    enough = threading.Event()
+
+    def work() -> None:
+        airflow = Airflow(stack)
+        while not enough.is_set():
+            begun = time.monotonic()
+            airflow.run("bench_ours", 1)
+            ended.append(time.monotonic() - begun)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield ended
+    finally:
+        enough.set()
+        thread.join()
 
 
-def _idle_calls(stack: LocalStack) -> float:
-    """Calls a second while nothing happens."""
-    before = _calls(stack)
-    time.sleep(_IDLE)
-    return (_calls(stack) - before) / _IDLE
+def _took(ended: list[float]) -> tuple[int, float | str, float | str]:
+    """How many ended since the last call, their p50 and the longest (s)."""
+    taken = ended[:]
+    del ended[: len(taken)]
+    return (len(taken), percentile(taken, 0.5), max(taken)) if taken else (0, "", "")
 
 
-def _batch(airflow: Airflow, action: dict[str, str], expected: int) -> tuple[float, dict[str, Any]]:
+def _batch(airflow: Airflow, action: str, expected: int) -> tuple[float, dict[str, Any]]:
     """Seconds from the confirmation to the last result, and the counts."""
     search = {"workflow_id": WORKFLOW, "state": ["WAITING"]}
-    body = {"search": search, "action": action, "expected": expected, "rate": _RATE}
+    body = {"search": search, "action": {"kind": action}, "expected": expected, "rate": _RATE}
     begun = time.monotonic()
     batch = airflow.cch("POST", "/batches", body)
     while batch["state"] == "running":
