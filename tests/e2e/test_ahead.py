@@ -1,4 +1,4 @@
-"""Regions begin where the region before has left; Airflow's tasks follow, and find everything as they would leave it."""
+"""Regions begin where the region before has left; Airflow's tasks follow, and find their work done."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ nodes:
 
 @dataclass
 class Airflow:
-    """Knows which tasks have begun; their ids are ``t-<task>``. ``paused``: it lets none begin."""
+    """Knows which tasks have begun; their ids are ``0-<task>``, older than those that a cancellation writes. ``paused``: it lets none begin."""
 
     begun: set[str] = field(default_factory=set)
     paused: bool = False
@@ -65,7 +65,7 @@ class Airflow:
         assert workflow_id
         assert run_id
         self.asked.append(tuple(task_ids))
-        return {} if self.paused else {each: f"t-{each}" for each in task_ids if each not in self.begun}
+        return {} if self.paused else {each: f"0-{each}" for each in task_ids if each not in self.begun}
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Triggerer:
     async def task(self, region: str, task_instance: str = "") -> RegionEnd:
         """Airflow lets a task begin: it takes its copy over, or executes its region."""
         self.airflow.begun.add(region)
-        task = self.workshop.task(region, task_instance or f"t-{region}")
+        task = self.workshop.task(region, task_instance or f"0-{region}")
         end = await self.copies.taken_over(task.task_instance)
         return end or await execute_region(task, self.workshop.platform)
 
@@ -272,18 +272,18 @@ async def test_a_task_that_was_cleared_supersedes_the_copy(tmp_path: Path) -> No
     await triggerer.task("A")
     await eventually(lambda: len(workshop.requests) == 2)
 
-    newer = asyncio.create_task(triggerer.task("B", "t-B-2"))
+    newer = asyncio.create_task(triggerer.task("B", "0-B-2"))
     await eventually(lambda: len(workshop.requests) == 3)
     await workshop.reply(workshop.requests[2], "SUCCESS", {})
 
     assert (await newer).state == "success"
     tries = [each.task_instance for each in await workshop.journal("B") if each.kind == "try"]
-    assert tries == ["t-B", "t-B-2"]
+    assert tries == ["0-B", "0-B-2"]
 
 
 async def test_a_failure_ahead_is_the_failure_of_the_task(tmp_path: Path) -> None:
     """The task neither repeats nor forgives what its copy has failed at."""
-    triggerer = made(tmp_path, CHAIN, {"a#y": lambda _: ("ERROR", {})})
+    triggerer = made(tmp_path, CHAIN.replace("a#y", "nobody#y"))  # it has no queue
     await triggerer.workshop.create()
     await triggerer.task("A")
     await eventually(lambda: _has_ended(triggerer))
@@ -291,9 +291,9 @@ async def test_a_failure_ahead_is_the_failure_of_the_task(tmp_path: Path) -> Non
     end = await triggerer.task("B")
 
     assert end.state == "failed"
-    assert "B" in end.reason
+    assert "no queue for nobody#y" in end.reason
     assert await triggerer.workshop.status() == "failed"
-    assert len(triggerer.workshop.requests) == 2
+    assert len(triggerer.workshop.requests) == 1
 
 
 async def test_a_trigger_that_airflow_cancels_takes_its_copy_with_it(tmp_path: Path) -> None:
@@ -363,12 +363,13 @@ async def test_after_a_join_only_one_copy_counts(tmp_path: Path, seed: int) -> N
         platform.ahead = Copies(airflow.to_come)
 
         async def work() -> None:
-            await asyncio.gather(*(world.execute(head, f"t-{head}") for head in world.plan.regions if head in "AB"))
-            airflow.begun |= {"A", "B"}
+            airflow.begun |= {"F", "A", "B"}  # which have no copies: both begin as tasks
+            await world.execute("F", "0-F")
+            await asyncio.gather(*(world.execute(head, f"0-{head}") for head in "AB"))
             await eventually(lambda: _is_over(world))
             for head in ("After", "Last"):
                 # In a process that knows of no copy.
-                assert (await world.execute(head, f"t-{head}")).state == "success"
+                assert (await world.execute(head, f"0-{head}")).state == "success"
 
         await with_answers(world, work())
 
@@ -379,7 +380,7 @@ async def test_after_a_join_only_one_copy_counts(tmp_path: Path, seed: int) -> N
         assert Counter(each.node for each in asked) == {"A": 1, "B": 1, "After": 1, "Last": 1}
         for head in ("After", "Last"):
             entries = await platform.ledger.journal.read((await world.view()).instance.region(head))
-            assert replay(entries).task_instance == f"t-{head}"
+            assert replay(entries).task_instance == f"0-{head}"
 
 
 async def _is_over(world: World) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from faults import Died
 from workshop import INSTANCE, Workshop
 
 from cch.errors import MessageRefusedError, ServiceUnavailableError
@@ -163,14 +164,23 @@ async def test_a_process_that_dies_before_it_has_told(tmp_path: Path, task_insta
     assert told.steps() == [("Ask", ["Note"]), ("Note", ["Done"]), ("Done", [])]
 
 
-async def test_a_repeat_has_the_same_id(tmp_path: Path) -> None:
-    """Whoever listens can tell a repeat."""
+async def _die(*_: object) -> None:
+    raise Died
+
+
+async def test_a_repeat_has_the_same_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens can tell a repeat of what a process told that died before its region had left."""
     shop, told = workshop(tmp_path)
     await shop.create()
-    for _ in range(2):
-        shop.new_process()
-        shop.platform.topic = told
+    shop.platform.topic = told
+    leave = shop.platform.ledger.instances.put_exit
+    with monkeypatch.context() as patched, pytest.raises(Died):
+        patched.setattr(shop.platform.ledger.instances, "put_exit", _die)
         await shop.run("Ask")
+    assert shop.platform.ledger.instances.put_exit == leave
+    shop.new_process()
+    shop.platform.topic = told
+    await shop.run("Ask")
 
     first, second = told.events[:3], told.events[3:]
     assert [event["eventId"] for event in first] == [event["eventId"] for event in second]
