@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 import logging
@@ -10,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cch.scheduling.probing import Hook, Need, has_columns, mentions
+from cch.scheduling.replacing import replace
 from cch.triggers.coming import Question, question_of
 
 if TYPE_CHECKING:
@@ -52,11 +52,7 @@ def install(settings: Settings) -> bool:
         return False
     from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor  # noqa: PLC0415
 
-    original = TriggerRunnerSupervisor._handle_request  # noqa: SLF001
-    if not getattr(original, "_cch", False):
-        replacement = functools.wraps(original)(_answering(original))
-        replacement._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
-        TriggerRunnerSupervisor._handle_request = replacement  # type: ignore[method-assign]  # noqa: SLF001
+    replace(TriggerRunnerSupervisor, "_handle_request", _answering)
     return True
 
 

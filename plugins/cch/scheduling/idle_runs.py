@@ -8,14 +8,15 @@ predecessors, and no task of it has changed since it was last examined.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from inspect import getsource
 from typing import TYPE_CHECKING, Any
 
 from cch.scheduling.probing import Hook, Need, has_columns, mentions, takes, unwrapped
+from cch.scheduling.replacing import replace
 from cch.settings import Settings
 
 if TYPE_CHECKING:
@@ -157,18 +158,19 @@ def install(settings: Settings) -> bool:
         return False
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
 
-    original = DagRun.get_running_dag_runs_to_examine
-    if getattr(original, "_cch", False):
-        return True
-    full_look = timedelta(seconds=settings.full_look_seconds)
+    replace(
+        DagRun,
+        "get_running_dag_runs_to_examine",
+        partial(_leaving_out, full_look=timedelta(seconds=settings.full_look_seconds)),
+    )
+    return True
 
-    @functools.wraps(original.__func__)
-    def examine(_: type[DagRun], session: Session) -> Any:
+
+def _leaving_out(original: Callable[..., Any], full_look: timedelta) -> Callable[..., Any]:
+    def examine(session: Session) -> Any:
         if session.get_bind().dialect.name not in _DATABASES:
             return original(session=session)
         with _narrowed(session, full_look):
             return original(session=session)
 
-    examine._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
-    DagRun.get_running_dag_runs_to_examine = classmethod(examine)
-    return True
+    return examine

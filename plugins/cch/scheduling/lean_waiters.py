@@ -8,7 +8,6 @@ one has come, gone or finished. Airflow's methods stay as they are, and triggers
 
 from __future__ import annotations
 
-import functools
 import heapq
 import time
 from contextvars import ContextVar
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from cch.scheduling.lean_needs import FINISHED, HOOKS, IDS, PORTALS, PORTIONS, SMALL_WORKLOADS, only
+from cch.scheduling.replacing import replace
 from cch.triggers import REGION_TRIGGER
 
 if TYPE_CHECKING:
@@ -71,27 +71,18 @@ def _install(hook: Hook) -> bool:
 
     match hook.name:
         case SMALL_WORKLOADS.name:
-            _replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
+            replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
         case PORTIONS.name:
-            _replace(TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
+            replace(TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
         case PORTALS.name:
-            _replace(TriggerRunner, "run_trigger", _saying_whose)
+            replace(TriggerRunner, "run_trigger", _saying_whose)
             if not isinstance(triggerer_job_runner.greenback, _Portals):
                 triggerer_job_runner.greenback = _Portals(triggerer_job_runner.greenback)
         case FINISHED.name:
-            _replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
+            replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
         case IDS.name:
-            _replace(Trigger, "ids_for_triggerer", _reading_changes)
+            replace(Trigger, "ids_for_triggerer", _reading_changes)
     return True
-
-
-def _replace(owner: type, name: str, make: Callable[[Callable[..., Any]], Any]) -> None:
-    original = getattr(owner, name)
-    if not getattr(original, "_cch", False):
-        replacement = functools.wraps(original)(make(original))
-        replacement._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
-        of_class = isinstance(vars(owner)[name], classmethod)  # ``original`` is bound already
-        setattr(owner, name, staticmethod(replacement) if of_class else replacement)
 
 
 def _sending_less(original: Callable[..., Any]) -> Any:

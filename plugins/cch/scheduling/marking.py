@@ -6,13 +6,13 @@ another DAG.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cch.definition.version import Version, parse_version
 from cch.runtime.run_conf import CONF_DIGEST
 from cch.scheduling.pinning import may_pin
+from cch.scheduling.replacing import replace
 
 if TYPE_CHECKING:
     from cch.settings import Settings
@@ -35,9 +35,8 @@ def install(_settings: Settings) -> bool:
     from airflow.dag_processing.collection import DagModelOperation  # noqa: PLC0415 - only here are they needed
     from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415
 
-    if not getattr(SerializedDagModel.write_dag, "_cch", False):
-        SerializedDagModel.write_dag = classmethod(_writing(SerializedDagModel.write_dag))
-        DagModelOperation.update_dags = _updating(DagModelOperation.update_dags)
+    replace(SerializedDagModel, "write_dag", _writing)
+    replace(DagModelOperation, "update_dags", _updating)
     return True
 
 
@@ -47,18 +46,15 @@ def _mark(dag: Any, otherwise: str | None) -> str | None:
 
 
 def _writing(original: Any) -> Any:
-    @functools.wraps(original.__func__)
     def write_dag(
-        _: Any, dag: Any, bundle_name: str, bundle_version: str | None = None, *arguments: Any, **options: Any
+        dag: Any, bundle_name: str, bundle_version: str | None = None, *arguments: Any, **options: Any
     ) -> Any:
         return original(dag, bundle_name, _mark(dag, bundle_version), *arguments, **options)
 
-    write_dag._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
     return write_dag
 
 
 def _updating(original: Any) -> Any:
-    @functools.wraps(original)
     def update_dags(self: Any, orm_dags: Any, *arguments: Any, **options: Any) -> Any:
         answer = original(self, orm_dags, *arguments, **options)
         for dag_id, model in orm_dags.items():

@@ -8,11 +8,11 @@ stay as they are; what they return is looked at before the scheduler sees it.
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cch.definition.version import Version, parse_version
@@ -21,6 +21,7 @@ from cch.runtime.run_conf import CONF_DIGEST, CONF_VERSION
 from cch.scheduling.absent import AbsentVersions, Wish
 from cch.scheduling.marking import version_of_dag
 from cch.scheduling.pinning import may_pin
+from cch.scheduling.replacing import replace
 
 if TYPE_CHECKING:
     from airflow.models.dag_version import DagVersion
@@ -47,22 +48,18 @@ def install(settings: Settings) -> bool:
         return False
     from airflow.models.dagrun import DagRun  # noqa: PLC0415 - only the scheduler needs Airflow's models
 
-    if not getattr(DagRun.get_queued_dag_runs_to_set_running, "_cch_versions", False):
-        from cch.scheduling.wishes import finding  # noqa: PLC0415 - loads what compiles definitions
+    from cch.scheduling.wishes import finding  # noqa: PLC0415 - loads what compiles definitions
 
-        placing = Placing(AbsentVersions(finding(settings)))
-        queued, running = DagRun.get_queued_dag_runs_to_set_running, DagRun.get_running_dag_runs_to_examine
-        DagRun.get_queued_dag_runs_to_set_running = classmethod(_chosen(queued, placing))
-        DagRun.get_running_dag_runs_to_examine = classmethod(_chosen(running, placing))
+    chosen = partial(_chosen, placing=Placing(AbsentVersions(finding(settings))))
+    for method in ("get_queued_dag_runs_to_set_running", "get_running_dag_runs_to_examine"):
+        replace(DagRun, method, chosen, mark="_cch_versions")
     return True
 
 
-def _chosen(original: Any, placing: Placing) -> Any:
-    @functools.wraps(original.__func__)
-    def choose(_: Any, session: Session) -> list[DagRun]:
+def _chosen(original: Callable[..., Iterable[DagRun]], placing: Placing) -> Callable[..., list[DagRun]]:
+    def choose(session: Session) -> list[DagRun]:
         return placing.settled(lambda: original(session=session), session)
 
-    choose._cch_versions = True  # type: ignore[attr-defined]  # noqa: SLF001
     return choose
 
 

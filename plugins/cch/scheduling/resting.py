@@ -6,7 +6,6 @@ ours it is known: the definitions, whose listing a courier brings (:mod:`cch.run
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import inspect
 import json
@@ -14,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from cch.errors import CchError
 from cch.runtime.courier import Courier
 from cch.runtime.definitions import open_catalogue
 from cch.scheduling.probing import Hook, Need, has_parameters, mentions
+from cch.scheduling.replacing import replace
 
 if TYPE_CHECKING:
     from cch.definition.catalogue import Catalogue
@@ -67,20 +68,16 @@ def install(settings: Settings) -> bool:
         return False
     from airflow.dag_processing.manager import DagFileProcessorManager  # noqa: PLC0415
 
-    original = DagFileProcessorManager._add_files_to_queue  # noqa: SLF001
-    if not getattr(original, "_cch", False):
-        DagFileProcessorManager._add_files_to_queue = _queueing(original, Resting(settings))  # noqa: SLF001
+    replace(DagFileProcessorManager, "_add_files_to_queue", partial(_queueing, resting=Resting(settings)))
     return True
 
 
-def _queueing(original: Callable[..., Any], resting: Resting) -> Any:
-    @functools.wraps(original)
+def _queueing(original: Callable[..., Any], resting: Resting) -> Callable[..., Any]:
     def add(self: Any, files: Any, *, mode: Any) -> Any:
         # Airflow adds those at the front that are new, or that somebody has asked for.
         chosen = files if mode != "back" else [file for file in files if not _rests(resting, self, file)]
         return original(self, chosen, mode=mode)
 
-    add._cch = True  # type: ignore[attr-defined]  # noqa: SLF001
     return add
 
 
