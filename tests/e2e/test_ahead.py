@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Stack, reply_message
-from tests.e2e.test_versions import Workflow
+from tests.e2e.test_versions import CONTEXT, Workflow
 
 CHAIN = """entry_point: First
 nodes:
@@ -36,7 +36,7 @@ def start(workflow: Workflow, *silent: str) -> str:
     instance = str(uuid.uuid4())
     scenario = {f"other#{name}": [NEVER] for name in ("first", *silent)}
     workflow.stack.mock_scenario(instance, {"capabilities": scenario})
-    workflow.stack.start(workflow.id, {}, instance)
+    workflow.stack.start(workflow.id, CONTEXT, instance)
     return workflow.waiting(instance, "First")
 
 
