@@ -158,7 +158,7 @@ class Settings:
     )
     run_ahead: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "a region that ends in a triggerer lets the waiting regions after it begin there at once; Airflow's tasks follow",
+        "waiting regions begin in a triggerer as soon as the region before has left there, and Airflow's tasks follow",
     )
     full_look_seconds: float = _setting(
         600.0,

@@ -55,7 +55,10 @@ nodes:
 
 @dataclass
 class Airflow:
-    """Knows which tasks have begun; their ids are ``0-<task>``, older than those that a cancellation writes. ``paused``: it lets none begin."""
+    """Knows which tasks have begun. ``paused``: it lets none begin.
+
+    Their ids are ``0-<task>``, which are older than those that a cancellation writes.
+    """
 
     begun: set[str] = field(default_factory=set)
     paused: bool = False
