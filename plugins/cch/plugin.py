@@ -51,7 +51,7 @@ _CHANGES = {
     "dag-processor": ("marking", "resting"),
     "dags": ("marking",),
     "scheduler": ("idle_runs", "placing"),
-    "triggerer": ("lean_waiters", "coming"),
+    "triggerer": ("lean_waiters", "coming", "prompt"),
 }
 _ICONS = {"icon": "cch/ui/icon.svg", "icon_dark_mode": "cch/ui/icon-dark.svg"}
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from cch.triggers.pulse import quicken
+
 
 class CommandDoorbell(BaseEventTrigger):
     """Rings once for any number of starts. The ring carries nothing: the dispatcher drains the ledger's inbox."""
@@ -25,6 +27,7 @@ class CommandDoorbell(BaseEventTrigger):
             while True:
                 await rung.wait()
                 rung.clear()
+                quicken()
                 yield TriggerEvent({"at": now_ms()})
         finally:
             platform.router.detach_doorbell(rung.set)

@@ -15,6 +15,7 @@ from cch.runtime.region_task import RegionEnd, RegionRef, RegionTask
 from cch.triggers import REGION_TRIGGER
 from cch.triggers.coming import tasks_to_come
 from cch.triggers.ending import end_task
+from cch.triggers.pulse import quicken
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class RegionTrigger(BaseTrigger):
         except Exception as error:  # an exception would cost a worker process to fail the task
             log.exception("region could not be executed")
             end = RegionEnd(state="failed", reason=f"{type(error).__name__}: {error}")
+        quicken()
         yield end_task(end)
 
     @staticmethod
