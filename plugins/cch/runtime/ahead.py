@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cch.graph.plan import Plan
     from cch.interpreter.flow import TokenFlow
     from cch.interpreter.outcome import Outcome
+    from cch.ledger.records import InstanceView
     from cch.runtime.platform import Platform
     from cch.runtime.region_task import RegionEnd, RegionTask
 
@@ -55,7 +56,13 @@ class Copies:
         self._asking: set[asyncio.Task[None]] = set()
 
     def follow(
-        self, task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, left: Sequence[Outcome]
+        self,
+        task: RegionTask,
+        platform: Platform,
+        plan: Plan,
+        flow: TokenFlow,
+        left: Sequence[Outcome],
+        view: InstanceView,
     ) -> None:
         """Begin the regions that wait for nothing but these outcomes, with which the task's region has left."""
         heads = list(_next_regions(plan, flow, left))
@@ -63,7 +70,7 @@ class Copies:
             return
         # An empty context: what a copy logs, and its place in the turnstile, are not those of the task before.
         asking = asyncio.get_running_loop().create_task(
-            self._begin(task, platform, {plan.task_of[head]: head for head in heads}),
+            self._begin(task, platform, {plan.task_of[head]: head for head in heads}, view),
             name=f"after {task.region}", context=contextvars.Context(),
         )  # fmt: skip
         self._asking.add(asking)
@@ -78,7 +85,9 @@ class Copies:
         log.info("the task goes on from a copy that has begun before it")
         return await copy.work  # cancelled with whoever waits for it
 
-    async def _begin(self, task: RegionTask, platform: Platform, regions: Mapping[str, str]) -> None:
+    async def _begin(
+        self, task: RegionTask, platform: Platform, regions: Mapping[str, str], view: InstanceView
+    ) -> None:
         try:
             found = await self._to_come(task.workflow_id, task.run_id, list(regions))
         except Exception:
@@ -87,12 +96,12 @@ class Copies:
         for task_id, task_instance in found.items():
             if task_id in regions and task_instance not in self._copies:
                 copied = replace(task, region=regions[task_id], task_instance=task_instance, item=None, ahead=True)
-                self._start(copied, platform)
+                self._start(copied, platform, view)
 
-    def _start(self, copied: RegionTask, platform: Platform) -> None:
+    def _start(self, copied: RegionTask, platform: Platform, view: InstanceView) -> None:
         loop = asyncio.get_running_loop()
         work = loop.create_task(
-            _execute(copied, platform), name=f"ahead {copied.region}", context=contextvars.Context()
+            _execute(copied, platform, view), name=f"ahead {copied.region}", context=contextvars.Context()
         )
         self._copies[copied.task_instance] = _Copy(work, loop.call_later(self._patience, work.cancel))
         work.add_done_callback(lambda _: self._forget(copied.task_instance, work))
@@ -104,9 +113,9 @@ class Copies:
             del self._copies[task_instance]
 
 
-async def _execute(copied: RegionTask, platform: Platform) -> RegionEnd | None:
+async def _execute(copied: RegionTask, platform: Platform, view: InstanceView) -> RegionEnd | None:
     try:
-        return await execute_region(copied, platform)
+        return await execute_region(copied, platform, view)
     except HeldError:
         return None
     except Exception:

@@ -48,15 +48,17 @@ T = TypeVar("T")
 _Work = Callable[[RegionTask, Platform, InstanceView, Plan], Awaitable[T]]
 
 
-async def execute_region(task: RegionTask, platform: Platform) -> RegionEnd:
+async def execute_region(task: RegionTask, platform: Platform, known: InstanceView | None = None) -> RegionEnd:
     """Run the region, or one item of its map, to its end, however long that takes; safe to repeat at any point.
+
+    ``known``: the instance as it was read a moment ago.
 
     Never raises :class:`CchError`: what goes wrong is the task's failure, with the reason. While AWS does not answer
     it tries again, because everything that counts is in the ledger.
     """
     work = _run if task.item is None else _run_item
     try:
-        return await _persistently(task, platform, work)
+        return await _persistently(task, platform, work, known)
     except CchError as error:
         log.error("region failed: %s", error, extra={"cch_code": error.code, "cch_region": task.region})  # noqa: TRY400 - the message says all
         return RegionEnd(state="failed", reason=str(error))
@@ -70,13 +72,13 @@ async def list_items(task: RegionTask, platform: Platform) -> list[str] | None:
     return await _persistently(task, platform, _list_items)
 
 
-async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) -> T:
+async def _persistently(task: RegionTask, platform: Platform, work: _Work[T], known: InstanceView | None = None) -> T:
     pauses = platform.pauses()
     while True:
         await platform.turnstile.enter()
-        begun = platform.clock()
+        begun, taken, known = platform.clock(), known, None
         try:
-            view = await _view(task, platform)
+            view = await _view(task, platform, taken)
             plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
@@ -91,12 +93,12 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T]) ->
         await asyncio.sleep(pauses.next())
 
 
-async def _view(task: RegionTask, platform: Platform) -> InstanceView:
+async def _view(task: RegionTask, platform: Platform, known: InstanceView | None) -> InstanceView:
     """The instance that the run belongs to, with what is recorded; made here if Airflow started the run by itself."""
     given = task.conf.get(CONF_INSTANCE)
     instance_id = str(given) if given else instance_id_of_run(task.workflow_id, task.run_id)
     instances = platform.ledger.instances
-    view = await instances.view(instance_id)
+    view = known or await instances.view(instance_id)
     if view is None and given:
         raise LedgerError(f"the ledger does not know instance {instance_id}, which this run was started for")
     view = await _behind_gates(task, platform, view)
@@ -203,7 +205,9 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
         flow.apply_all(left.outcomes)  # another copy of this task has left
         return _end(task, plan, flow, left, await _finish(platform, plan, view))
     anew, now = succeeded if left else never, platform.clock()
-    journal = await enter(platform.ledger, key, task.task_instance, anew, instance, now=now)
+    journal = await enter(
+        platform.ledger, key, task.task_instance, anew, instance, now=now, first=task.ahead and left is None
+    )
     if journal is None:
         log.warning("a newer copy of this task runs: this one does nothing", extra={"cch_region": task.region})
         platform.turnstile.leave()
@@ -269,7 +273,7 @@ async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFl
     assert view is not None
     after = await _finish(platform, plan, view)
     if platform.ahead is not None and view.instance.status == "running":
-        platform.ahead.follow(task, platform, plan, after, left.outcomes)
+        platform.ahead.follow(task, platform, plan, after, left.outcomes, view)
     return _end(task, plan, flow, left, after)
 
 

@@ -54,15 +54,21 @@ async def read(ledger: Ledger, key: RegionKey) -> JournalState:
 
 
 async def enter(
-    ledger: Ledger, key: RegionKey, task_instance: str, anew: Anew, instance: Instance, *, now: int
+    ledger: Ledger, key: RegionKey, task_instance: str, anew: Anew, instance: Instance, *, now: int, first: bool = False
 ) -> JournalState | None:
     """Read the journal and take part in it; None if a newer copy of the task has taken over.
 
     ``anew``: whether a newer task instance that finds these outcomes does everything again. ``instance``: as it was
-    when the plan was made. ``now`` in ms.
+    when the plan was made. ``now`` in ms. ``first``: probably nobody has executed the region, so nothing is read unless
+    somebody has.
 
     :raises StoppedError: a gate was closed since.
     """
+    if first:
+        state = JournalState()
+        state.take(entry := next_try(state, task_instance, anew))
+        if await ledger.journal.append(key, 0, entry):
+            return state
     while True:
         state = await read(ledger, key)
         if state.gate > instance.gates:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cch.graph.plan import Plan
     from cch.interpreter.flow import TokenFlow
     from cch.interpreter.outcome import Outcome
+    from cch.ledger.records import InstanceView
     from cch.runtime.region_task import RegionEnd, RegionTask
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,18 @@ class Ahead(Protocol):
     """What lets the next regions begin where the region before has left (:mod:`cch.runtime.ahead`)."""
 
     def follow(
-        self, task: RegionTask, platform: Platform, plan: Plan, flow: TokenFlow, left: Sequence[Outcome]
+        self,
+        task: RegionTask,
+        platform: Platform,
+        plan: Plan,
+        flow: TokenFlow,
+        left: Sequence[Outcome],
+        view: InstanceView,
     ) -> None:
-        """Begin what waits for nothing but these outcomes; returns at once. ``flow``: the tokens after them."""
+        """Begin what waits for nothing but these outcomes; returns at once.
+
+        ``flow``: the tokens after them. ``view``: the instance with its exits, these included.
+        """
 
     async def taken_over(self, task_instance: str) -> RegionEnd | None:
         """The end of the copy of this task, once it ends; None if there is none, or it has stopped by itself."""
