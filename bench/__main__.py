@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.account import measure_account
+from bench.api import INSTANCES as API_INSTANCES
 from bench.api import measure_api
 from bench.batch import INSTANCES, measure_batch
 from bench.expressions import measure_expressions
@@ -64,7 +65,7 @@ def main() -> None:
     """Measure what was asked for, or everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=sorted(MEASUREMENTS), help="may be repeated")
-    parser.add_argument("--instances", type=int, default=INSTANCES, help="of the batch")
+    parser.add_argument("--instances", type=int, help=f"of the batch ({INSTANCES}), or of the API ({API_INSTANCES})")
     parser.add_argument("--topology", choices=sorted(TOPOLOGIES), default="local", help="of the batch")
     parser.add_argument("--together", type=int, default=TOGETHER, help="runs of the workflow that are started together")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
@@ -75,7 +76,8 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
     }
     sized = {
-        "batch": partial(measure_batch, arguments.instances, TOPOLOGIES[arguments.topology]),
+        "batch": partial(measure_batch, arguments.instances or INSTANCES, TOPOLOGIES[arguments.topology]),
+        "api": partial(measure_api, arguments.instances or API_INSTANCES),
         "workflow": partial(measure_workflow, arguments.together),
     }
     for name in arguments.only or MEASUREMENTS:

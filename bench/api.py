@@ -1,4 +1,4 @@
-"""The API in Airflow's own app, on the AWS stand-in: 5,000 instances, and a map of 10,000 items."""
+"""The API in Airflow's own app, on the AWS stand-in: thousands of instances, and a map of 10,000 items."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any
 
 from bench.figures import Figures, percentile
 
+#: Instances, if nobody says another number (``--instances``).
 INSTANCES = 5_000
 ITEMS = 10_000
 #: Finished instances in the figures of a workflow: of 30 days, three versions and 60 nodes.
@@ -91,12 +92,12 @@ def environment_of(home: Path) -> tuple[dict[str, str], int]:
     }, port
 
 
-def measure_api() -> Figures:
+def measure_api(instances: int = INSTANCES) -> Figures:
     """Latency of lists, searches and details, and of asking again with an ETag."""
     with tempfile.TemporaryDirectory(prefix="cch-bench-") as folder:
         environment, port = environment_of(Path(folder))
         program = [sys.executable, "-m", "bench.api"]
-        aws = subprocess.Popen([*program, str(port)], env=environment, stdout=subprocess.PIPE, text=True)
+        aws = subprocess.Popen([*program, str(port), str(instances)], env=environment, stdout=subprocess.PIPE, text=True)
         try:
             assert aws.stdout is not None
             ids = aws.stdout.readline().split()  # it listens
@@ -106,7 +107,7 @@ def measure_api() -> Figures:
             aws.wait()
     figures = json.loads(answer.stdout.splitlines()[-1])
     return Figures(
-        title=f"API on {INSTANCES:,} instances and a map of {ITEMS:,} items, DynamoDB's stand-in (ms)",
+        title=f"API on {instances:,} instances and a map of {ITEMS:,} items, DynamoDB's stand-in (ms)",
         columns=("p50", "p95", "CPU", "with ETag p50", "KB", "AWS calls"),
         rows=[(label, values) for label, values in figures.items()],
         notes=(
@@ -119,7 +120,7 @@ def measure_api() -> Figures:
 # --- processes of their own: the stand-in, and Airflow, which reads its configuration once ---------------------------
 
 
-def _serve(port: int) -> None:
+def _serve(port: int, instances: int) -> None:
     """AWS with a full table; says the ids of a plain instance and of the one with the map."""
     from moto.dynamodb.models import dynamodb_backends
 
@@ -128,7 +129,7 @@ def _serve(port: int) -> None:
     from cch.testing.aws_server import create_app, make_server
 
     table = load_settings().names.table
-    items, plain, mapped = asyncio.run(_items())
+    items, plain, mapped = asyncio.run(_items(instances))
 
     server = make_server(create_app(Path()), "127.0.0.1", port)
     threading.Thread(target=server.serve, daemon=True).start()
@@ -147,7 +148,7 @@ def _dynamodb() -> Any:
     return boto3.client("dynamodb")
 
 
-async def _items() -> tuple[list[dict[str, Any]], str, str]:
+async def _items(instances: int) -> tuple[list[dict[str, Any]], str, str]:
     from cch.graph.build import build_graph
     from cch.graph.checks import load
     from cch.graph.plan import plan_tasks
@@ -160,7 +161,7 @@ async def _items() -> tuple[list[dict[str, Any]], str, str]:
     structure = plan_tasks(build_graph(definition)).structure_digest
     known = {"definition_digest": definition.digest, "structure_digest": structure}
     now = round(time.time() * 1000)
-    ids = [str(uuid.uuid4()) for _ in range(INSTANCES)]
+    ids = [str(uuid.uuid4()) for _ in range(instances)]
     for number, identifier in enumerate(ids):
         ended = number % 5 == 4
         await _one(ledger, known, identifier, number, now - number * 1000)
@@ -296,8 +297,8 @@ def _register() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        _serve(int(sys.argv[1]))
+    if sys.argv[1].isdecimal():
+        _serve(int(sys.argv[1]), int(sys.argv[2]))
     else:
         _register()
         print(json.dumps(asyncio.run(_measure(*sys.argv[1:]))))
