@@ -97,7 +97,8 @@ def measure_api(instances: int = INSTANCES) -> Figures:
     with tempfile.TemporaryDirectory(prefix="cch-bench-") as folder:
         environment, port = environment_of(Path(folder))
         program = [sys.executable, "-m", "bench.api"]
-        aws = subprocess.Popen([*program, str(port), str(instances)], env=environment, stdout=subprocess.PIPE, text=True)
+        served = [*program, str(port), str(instances)]
+        aws = subprocess.Popen(served, env=environment, stdout=subprocess.PIPE, text=True)
         try:
             assert aws.stdout is not None
             ids = aws.stdout.readline().split()  # it listens
