@@ -202,7 +202,8 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
         return _not_begun(region, flow)
     left = next((exit_ for exit_ in view.exits if exit_.region == key.region and not exit_.unfinished), None)
     if left is not None and left.task_instance == task.task_instance:
-        flow.apply_all(left.outcomes)  # another copy of this task has left
+        log.info("a copy of this task has done its work", extra={"cch_region": task.region})
+        flow.apply_all(left.outcomes)
         return _end(task, plan, flow, left, await _finish(platform, plan, view))
     anew, now = succeeded if left else never, platform.clock()
     journal = await enter(
