@@ -59,7 +59,7 @@ def test_a_process_is_found_again_and_stopped_with_its_children(tmp_path: Path) 
 
     assert (again, found, stopped) == (False, pid, ["x"])
     assert others.pid("x") is None
-    assert gone(pid)
+    eventually("its children are gone", lambda: gone(pid))
     eventually("the supervisor's end", lambda: ours.supervisor is None)
 
 
@@ -75,7 +75,7 @@ def test_what_ends_by_itself_is_started_again(tmp_path: Path) -> None:
 
     assert state is not None
     assert (state.count, [end.reason for end in state.ends]) == (1, ["killed by SIGKILL"])
-    assert gone(first)
+    eventually("its children are gone", lambda: gone(first))
 
 
 def test_what_ends_again_and_again_is_reported_with_its_last_words(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_what_shall_last_outlives_whoever_started_it(tmp_path: Path) -> None:
     ours.stop(["x"])
 
     assert lasting is not None
-    assert gone(lasting)
+    eventually("its children are gone", lambda: gone(lasting))
 
 
 def test_what_is_started_for_somebody_else_ends_with_him(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_after_both_were_killed_the_next_start_cleans_up(tmp_path: Path) -> None
     assert not gone(pid)
     started(ours, tmp_path, "y")
 
-    assert gone(pid)
+    eventually("its children are gone", lambda: gone(pid))
     assert ours.stop(["x", "y"]) == ["y"]
 
 
