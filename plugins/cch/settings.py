@@ -22,8 +22,10 @@ from cch.names import Names
 
 #: A bucket, perhaps with a prefix.
 _S3 = re.compile(r"s3://[A-Za-z0-9.-]{3,63}(/.*)?")
-#: What a binding to a queue begins with.
+#: What a binding begins with: to a queue, to a Lambda function, to an endpoint.
 QUEUE = "sqs:"
+LAMBDA = "lambda:"
+ADDRESSES = ("http://", "https://")
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 Lookup = Callable[[str], str | None]
@@ -89,6 +91,16 @@ class Settings:
     capability_bindings: str = _setting(
         "",
         "JSON, or the path of a JSON file: capability → `lambda:<function>`, an http(s) address, or `sqs:<queue>`",
+    )
+    calls_in_triggerer: bool = _setting(
+        False,  # noqa: FBT003 - a default
+        "the triggerer makes the calls of capabilities that `CCH_CAPABILITY_BINDINGS` binds to a Lambda function or an"
+        " address (section *Calls without a worker*)",
+    )
+    calls_at_once: int = _setting(
+        100,
+        "calls that one triggerer makes at the same time; others wait for their turn, which counts for no timeout",
+        least=1,
     )
     lifecycle_topic: str = _setting(
         "",
@@ -164,6 +176,19 @@ class Settings:
         600.0,
         "how often (s) a run that schedulers leave out is still examined",
     )
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The capabilities whose calls new versions leave to the triggerer.
+
+        Those of the bindings alone: what code binds is known only to who imports it, and a DAG processor does not.
+
+        :raises SettingsError: the bindings cannot be read.
+        """
+        if not self.calls_in_triggerer:
+            return frozenset()
+        configured = json_setting("CCH_CAPABILITY_BINDINGS", self.capability_bindings)
+        return frozenset(each for each, value in configured.items() if value.startswith((LAMBDA, *ADDRESSES)))
 
     @property
     def notifiers(self) -> tuple[NotifierSetting, ...]:

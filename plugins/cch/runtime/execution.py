@@ -40,6 +40,7 @@ from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
 from cch.runtime.region_task import RegionEnd, RegionTask
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE, initial_context, is_form
+from cch.runtime.worker_calls import needs_worker
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +203,8 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
     if left is not None and left.task_instance == task.task_instance:
         flow.apply_all(left.outcomes)  # another copy of this task has left
         return _end(task, plan, flow, left, await _finish(platform, plan, view))
+    if reason := await needs_worker(platform, plan, region):
+        return RegionEnd(state="worker", reason=reason)
     anew, now = succeeded if left else never, platform.clock()
     journal = await enter(platform.ledger, key, task.task_instance, anew, instance, now=now)
     if journal is None:
