@@ -94,8 +94,8 @@ class Settings:
     )
     calls_in_triggerer: bool = _setting(
         False,  # noqa: FBT003 - a default
-        "the triggerer makes the calls of capabilities that `CCH_CAPABILITY_BINDINGS` binds to a Lambda function or an"
-        " address (section *Calls without a worker*)",
+        "the triggerer calls Lambda functions and addresses of `CCH_CAPABILITY_BINDINGS` (section *Calls without a"
+        " worker*)",
     )
     calls_at_once: int = _setting(
         100,
