@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from cch.errors import CapabilityNotBoundError, SettingsError
 from cch.interpreter.host import Call
-from cch.settings import ADDRESSES, LAMBDA, QUEUE, Settings, json_setting
+from cch.json_settings import json_setting
+from cch.settings import ADDRESSES, LAMBDA, QUEUE, Settings
 
 
 class ObjectReader(Protocol):
