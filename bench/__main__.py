@@ -18,6 +18,7 @@ from rich.table import Table
 from bench.account import measure_account
 from bench.api import measure_api
 from bench.batch import INSTANCES, measure_batch
+from bench.calls import measure_calls
 from bench.expressions import measure_expressions
 from bench.figures import Figures
 from bench.language import measure_language
@@ -44,6 +45,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "pages": measure_pages,
     "workflow": measure_workflow,
     "account": measure_account,
+    "calls": measure_calls,
     "replies": measure_replies,
     "triggerer": measure_triggerer,
     "waiting": measure_waiting,
