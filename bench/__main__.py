@@ -19,6 +19,7 @@ from bench.account import measure_account
 from bench.api import INSTANCES as API_INSTANCES
 from bench.api import measure_api
 from bench.batch import INSTANCES, measure_batch
+from bench.calls import measure_calls
 from bench.expressions import measure_expressions
 from bench.figures import Figures
 from bench.language import measure_language
@@ -45,6 +46,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "pages": measure_pages,
     "workflow": measure_workflow,
     "account": measure_account,
+    "calls": measure_calls,
     "replies": measure_replies,
     "triggerer": measure_triggerer,
     "waiting": measure_waiting,

@@ -21,7 +21,7 @@ _COLUMNS = (("ours", "bench_ours"), ("granularity workflow", "bench_whole"), ("f
 _NAMED = 8
 
 
-def _by_process(stack: LocalStack) -> dict[str, float]:
+def cpu_by_process(stack: LocalStack) -> dict[str, float]:
     """Seconds of CPU so far: of each service itself, and of all that it has started, whether it lives or not."""
     found: dict[str, float] = {}
     for name in stack.topology.services:
@@ -41,11 +41,11 @@ def _by_process(stack: LocalStack) -> dict[str, float]:
     return found
 
 
-def _idle(stack: LocalStack) -> dict[str, float]:
+def cpu_idle(stack: LocalStack) -> dict[str, float]:
     """Seconds of CPU a second while nothing is to be done."""
-    before = _by_process(stack)
+    before = cpu_by_process(stack)
     time.sleep(_IDLE)
-    after = _by_process(stack)
+    after = cpu_by_process(stack)
     return {name: (after[name] - before.get(name, 0.0)) / _IDLE for name in after}
 
 
@@ -54,9 +54,9 @@ def _measured(airflow: Airflow, stack: LocalStack, dag_id: str) -> tuple[dict[st
     airflow.wait_for_dag(dag_id)
     airflow.run(dag_id, 1)
     aws_calls(stack, "DELETE")
-    before, begun = _by_process(stack), time.monotonic()
+    before, begun = cpu_by_process(stack), time.monotonic()
     airflow.run(dag_id, TOGETHER)
-    took, after = time.monotonic() - begun, _by_process(stack)
+    took, after = time.monotonic() - begun, cpu_by_process(stack)
     return {name: (after[name] - before.get(name, 0.0)) / TOGETHER for name in after}, aws_calls(stack), took
 
 
@@ -64,7 +64,7 @@ def measure_account() -> Figures:
     """An account of one run of the measured workflow."""
     with bench_stack(prepare, parse_every=PARSE_EVERY) as (stack, airflow):
         airflow.wait_for_dag("bench_ours")
-        idle = _idle(stack)
+        idle = cpu_idle(stack)
         measured = {label: _measured(airflow, stack, dag_id) for label, dag_id in _COLUMNS}
     names = sorted(idle, key=lambda name: -measured["ours"][0].get(name, 0.0))
     rows = [(name, (*(cpu.get(name, 0.0) for cpu, _, _ in measured.values()), idle[name] * 100)) for name in names]

@@ -6,7 +6,6 @@ something calls :func:`load_settings` once.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -18,12 +17,15 @@ from typing import Any, Literal, assert_never
 from cch.dialects import OWN, chosen_dialect
 from cch.errors import SettingsError
 from cch.event_types import chosen_types
+from cch.json_settings import NotifierSetting, json_setting, notifier_settings
 from cch.names import Names
 
 #: A bucket, perhaps with a prefix.
 _S3 = re.compile(r"s3://[A-Za-z0-9.-]{3,63}(/.*)?")
-#: What a binding to a queue begins with.
+#: What a binding begins with: to a queue, to a Lambda function, to an endpoint.
 QUEUE = "sqs:"
+LAMBDA = "lambda:"
+ADDRESSES = ("http://", "https://")
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 Lookup = Callable[[str], str | None]
@@ -35,25 +37,6 @@ def _setting(default: object, about: str, *, shown: str = "", least: int | None 
     ``least``: a smaller number is taken for this one.
     """
     return field(default=default, metadata={"about": about, "shown": shown, "least": least})
-
-
-#: Kinds of incidents, as settings and the API name them.
-INCIDENT_KINDS = ("failed", "late", "start", "definition", "orphan")
-
-
-@dataclass(frozen=True, slots=True)
-class NotifierSetting:
-    """One of Airflow's notifiers: its class, its arguments as JSON, and the kinds of incidents (none: all)."""
-
-    notifier: str
-    arguments: str = "{}"
-    kinds: tuple[str, ...] = ()
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """The arguments."""
-        made: dict[str, Any] = json.loads(self.arguments)
-        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +72,16 @@ class Settings:
     capability_bindings: str = _setting(
         "",
         "JSON, or the path of a JSON file: capability → `lambda:<function>`, an http(s) address, or `sqs:<queue>`",
+    )
+    calls_in_triggerer: bool = _setting(
+        False,  # noqa: FBT003 - a default
+        "the triggerer calls Lambda functions and addresses of `CCH_CAPABILITY_BINDINGS` (section *Calls without a"
+        " worker*)",
+    )
+    calls_at_once: int = _setting(
+        100,
+        "calls that one triggerer makes at the same time; others wait for their turn, which counts for no timeout",
+        least=1,
     )
     lifecycle_topic: str = _setting(
         "",
@@ -164,6 +157,19 @@ class Settings:
         600.0,
         "how often (s) a run that schedulers leave out is still examined",
     )
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The capabilities whose calls new versions leave to the triggerer.
+
+        Those of the bindings alone: what code binds is known only to who imports it, and a DAG processor does not.
+
+        :raises SettingsError: the bindings cannot be read.
+        """
+        if not self.calls_in_triggerer:
+            return frozenset()
+        configured = json_setting("CCH_CAPABILITY_BINDINGS", self.capability_bindings)
+        return frozenset(each for each, value in configured.items() if value.startswith((LAMBDA, *ADDRESSES)))
 
     @property
     def notifiers(self) -> tuple[NotifierSetting, ...]:
@@ -255,52 +261,6 @@ OPTIONS: tuple[Option, ...] = (
     ),
     *(_option(setting) for setting in fields(Settings) if setting.metadata),
 )
-
-
-def _json(variable: str, text: str) -> Any:
-    """:raises SettingsError: it is neither JSON nor the path of a file of JSON."""
-    try:
-        return json.loads(text if text[0] in "[{" else Path(text).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{variable}: {error}") from None
-
-
-def notifier_settings(text: str) -> tuple[NotifierSetting, ...]:
-    """Of ``[{"notifier": "module.Class", "arguments": {…}, "kinds": […]}]``.
-
-    :raises SettingsError: it has another form; the message says which.
-    """
-    variable = "CCH_INCIDENT_NOTIFIERS"
-    raw = _json(variable, text.strip()) if text.strip() else []
-    if not isinstance(raw, list):
-        raise SettingsError(f"{variable}: give a JSON list of notifiers")
-    made = []
-    for each in raw:
-        if not isinstance(each, dict) or not each.keys() <= {"notifier", "arguments", "kinds"}:
-            raise SettingsError(f"{variable}: each notifier is an object with notifier, arguments and kinds")
-        name, arguments, kinds = each.get("notifier"), each.get("arguments", {}), each.get("kinds", [])
-        if not isinstance(name, str) or "." not in name:
-            raise SettingsError(f"{variable}: notifier is {name!r}: name a class, with its module")
-        if not isinstance(arguments, dict):
-            raise SettingsError(f"{variable}: the arguments of {name} are not an object")
-        if not isinstance(kinds, list) or not set(map(str, kinds)) <= set(INCIDENT_KINDS):
-            raise SettingsError(f"{variable}: the kinds of {name} are some of {', '.join(INCIDENT_KINDS)}")
-        made.append(NotifierSetting(name, json.dumps(arguments, sort_keys=True), tuple(map(str, kinds))))
-    return tuple(made)
-
-
-def json_setting(variable: str, text: str) -> Mapping[str, str]:
-    """An object of texts that a setting gives: as JSON, or the path of a file of JSON.
-
-    :raises SettingsError: it is neither, or has other values than texts.
-    """
-    text = text.strip()
-    if not text:
-        return {}
-    raw = _json(variable, text)
-    if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
-        raise SettingsError(f"{variable}: give a JSON object whose values are texts")
-    return raw
 
 
 def bound_queues(bindings: str) -> tuple[tuple[str, str], ...]:

@@ -17,15 +17,19 @@ if str(UNIT) not in sys.path:
 
 from workflows import large_definition  # noqa: E402
 
-from cch.compiler import blueprints  # noqa: E402
+from cch.compiler import blueprints, factory  # noqa: E402
 from cch.compiler.blueprint import Blueprint, blueprint  # noqa: E402
 from cch.compiler.blueprints import Blueprints  # noqa: E402
 from cch.compiler.dag import compile_workflow, dag_of  # noqa: E402
 from cch.compiler.factory import DefinitionWarning, workflow_dags  # noqa: E402
 from cch.definition import entries  # noqa: E402
 from cch.definition.entries import Good  # noqa: E402
+from cch.definition.version import Version  # noqa: E402
 from cch.graph.checks import load  # noqa: E402
 from cch.graph.planners import NEWEST_PLANNER, version_of  # noqa: E402
+from cch.scheduling.absent import Wish  # noqa: E402
+from cch.scheduling.marking import version_of_dag  # noqa: E402
+from cch.scheduling.wishes import compiled  # noqa: E402
 from cch.settings import load_settings  # noqa: E402
 
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "workflow-definitions").glob("*.yaml"))
@@ -163,12 +167,110 @@ def test_every_blueprint_can_be_kept(text: str, file: str, tmp_path: Path) -> No
         )
 
 
+CALLS = """
+workflow_id: calls
+workflow_name: Calls
+entry_point: Http
+nodes:
+  Http: {type: sync_call, capability_id: a#http, on_success: Python}
+  Python: {type: sync_call, capability_id: a#python, on_success: E}
+  E: {type: end}
+"""
+BOUND = json.dumps({"a#http": "http://127.0.0.1:9/", "a#lambda": "lambda:f", "a#queue": "sqs:q"})
+
+
+def kinds(dag: dict[str, Any]) -> dict[str, str]:
+    """Task → its operator."""
+    return {each["__var"]["task_id"]: each["__var"]["task_type"] for each in dag["dag"]["tasks"]}
+
+
+def version_served(dag: dict[str, Any]) -> Version:
+    found = version_of_dag(dag)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def calls_in_triggerer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCH_CALLS_IN_TRIGGERER", "true")
+    monkeypatch.setenv("CCH_CAPABILITY_BINDINGS", BOUND)
+
+
+def test_a_setting_makes_another_version_of_the_same_text(
+    definitions: Path, work: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls of what only waits get tasks that begin in the triggerer; a run of either version keeps its own."""
+    monkeypatch.setattr(factory, "reason_against", lambda: "")
+    (definitions / "calls.yaml").write_text(CALLS)
+    before = served()["calls"]
+    monkeypatch.setenv("CCH_CAPABILITY_BINDINGS", BOUND)
+    bound = served()["calls"]
+    monkeypatch.setenv("CCH_CALLS_IN_TRIGGERER", "true")
+    after = served()["calls"]
+
+    assert bound == before, "bindings alone change nothing"
+    assert kinds(before) == {"Http": "CallOperator", "Python": "CallOperator", "E": "MarkerOperator"}
+    assert kinds(after) == {"Http": "WaitOperator", "Python": "CallOperator", "E": "MarkerOperator"}
+    old, new = version_served(before), version_served(after)
+    assert (old.digest, old.reading_rules) == (new.digest, new.reading_rules)
+    assert (old.planner, new.planner) == (1, 258)
+    assert work == ["compiled calls", "read calls.yaml", "compiled calls"]
+
+    work.clear()
+    served()
+    assert work == [], "which capabilities it calls is kept, too"
+    for version, tasks in ((old, kinds(before)), (new, kinds(after))):
+        monkeypatch.delenv("CCH_CALLS_IN_TRIGGERER", raising=False)
+        monkeypatch.setattr(factory, "version_of_task", lambda version=version: version)
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "calls")
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "Http")
+        assert kinds(served()["calls"]) == tasks
+
+
+@pytest.mark.usefixtures("calls_in_triggerer")
+def test_where_runs_are_not_pinned_the_setting_changes_nothing(
+    definitions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live runs would be given the tasks of another version."""
+    (definitions / "calls.yaml").write_text(CALLS)
+    monkeypatch.setattr(factory, "reason_against", lambda: "this Airflow cannot")
+
+    assert set(kinds(served()["calls"]).values()) == {"CallOperator", "MarkerOperator"}
+
+
+@pytest.mark.usefixtures("calls_in_triggerer")
+@pytest.mark.parametrize("damage", ["", "{", '{"called": 7}', '{"called": [{}]}'])
+def test_what_is_kept_of_calls_may_be_damaged(
+    damage: str, definitions: Path, work: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read from the definition again."""
+    monkeypatch.setattr(factory, "reason_against", lambda: "")
+    (definitions / "calls.yaml").write_text(CALLS)
+    first = served()
+    (kept,) = load_settings().cache_path.glob("blueprints-*/*.called")
+    kept.write_text(damage)
+    work.clear()
+
+    assert served() == first
+    assert work == ["read calls.yaml"]
+
+
+@pytest.mark.usefixtures("calls_in_triggerer")
+def test_a_version_that_airflow_does_not_hold_has_the_layout_of_new_runs(definitions: Path, tmp_path: Path) -> None:
+    """A start that names it by its digest alone; a whole version is made as it was."""
+    (definitions / "calls.yaml").write_text(CALLS)
+    served()
+    definition = load(CALLS, "calls.yaml")
+
+    for name, planner in ((definition.digest, 258), (str(version_of(definition)), 1)):
+        version, dag = compiled(Wish("calls", name), load_settings())
+        assert (version.planner, version_served(DagSerialization.to_dict(dag)).planner) == (planner, planner)
+
+
 def test_a_task_s_process_reads_no_definition(
     definitions: Path, work: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does it look at the source: the version of its run is kept."""
-    from cch.compiler import factory
-
     publish(definitions, "w")
     served()
     definition = load(TEXT.format(name="w", title="first"), "w.yaml")

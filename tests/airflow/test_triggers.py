@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import BaseOperator
-from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
+from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from cch.runtime.region_task import RegionEnd, RegionRef
 from cch.triggers.doorbell import CommandDoorbell
@@ -75,6 +75,14 @@ def test_only_a_safe_decision_ends_a_task(end: RegionEnd, event: type) -> None:
     assert type(ended) is event
     if event is TaskSuccessEvent:
         assert ended.xcoms == {"skipmixin_key": {"followed": list(end.followed)}}
+
+
+def test_a_region_that_needs_a_worker_is_resumed_there() -> None:
+    """Its task has not ended: an event that ends none lets Airflow give it to a worker."""
+    given = end_task(RegionEnd(state="worker", reason="a#b is a Python function now"))
+
+    assert type(given) is TriggerEvent
+    assert given.payload == {"reason": "a#b is a Python function now"}
 
 
 def test_the_doorbell_carries_nothing() -> None:

@@ -149,11 +149,16 @@ class Moved(World):
 
 @asynccontextmanager
 async def waiting(
-    tmp_path: Path, store: FragileStore | None = None, *, text: str = FIRST, clock: Callable[[], int] = now_ms
+    tmp_path: Path,
+    store: FragileStore | None = None,
+    *,
+    text: str = FIRST,
+    clock: Callable[[], int] = now_ms,
+    awaited: frozenset[str] = frozenset(),
 ) -> AsyncIterator[tuple[Moved, RequestRecord]]:
     """An instance of the first version that waits for the reply to its first request."""
     async with open_memory_platform(tmp_path, text, store=store, clock=clock) as platform:
-        world = Moved(platform, text)
+        world = Moved(platform, text, awaited=awaited)
         await world.create()
         world.go_on()
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 from strategies import Behaviour
@@ -107,6 +108,9 @@ class ScriptedHost:
     def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
         key = f"i/{node}/{f'attempt {attempt}/' if per_attempt else ''}{visit}"
         return Keys(key, key)
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def call(self, call: Call) -> Mapping[str, Any]:
         self.calls.append(call)

@@ -36,6 +36,7 @@ LAYERS = (
         "dialects",
         "errors",
         "event_types",
+        "json_settings",
         "names",
         "settings",
         "durations",

@@ -38,6 +38,16 @@ def test_the_operators_table_is_today_s() -> None:
         assert f"`{option.variable}`" in table()
 
 
+def test_what_the_triggerer_calls_is_bound_to_a_function_or_an_address() -> None:
+    """A queue is asked and not called; what only code binds is known to workers alone."""
+    bindings = '{"a": "lambda:f", "b": "https://there", "c": "http://there", "d": "sqs:q", "e": "ftp://x"}'
+    given = {"CCH_CAPABILITY_BINDINGS": bindings}
+
+    assert load_settings(given, nothing).awaited == frozenset()
+    assert load_settings({"CCH_CALLS_IN_TRIGGERER": "on"}, nothing).awaited == frozenset()
+    assert load_settings({**given, "CCH_CALLS_IN_TRIGGERER": "on"}, nothing).awaited == {"a", "b", "c"}
+
+
 def test_nothing_given_is_the_defaults() -> None:
     """Also where a variable is there and empty."""
     assert load_settings({}, nothing) == Settings()

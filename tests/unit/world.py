@@ -20,9 +20,9 @@ from cch.definition.rules import NEWEST
 from cch.definition.source import FolderSource
 from cch.envelope import event_command
 from cch.errors import CapabilityError
-from cch.graph.build import build_graph
 from cch.graph.checks import check
-from cch.graph.plan import plan_tasks
+from cch.graph.plan import plan_of
+from cch.graph.planners import planner_for
 from cch.identity import Address
 from cch.ledger.ledger import Ledger
 from cch.ledger.records import Instance, InstanceView
@@ -46,6 +46,8 @@ class World:
     instance: str = field(default_factory=lambda: str(uuid.uuid4()))
     answers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     by_branch: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    #: Capabilities whose calls the tasks leave to the triggerer.
+    awaited: frozenset[str] = frozenset()
 
     def answer_for(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """The answer scripted for the request's branch, else the next one; the last one repeats."""
@@ -58,7 +60,8 @@ class World:
         definition, problems = check(self.text, "d.yaml")
         assert definition is not None, problems
         self.definition = definition
-        self.plan = plan_tasks(build_graph(definition))
+        self.planner = planner_for(definition, self.awaited)
+        self.plan = plan_of(definition, self.planner)
 
     async def create(self) -> None:
         self.define()
@@ -75,6 +78,7 @@ class World:
             workflow_id=self.definition.workflow_id, region=region, run_id=self.instance,
             task_instance=task_instance, definition_digest=self.definition.digest,
             structure_digest=self.plan.structure_digest, conf={CONF_INSTANCE: self.instance}, item=item,
+            planner=self.planner,
         )  # fmt: skip
 
     async def execute(self, region: str, task_instance: str = "t1", item: str | None = None) -> RegionEnd:

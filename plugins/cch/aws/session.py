@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
@@ -22,6 +23,8 @@ _REPEATS_IN_AIRFLOW, _REPEATS_AT_PROMPT = 5, 2
 _TIMEOUTS = {"connect_timeout": 5, "read_timeout": 40}
 #: A Lambda function may take 15 minutes (AWS quota), and a call that is repeated runs it once more.
 _LAMBDA = {"connect_timeout": 5, "read_timeout": 910, "tcp_keepalive": True, "retries": {"total_max_attempts": 1}}
+#: Seconds without a byte after which the other side is asked whether it is there; AWS's NAT gateways forget at 350.
+_QUIET = 60
 #: Airflow gives up a DAG file after 30 s (``[core] dagbag_import_timeout``): what a parse reads must have failed long
 #: before, so that the cache is served. 11 s at most.
 _HURRIED = {"connect_timeout": 3, "read_timeout": 5, "retries": {"mode": "standard", "total_max_attempts": 2}}
@@ -57,17 +60,31 @@ def client(service: str, settings: Settings, *, hurried: bool = False) -> Any:
         return boto3.client(service, config=config)
 
 
-async def async_client(stack: AsyncExitStack, service: str, settings: Settings) -> Any:
-    """An aiobotocore client that lives as long as ``stack``."""
+async def async_client(stack: AsyncExitStack, service: str, settings: Settings, *, connections: int = _POOL) -> Any:
+    """An aiobotocore client that lives as long as ``stack``, with at most so many ``connections``."""
     from aiobotocore.config import AioConfig  # noqa: PLC0415
 
-    config = AioConfig(retries=_retries(), max_pool_connections=_POOL, **_TIMEOUTS)
+    options: dict[str, Any] = {"retries": _retries(), **_TIMEOUTS}
+    if service == "lambda":
+        # aiobotocore does not do it for ``tcp_keepalive``.
+        options = {**_LAMBDA, "connector_args": {"socket_factory": _watched_socket}}
+    config = AioConfig(max_pool_connections=connections, **options)
     if _in_airflow():
         return await stack.enter_async_context(await _hook(service, settings, config).get_async_conn())
     from aiobotocore.session import get_session  # noqa: PLC0415
 
     with explained(service):
         return await stack.enter_async_context(get_session().create_client(service, config=config))
+
+
+def _watched_socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket for an ``addrinfo`` that notices when the other side is gone, and is not forgotten by a NAT gateway."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):  # Linux; the default there is two hours
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _QUIET)
+    return made
 
 
 def typed(attributes: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -31,7 +33,8 @@ async def post(url: str, body: Mapping[str, Any], call: Call) -> Any:
     # A node with a timeout is cancelled when it is up, so only the connection has a limit of its own.
     limits = httpx.Timeout(_SILENCE if call.timeout is None else None, connect=_CONNECT)
     try:
-        async with httpx.AsyncClient(timeout=limits) as http:
+        # A client of its own, so that no cookie and no connection that the endpoint may have closed comes along.
+        async with httpx.AsyncClient(timeout=limits, verify=_certificates()) as http:
             answer = await http.post(url, json=body, headers=headers)
     except httpx.HTTPError as error:
         raise CapabilityError(f"{url} did not answer: {type(error).__name__}: {error}") from None
@@ -43,6 +46,14 @@ async def post(url: str, body: Mapping[str, Any], call: Call) -> Any:
         return answer.json()
     except ValueError:
         raise CapabilityError(f"{url} answered no JSON: {answer.text[:200]}") from None
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust: read once, because that takes longer than a call."""
+    import httpx  # noqa: PLC0415 - as above
+
+    return httpx.create_ssl_context()
 
 
 def _refusal(url: str, answer: httpx.Response) -> CapabilityError:

@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from cch.errors import CapabilityNotBoundError, SettingsError
 from cch.interpreter.host import Call
-from cch.settings import QUEUE, Settings, json_setting
+from cch.json_settings import json_setting
+from cch.settings import ADDRESSES, LAMBDA, QUEUE, Settings
 
 
 class ObjectReader(Protocol):
@@ -108,16 +109,16 @@ def binding(capability_id: str, settings: Settings) -> Binding:
 
     :raises CapabilityNotBoundError: nothing; names what is.
     """
-    load(settings)
     configured = json_setting("CCH_CAPABILITY_BINDINGS", settings.capability_bindings).get(capability_id)
     if configured is not None:
-        if configured.startswith("lambda:"):
-            return LambdaBinding(configured.removeprefix("lambda:"))
-        if configured.startswith(("http://", "https://")):
+        if configured.startswith(LAMBDA):
+            return LambdaBinding(configured.removeprefix(LAMBDA))
+        if configured.startswith(ADDRESSES):
             return HttpBinding(configured)
         if configured.startswith(QUEUE):
             raise CapabilityNotBoundError(f"{capability_id!r} is bound to a queue: ask it by an async_request")
         raise SettingsError(f"CCH_CAPABILITY_BINDINGS: {configured!r} is no lambda:<function> and no address")
+    load(settings)
     try:
         return _capabilities[capability_id]
     except KeyError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from cch.capabilities.registry import HttpBinding, LambdaBinding, binding
+from cch.capabilities.registry import HttpBinding, LambdaBinding, PythonBinding, binding
 from cch.checkup.contracts import look_at_contracts
 from cch.checkup.findings import Findings
 from cch.checkup.hooks import judge_hooks
@@ -151,6 +151,10 @@ def _bound(platform: Platform, asked: Asked, area: str, found: Findings) -> None
             _invokable(platform, bound, area, found)
         elif isinstance(bound, HttpBinding):
             found.note(area, f"{bound.url} was not called")
+        settings = platform.settings
+        if settings.calls_in_triggerer and not isinstance(bound, PythonBinding) and asked.id not in settings.awaited:
+            what = f"a worker calls {asked.id}, because code binds it"
+            found.note(area, what, "bind it in CCH_CAPABILITY_BINDINGS, and the triggerer calls it")
     except CapabilityError as error:
         mend = "register it in a module of CCH_CAPABILITY_MODULES, or bind it with CCH_CAPABILITY_BINDINGS"
         found.error(area, str(error), mend)

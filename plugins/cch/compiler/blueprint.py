@@ -9,9 +9,9 @@ from typing import Any
 from cch.compiler.documentation import task_documentation, workflow_documentation
 from cch.compiler.form import Field, form_fields
 from cch.definition.model import Definition
+from cch.definition.version import Version
 from cch.graph.blocks import waits
 from cch.graph.plan import Plan, PlannedTask, plan_of
-from cch.graph.planners import version_of
 from cch.graph.scopes import map_body
 
 
@@ -85,7 +85,7 @@ def blueprint(definition: Definition, planner: int) -> Blueprint:
         digest=definition.digest,
         structure=plan.structure_digest,
         planner=planner,
-        served=str(version_of(definition)),
+        served=str(Version(definition.digest, definition.reading_rules, planner)),
         tasks=tuple(_task(plan.tasks[task_id], definition, plan, lists) for task_id in sorted(plan.tasks)),
         edges=tuple(sorted(plan.edges)),
         fields=form_fields(definition),
@@ -111,7 +111,7 @@ def _task(task: PlannedTask, definition: Definition, plan: Plan, lists: Mapping[
     return TaskPrint(
         kind="item",
         listed=lists[task.node],
-        waits=any(waits(body.nodes[name]) for name in body.reachable),
+        waits=any(waits(body, name) for name in body.reachable),
         concurrency=node.concurrency,
         **shown,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import cch
@@ -13,10 +15,12 @@ from cch.definition.entries import Good
 from cch.definition.files import read_json, write_file
 from cch.definition.model import Definition
 from cch.definition.version import Version
-from cch.graph.planners import NEWEST_PLANNER
+from cch.graph.planners import NEWEST_PLANNER, planner_of
 
 #: What decides about a blueprint besides its version.
 _DECIDING = ("compiler", "definition", "expressions", "graph")
+#: Key of the capabilities that a definition calls, in a file of their own.
+_CALLED = "called"
 
 
 @functools.cache
@@ -38,10 +42,21 @@ class Blueprints:
         #: How many were made, because they were not kept.
         self.made = 0
 
-    def served(self, good: Good) -> Blueprint:
-        """Of the newest version of a workflow, by the newest planner."""
-        version = Version(good.digest, good.rules, NEWEST_PLANNER)
+    def served(self, good: Good, awaited: Collection[str] = ()) -> Blueprint:
+        """Of the version of a workflow by which new instances run; ``awaited``: see :func:`planner_for`."""
+        version = Version(good.digest, good.rules, self._planner(good, awaited) if awaited else NEWEST_PLANNER)
         return self.kept(version) or self.make(good.definition, version)
+
+    def _planner(self, good: Good, awaited: Collection[str]) -> int:
+        """The definition is not read for this: what it calls is kept, too."""
+        file = self._folder / f"{Version(good.digest, good.rules)}.called"
+        kept = read_json(file, _CALLED)
+        called = kept[_CALLED] if kept is not None else None
+        if not isinstance(called, list) or not all(isinstance(each, str) for each in called):
+            called = list(good.definition.called)
+            with suppress(OSError):
+                write_file(file, json.dumps({_CALLED: called}))
+        return planner_of(called, awaited)
 
     def kept(self, version: Version) -> Blueprint | None:
         """Of this version, if it is kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from airflow.sdk import DAG, get_parsing_context
 
@@ -50,10 +50,12 @@ def workflow_dags() -> Iterator[DAG]:
     try:
         settings = load_settings()
         catalogue, blueprints = open_catalogue(settings, trusts_courier=True), Blueprints(settings.cache_path)
+        # Where Airflow does not keep runs on their versions, a setting must not change what live runs are made of.
+        awaited = settings.awaited if settings.calls_in_triggerer and not reason_against() else frozenset()
         if context.dag_id and context.dag_id != SOURCE_ERROR_DAG:
-            yield from _one(catalogue, blueprints, context.dag_id, for_task=bool(context.task_id))
+            yield from _one(catalogue, blueprints, context.dag_id, awaited, for_task=bool(context.task_id))
             return
-        yield from _all(catalogue, blueprints)
+        yield from _all(catalogue, blueprints, awaited)
     except CchError as error:
         yield _unavailable(error)
 
@@ -73,15 +75,17 @@ def _version(dag_id: str, task_id: str, version: Version) -> DAG:
         return awaiting_version(dag_id, task_id, str(error))
 
 
-def _one(catalogue: Catalogue, blueprints: Blueprints, dag_id: str, *, for_task: bool) -> Iterator[DAG]:
+def _one(
+    catalogue: Catalogue, blueprints: Blueprints, dag_id: str, awaited: Collection[str], *, for_task: bool
+) -> Iterator[DAG]:
     try:
-        yield dag_of(blueprints.served(Good.of(catalogue.current(dag_id))), for_task=for_task)
+        yield dag_of(blueprints.served(Good.of(catalogue.current(dag_id)), awaited), for_task=for_task)
     except CchError:
         # Perhaps a placeholder, or a file whose name nobody indexed yet: look at all of them.
-        yield from (dag for dag in _all(catalogue, blueprints) if dag.dag_id == dag_id)
+        yield from (dag for dag in _all(catalogue, blueprints, awaited) if dag.dag_id == dag_id)
 
 
-def _all(catalogue: Catalogue, blueprints: Blueprints) -> Iterator[DAG]:
+def _all(catalogue: Catalogue, blueprints: Blueprints, awaited: Collection[str]) -> Iterator[DAG]:
     snapshot = catalogue.snapshot()
     if snapshot.outage:
         warnings.warn(f"definitions come from the cache: {snapshot.outage}", DefinitionWarning, stacklevel=2)
@@ -94,7 +98,7 @@ def _all(catalogue: Catalogue, blueprints: Blueprints) -> Iterator[DAG]:
     for entry in snapshot.entries:
         if entry.good is not None and keeps:
             keeps = _keep(catalogue, entry.good) and time.monotonic() < until
-        yield _dag(entry, blueprints, pinned=pinned)
+        yield _dag(entry, blueprints, awaited, pinned=pinned)
 
 
 def _keep(catalogue: Catalogue, good: Good) -> bool:
@@ -108,13 +112,13 @@ def _keep(catalogue: Catalogue, good: Good) -> bool:
     return True
 
 
-def _dag(entry: Entry, blueprints: Blueprints, *, pinned: bool) -> DAG:
+def _dag(entry: Entry, blueprints: Blueprints, awaited: Collection[str], *, pinned: bool) -> DAG:
     if entry.good is None:
         for problem in entry.problems:
             warnings.warn(str(problem), DefinitionWarning, stacklevel=2)
         return placeholder(entry.workflow_id, f"{entry.file} cannot be used", entry.problems)
     try:
-        return dag_of(blueprints.served(entry.good), problems=entry.problems, pinned=pinned)
+        return dag_of(blueprints.served(entry.good, awaited), problems=entry.problems, pinned=pinned)
     except Exception as error:  # noqa: BLE001 - whatever one definition does, the others are served
         message = f"cannot be compiled: {type(error).__name__}: {error}"
         problem = Problem(code="CCH-G900", message=message, hint="please report this", file=entry.file)

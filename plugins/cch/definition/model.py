@@ -75,6 +75,12 @@ class Definition:
         asked = (node.asks for node in self.nodes.values())
         return frozenset(one.id for one in asked if one is not None and one.answerer != "library")
 
+    @property
+    def called(self) -> tuple[str, ...]:
+        """The capabilities that its nodes call, in an order that the text alone decides."""
+        asked = (node.asks for node in self.nodes.values())
+        return tuple(sorted({one.id for one in asked if one is not None and one.answerer == "binding"}))
+
     def in_dialect(self, name: str) -> Definition:
         """The definition as an instance executes it that has recorded this dialect."""
         return self if self.dialect == name else replace(self, dialect=name)

@@ -10,7 +10,7 @@ from cch.definition.rules import FIRST
 #: Number of the planner that laid out the Airflow tasks of versions that name none (:mod:`cch.graph.planners`).
 FIRST_PLANNER = 1
 
-_TEXT = re.compile(r"(?P<digest>[0-9a-f]{64})(?:\.r(?P<rules>\d{1,9})\.p(?P<planner>\d{1,9}))?")
+_TEXT = re.compile(r"(?P<digest>[0-9a-f]{64})(?:\.r(?P<rules>\d{1,9})\.p(?P<planner>\d{1,16}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Version:
     digest: str
     #: Number of the rules by which the text is read; 0: those by which it would be served now.
     reading_rules: int = 0
-    #: Number of the planner that lays out the Airflow tasks.
+    #: Number of the planner that lays out the Airflow tasks, and of what it was told (:mod:`cch.graph.planners`).
     planner: int = FIRST_PLANNER
 
     def __str__(self) -> str:

@@ -15,13 +15,11 @@ from typing import Literal
 import networkx as nx
 
 from cch.definition.kinds import Effect
-from cch.definition.nodes import Node
 from cch.graph.model import Graph
 
 #: wait: starts and ends in the triggerer; call: runs on a worker; instant: only decides, in the triggerer.
 RegionKind = Literal["wait", "call", "instant"]
-#: What executes a node, if it gets a task of its own.
-KINDS: Mapping[Effect, RegionKind] = {"waits": "wait", "maps": "wait", "calls": "call", "instant": "instant"}
+_KINDS: Mapping[Effect, RegionKind] = {"waits": "wait", "maps": "wait", "calls": "call", "instant": "instant"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +32,16 @@ class Block:
     cyclic: bool
 
 
-def waits(node: Node) -> bool:
+def kind_of(graph: Graph, name: str) -> RegionKind:
+    """What executes the node, if it gets a task of its own."""
+    node = graph.nodes[name]
+    awaited = node.asks is not None and node.asks.answerer == "binding" and node.asks.id in graph.awaited
+    return "wait" if awaited else _KINDS[node.effect]
+
+
+def waits(graph: Graph, name: str) -> bool:
     """Whether the triggerer executes the node, if it gets a task of its own."""
-    return KINDS[node.effect] == "wait"
-
-
-def calls(node: Node) -> bool:
-    """Whether a worker executes the node, if it gets a task of its own."""
-    return KINDS[node.effect] == "call"
+    return kind_of(graph, name) == "wait"
 
 
 def find_blocks(graph: Graph, granularity: Literal["node", "workflow"]) -> tuple[Block, ...]:
@@ -157,7 +157,8 @@ class _Finder:
         Others are made in the triggerer, in a thread: a task of their own would begin only when the nodes beside them
         are done, and not at all if one of those fails.
         """
-        lone = {name for name in self._units if calls(self._graph.nodes[name]) and name not in self._loop_of}
+        calling = {name for name in self._units if kind_of(self._graph, name) == "call"}
+        lone = calling - self._loop_of.keys()
         beside = [name for members in self._units.values() for name in members if self._takes_time_or_fails(name)]
         after = {name: nx.descendants(self._graph.digraph, name) for name in beside}
         for ways in self._parallel_ways():

@@ -68,8 +68,11 @@ def _implied_edges(nodes: Mapping[str, Node], branches: Iterable[_Branch]) -> li
     return edges
 
 
-def build_graph(definition: Definition) -> Graph:
-    """The graph of ``definition``. Ways to nodes that do not exist are left out: the checks report them."""
+def build_graph(definition: Definition, awaited: frozenset[str] = frozenset()) -> Graph:
+    """The graph of ``definition``. Ways to nodes that do not exist are left out: the checks report them.
+
+    ``awaited``: see :class:`Graph`.
+    """
     nodes = definition.nodes
     written = [
         Edge(name, label, target) for name, node in nodes.items() for label, target in node.ways() if target in nodes
@@ -86,4 +89,4 @@ def build_graph(definition: Definition) -> Graph:
     for branch in branches:
         closing = {edge.source for edge in edges if edge.target == branch.join and edge.source in branch.body}
         arrivals.setdefault(branch.join, {})[branch.name] = frozenset(closing)
-    return Graph(definition=definition, edges=edges, join_arrivals=arrivals)
+    return Graph(definition=definition, edges=edges, join_arrivals=arrivals, awaited=awaited)

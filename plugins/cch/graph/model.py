@@ -41,6 +41,8 @@ class Graph:
     edges: tuple[Edge, ...]
     #: For each join, its branches; for each branch, the nodes whose edge into the join closes it.
     join_arrivals: Mapping[str, Mapping[str, frozenset[str]]]
+    #: The capabilities whose calls are made where everything else waits, and not on a worker.
+    awaited: frozenset[str] = frozenset()
 
     @property
     def nodes(self) -> Mapping[str, Node]:

@@ -24,7 +24,7 @@ from typing import Literal
 from cch.definition.model import Definition
 from cch.graph.build import build_graph
 from cch.graph.model import Edge, Graph
-from cch.graph.planners import NEWEST_PLANNER, require_planner
+from cch.graph.planners import NEWEST_PLANNER, awaited_by, require_planner
 from cch.graph.regions import Region, carriers, failure_domains, plan_regions
 from cch.graph.scopes import root_scope
 
@@ -256,4 +256,4 @@ def plan_of(definition: Definition, planner: int = NEWEST_PLANNER) -> Plan:
     :raises UnknownPlannerError: this release has no planner of that number.
     """
     require_planner(planner)
-    return plan_tasks(build_graph(definition))
+    return plan_tasks(build_graph(definition, awaited_by(planner, definition)))

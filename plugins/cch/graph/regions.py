@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
-from cch.graph.blocks import KINDS, Block, RegionKind, find_blocks
+from cch.graph.blocks import Block, RegionKind, find_blocks, kind_of
 from cch.graph.model import Graph
 
 
@@ -86,7 +86,7 @@ class _Planner:
         arriving = self._graph.incoming(name)
         deciders = {self._carrier.get(edge.source) for edge in arriving if edge.source in self._graph.reachable}
         if node.effect != "instant" or node.ends == "failed":
-            self._drafts.setdefault(name, _Draft(name, KINDS[node.effect])).nodes.add(name)
+            self._drafts.setdefault(name, _Draft(name, kind_of(self._graph, name))).nodes.add(name)
             self._carrier[name] = name
         elif len(deciders) == 1 and (only := next(iter(deciders))) is not None:
             self._drafts[only].nodes.add(name)
@@ -94,7 +94,7 @@ class _Planner:
         elif node.needs_nobody:
             self._carrier[name] = None
         elif (target := self._prefix_target(name)) is not None:
-            draft = self._drafts.setdefault(target, _Draft(target, KINDS[self._graph.nodes[target].effect]))
+            draft = self._drafts.setdefault(target, _Draft(target, kind_of(self._graph, target)))
             while name != target:
                 draft.nodes.add(name)
                 self._carrier[name] = target

@@ -13,7 +13,7 @@ def root_scope(graph: Graph) -> Graph:
     if not graph.maps:
         return graph
     edges = tuple(edge for edge in graph.edges if not (edge.source in graph.maps and edge.label == MAP_ITEM))
-    return Graph(definition=graph.definition, edges=edges, join_arrivals=graph.join_arrivals)
+    return replace(graph, edges=edges)
 
 
 def map_body(root: Graph, name: str) -> Graph:
@@ -23,8 +23,10 @@ def map_body(root: Graph, name: str) -> Graph:
     nothing about another.
     """
     joins = {join for join, branches in root.joins.items() if name in branches}
-    return Graph(
+    return replace(
+        root,
         definition=replace(root.definition, entry_point=root.maps[name].branch_entry_node),
         edges=tuple(edge for edge in root.edges if edge.target not in joins),
         join_arrivals={join: arrivals for join, arrivals in root.join_arrivals.items() if join not in joins},
+        awaited=frozenset(),  # an item that only calls stays on its worker
     )

@@ -209,7 +209,8 @@ async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Res
         tries += 1
         cause = {"kind": "call", "attempt": attempt}
         try:
-            patch = await asyncio.wait_for(once(attempt), limit)
+            async with host.place():
+                patch = await asyncio.wait_for(once(attempt), limit)
         except TimeoutError:
             error: CapabilityError = CapabilityTimeoutError(f"{node.name!r} took longer than {limit or 0:g} s")
         except (UnstorableError, PathError, FailedError) as unusable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -133,6 +134,10 @@ class Host(Protocol):
 
     def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
         """By what a function or endpoint tells a repetition of a synchronous call."""
+        ...
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """A place for one attempt of a call, where not all can be made at once. To wait for it is no part of it."""
         ...
 
     async def call(self, call: Call) -> Any:

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from cch.json_settings import NotifierSetting
 from cch.ledger.failures import group_id
 from cch.runtime.telling import News, Notifier
-from cch.settings import NotifierSetting, Settings
+from cch.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -105,7 +105,7 @@ class _RegionOperator(BaseOperator):
         return self.execute(context)
 
     def execute_complete(self, context: Any, event: Any = None) -> None:  # noqa: ARG002
-        """Never reached: the trigger ends the task. Airflow wants the name of a method to resume at."""
+        """Never reached by an item: the trigger ends it. Airflow wants the name of a method to resume at."""
         raise AirflowFailException(f"{self.task_id} was resumed on a worker, which it never asks for: {event!r}")
 
 
@@ -143,6 +143,11 @@ class WaitOperator(_RegionOperator):
     def execute(self, context: Any) -> None:
         """Only where Airflow cannot start from the trigger."""
         self._defer(context)
+
+    def execute_complete(self, context: Any, event: Any = None) -> None:
+        """Execute the region here: the trigger has found that only a worker may (:mod:`cch.runtime.worker_calls`)."""
+        self.log.info("not in the triggerer: %s", event)
+        self._run_here(context)
 
 
 class ListOperator(_RegionOperator):

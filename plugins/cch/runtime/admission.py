@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from cch.definition.catalogue import Catalogue
@@ -15,6 +15,7 @@ from cch.errors import (
     DefinitionNotFoundError,
     RejectedMessageError,
     ServiceUnavailableError,
+    SettingsError,
     WrongUseError,
 )
 from cch.graph.planners import version_of
@@ -30,8 +31,16 @@ log = logging.getLogger(__name__)
 class CatalogueAdmission:
     """:class:`~cch.messaging.starts.Admission` by the definitions that are published. ``clock``: ms since 1970."""
 
-    def __init__(self, catalogue: Catalogue, versions: Versions, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        versions: Versions,
+        clock: Callable[[], int],
+        awaited: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """``awaited``: the capabilities whose calls new instances leave to the triggerer."""
         self._chooser = Chooser(catalogue, versions, clock)
+        self._awaited = awaited
 
     async def admit(
         self,
@@ -47,19 +56,20 @@ class CatalogueAdmission:
             definition = choice.definition
             full = await asyncio.to_thread(start_context, definition, context)
             problems = await asyncio.to_thread(context_problems, definition, full)
+            planned = version_of(definition, await asyncio.to_thread(self._awaited))
             if not problems:
                 await self._chooser.settle(choice)
         except (RejectedMessageError, ServiceUnavailableError):
             raise
+        except SettingsError as error:  # the bindings: a person mends them, and the start waits
+            raise ServiceUnavailableError(str(error)) from None
         except Exception as error:  # a start that cannot be judged must not hold up those behind it
             log.exception("cannot judge a start", extra={"cch_workflow": workflow_id})
             reason = f"cannot start {workflow_id}: checking it failed with {type(error).__name__}: {error}"
             raise RejectedMessageError(reason[:1000]) from None
         if problems:
             raise RejectedMessageError(f"cannot start {definition.workflow_id}: {'; '.join(problems)}")
-        return Admitted(
-            workflow_id=definition.workflow_id, context=full, version=version_of(definition), track=choice.track
-        )
+        return Admitted(workflow_id=definition.workflow_id, context=full, version=planned, track=choice.track)
 
     async def _choice(self, workflow_id: str, definition_uri: str, version: str, key: str) -> Choice:
         try:

@@ -15,12 +15,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cch.graph.scopes import map_body
 from cch.interpreter.region import RegionRun
 from cch.runtime.execution import execute_region
 from cch.runtime.gating import HeldError
 
 if TYPE_CHECKING:
     from cch.graph.plan import Plan
+    from cch.graph.regions import Region
     from cch.interpreter.flow import TokenFlow
     from cch.interpreter.outcome import Outcome
     from cch.ledger.records import InstanceView
@@ -126,7 +128,7 @@ async def _execute(copied: RegionTask, platform: Platform, view: InstanceView) -
 def _next_regions(plan: Plan, flow: TokenFlow, left: Sequence[Outcome]) -> list[str]:
     """Heads of the regions of the triggerer that these outcomes have let begin.
 
-    Others may also be ready: those that run already.
+    Others may also be ready: those that run already. Who would call somebody waits for its task.
     """
     own = {outcome.id for outcome in left}
     reached = {ready.node for ready in flow.ready() if own.intersection(ready.parents)}
@@ -134,5 +136,21 @@ def _next_regions(plan: Plan, flow: TokenFlow, left: Sequence[Outcome]) -> list[
         head
         for head, region in plan.regions.items()
         if region.kind != "call" and not region.mapped and reached.intersection(region.nodes)
-        and RegionRun.may_begin(region, flow)
+        and RegionRun.may_begin(region, flow) and not _calls_somebody(plan, region)
     ]  # fmt: skip
+
+
+def _calls_somebody(plan: Plan, region: Region) -> bool:
+    """Whether a function or an endpoint may be called in the region.
+
+    A request has one id, whoever sends it, and its queue and capability know it. A call has a key alone: a copy in one
+    triggerer and the task in another would both call, day by day, and only after a kill may that be.
+    """
+    executed, todo = set(region.nodes), list(region.nodes)
+    while todo:
+        if (name := todo.pop()) in plan.graph.maps:
+            body = map_body(plan.graph, name).reachable - executed
+            executed |= body
+            todo.extend(body)
+    asked = (plan.graph.nodes[name].asks for name in executed)
+    return any(one is not None and one.answerer == "binding" for one in asked)

@@ -199,7 +199,10 @@ async def _run_wish(platform: Platform, instance_id: str) -> RunWish:
     todo = Todo.from_json(gate.wish["todo"])
     await _settle(platform, instance, todo)
     came_from = parse_version(gate.wish["from"])
-    before = await platform.plans.of(replace(instance, definition_digest=came_from.digest)) if came_from else None
+    before = None
+    if came_from is not None:
+        as_it_was = replace(instance, definition_digest=came_from.digest, planner=came_from.planner)
+        before = await platform.plans.of(as_it_was)
     stands = await standing(platform, instance)
     plan, flow = stands.plan, stands.flow(stands.plan, instance.amendments)
     await _leave(platform, stands, {each.node for each in flow.ready()})

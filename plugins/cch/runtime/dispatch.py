@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from cch import __version__, metrics
@@ -198,8 +198,9 @@ class Dispatcher:
             definition = await asyncio.to_thread(catalogue.by_digest, chosen.digest, instance.workflow_id, rules)
         else:
             definition = await asyncio.to_thread(catalogue.current, instance.workflow_id)
-            served = version_of(definition)
-            if chosen is not None and chosen != served and instance.version_asked:
+            # Without pinning, all tasks are laid out by the first planner: see the compiler's factory.
+            served = version_of(definition, self._platform.settings.awaited if pinned else ())
+            if chosen is not None and replace(chosen, planner=served.planner) != served and instance.version_asked:
                 raise LedgerError(
                     f"version {instance.version_asked} was asked for, and this Airflow begins every run with the"
                     " version that is published: see `cch doctor`"

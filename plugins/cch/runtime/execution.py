@@ -40,6 +40,7 @@ from cch.runtime.plans import PlanKey
 from cch.runtime.platform import Platform
 from cch.runtime.region_task import RegionEnd, RegionTask
 from cch.runtime.run_conf import CONF_CORRELATION, CONF_INSTANCE, initial_context, is_form
+from cch.runtime.worker_calls import needs_worker
 
 log = logging.getLogger(__name__)
 
@@ -205,6 +206,8 @@ async def _run(task: RegionTask, platform: Platform, view: InstanceView, plan: P
         log.info("a copy of this task has done its work", extra={"cch_region": task.region})
         flow.apply_all(left.outcomes)
         return _end(task, plan, flow, left, await _finish(platform, plan, view))
+    if reason := await needs_worker(platform, plan, region):
+        return RegionEnd(state="worker", reason=reason)
     anew, now = succeeded if left else never, platform.clock()
     journal = await enter(
         platform.ledger, key, task.task_instance, anew, instance, now=now, first=task.ahead and left is None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cch.capabilities.calls import run_call
 from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.envelope import parse_command
 from cch.errors import ServiceUnavailableError
@@ -102,9 +102,13 @@ class LedgerHost:
     def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
         return self._step(node, visit).keys(attempt, per_attempt=per_attempt, call=True)
 
+    def place(self) -> AbstractAsyncContextManager[None]:
+        self._platform.turnstile.leave()
+        return self._platform.caller.place()
+
     async def call(self, call: Call) -> Any:
         await pass_gate(self._platform, self.instance_id, call.capability_id)
-        return await run_call(call, self._platform.settings)
+        return await self._platform.caller.run(call)
 
     async def library(
         self, function_id: str, parameters: Mapping[str, Any], context: Mapping[str, Any], rules: int

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from cch.json_settings import INCIDENT_KINDS
 from cch.ledger.failures import FailureGroup, group_id, pattern_of
 from cch.ledger.rollups import day_of
 from cch.ledger.waiting import EVENTS
 from cch.runtime.pulse import pulse
 from cch.runtime.usual import usual_times
-from cch.settings import INCIDENT_KINDS
 
 if TYPE_CHECKING:
     from cch.definition.entries import Entry

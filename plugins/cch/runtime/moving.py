@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cch.definition.version import Version
 from cch.errors import CchError
+from cch.graph.planners import planner_for
 from cch.ledger.gates import Gate
 from cch.ledger.records import ENDED, RequestRecord
 from cch.ledger.waits import WaitRecord
@@ -48,7 +49,8 @@ async def preview(platform: Platform, instance_id: str, wish: MoveWish) -> MoveP
     :raises RefusedChangeError: it cannot be made; says why.
     """
     instance = await _movable(platform, instance_id, wish)
-    return plan_move(await standing(platform, instance), await _plan_for(platform, instance, wish), wish.renamed)
+    new = await _plan_for(platform, instance, await _version(platform, instance, wish))
+    return plan_move(await standing(platform, instance), new, wish.renamed)
 
 
 async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: MoveWish) -> MovePlan:
@@ -61,12 +63,12 @@ async def move(platform: Platform, tasks: RunTasks, instance_id: str, wish: Move
     instance = await _movable(platform, instance_id, wish)
     chooser = Chooser(platform.catalogue, platform.ledger.versions, platform.clock)
     await chooser.settle(Choice(wish.definition, await platform.ledger.versions.shelf(instance.workflow_id)))
-    version = Version(wish.definition.digest, instance.reading_rules, instance.planner)
+    version = await _version(platform, instance, wish)
     try:
         await asyncio.to_thread(tasks.prepare, instance.workflow_id, str(version))
     except CchError as error:
         raise RefusedChangeError(str(error)) from None
-    new = await _plan_for(platform, instance, wish)
+    new = await _plan_for(platform, instance, version)
 
     async def decide(stands: Standing) -> Decision[MovePlan]:
         plan = plan_move(stands, new, wish.renamed)
@@ -109,6 +111,13 @@ async def _movable(platform: Platform, instance_id: str, wish: MoveWish) -> Inst
     return instance
 
 
-async def _plan_for(platform: Platform, instance: Instance, wish: MoveWish) -> Plan:
-    """The plan by which the instance would go on: with its own reading rules, planner and dialect."""
-    return await platform.plans.get(PlanKey.of(replace(instance, definition_digest=wish.definition.digest)))
+async def _version(platform: Platform, instance: Instance, wish: MoveWish) -> Version:
+    """The version by which the instance would go on: it is read, and calls are made where they are, as it began."""
+    known = await platform.plans.get(PlanKey.of(instance))
+    return Version(wish.definition.digest, instance.reading_rules, planner_for(wish.definition, known.graph.awaited))
+
+
+async def _plan_for(platform: Platform, instance: Instance, version: Version) -> Plan:
+    """The plan of that version, in the instance's dialect."""
+    moved = replace(instance, definition_digest=version.digest, planner=version.planner)
+    return await platform.plans.get(PlanKey.of(moved))

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from cch.capabilities.calls import Caller
 from cch.definition.catalogue import Catalogue
 from cch.errors import CapabilityError
 from cch.exchange import Exchange, References
@@ -91,6 +92,7 @@ class Platform:
     yields: bool = False
     #: Lets the regions after one that leaves begin in this process; None: Airflow alone does.
     ahead: Ahead | None = None
+    caller: Caller = field(init=False)
     plans: Plans = field(init=False)
     gatekeeper: Gatekeeper = field(init=False)
     exchange: Exchange = field(init=False)
@@ -104,10 +106,11 @@ class Platform:
 
     def __post_init__(self) -> None:
         references = References(self.read_object, self.settings.names)
+        self.caller = Caller(self.settings)
         self.plans = Plans(self.catalogue)
         self.gatekeeper = Gatekeeper(self.ledger, self.clock, self.settings.mailbox_seconds)
         self.exchange = Exchange(self.ledger, self.clock, references)
-        admission = CatalogueAdmission(self.catalogue, self.ledger.versions, self.clock)
+        admission = CatalogueAdmission(self.catalogue, self.ledger.versions, self.clock, lambda: self.settings.awaited)
         self.desk = Desk(self.ledger, self.exchange, admission, self.clock)
         self.router = Router(
             ledger=self.ledger,
@@ -138,7 +141,7 @@ async def aws_platform() -> AsyncIterator[Platform]:
         if settings.lifecycle_topic:
             topic = SnsTopic(await async_client(stack, "sns", settings), settings.lifecycle_topic)
         ledger = Ledger(DynamoStore(dynamodb, settings.names.table), S3Blobs(settings), settings.retention_days)
-        yield Platform(
+        platform = Platform(
             settings=settings,
             ledger=ledger,
             queues=SqsQueues(sqs),
@@ -148,6 +151,8 @@ async def aws_platform() -> AsyncIterator[Platform]:
             topic=topic,
             archive=S3Archive(settings) if settings.archive else None,
         )
+        stack.push_async_callback(platform.caller.close)
+        yield platform
 
 
 Opener = Callable[[], AbstractAsyncContextManager[Platform]]
@@ -200,5 +205,6 @@ async def _open_shared() -> Platform:
             await asyncio.sleep(pauses.next())
             continue
         _held.append(manager)
+        platform.caller.share()
         platform.router.start()
         return platform

@@ -46,8 +46,11 @@ class RegionTask(RegionRef):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionEnd:
-    """How the task ends. ``followed``: the tasks right after it that were chosen; None: whatever follows."""
+    """How the task ends. ``followed``: the tasks right after it that were chosen; None: whatever follows.
 
-    state: Literal["success", "failed", "skipped"]
+    worker: it has not ended, and a worker is to go on with it.
+    """
+
+    state: Literal["success", "failed", "skipped", "worker"]
     followed: tuple[str, ...] | None = None
     reason: str = ""

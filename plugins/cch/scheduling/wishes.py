@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cch.definition.version import Version, parse_version
 from cch.errors import DefinitionNotFoundError, WrongUseError
-from cch.graph.planners import NEWEST_PLANNER
+from cch.graph.planners import planner_for
 from cch.scheduling.absent import Finding, Wish, store_version
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def compiled(wish: Wish, settings: Settings) -> tuple[Version, DAG]:
         raise WrongUseError(f"nobody has version {named.digest[:12]} of {wish.dag_id} any more") from None
     if definition.workflow_id != wish.dag_id:
         raise WrongUseError(f"version {named.digest[:12]} is one of {definition.workflow_id}, not of {wish.dag_id}")
-    planner = named.planner if named.reading_rules else NEWEST_PLANNER
+    planner = named.planner if named.reading_rules else planner_for(definition, settings.awaited)
     version = Version(named.digest, definition.reading_rules, planner)
     return version, compile_workflow(definition, pinned=True, planner=planner)
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 from cch.capabilities.failing import as_failure
@@ -153,6 +154,9 @@ class SimulationHost:
 
     def keys(self, node: str, visit: int, attempt: int, *, per_attempt: bool) -> Keys:
         return self._step(node, visit).keys(attempt, per_attempt=per_attempt)
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def call(self, call: Call) -> Any:
         if call.capability_id in self._world.scenario.answers:

@@ -1,11 +1,11 @@
-"""The one way in which our triggers end a task: checked, because one bad value in an XCom kills every triggerer."""
+"""How our region triggers let go of a task: checked, because one bad value in an XCom kills every triggerer."""
 
 from __future__ import annotations
 
 import json
 import logging
 
-from airflow.triggers.base import BaseTaskEndEvent, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
+from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from cch.operators.decision import DECISION_KEY, decision
 from cch.runtime.region_task import RegionEnd
@@ -25,8 +25,11 @@ def _is_safe(followed: tuple[str, ...]) -> bool:
     return len(text) <= _MOST_BYTES and all(isinstance(task_id, str) for task_id in followed)
 
 
-def end_task(end: RegionEnd) -> BaseTaskEndEvent:
-    """The event that ends the task as ``end`` says."""
+def end_task(end: RegionEnd) -> TriggerEvent:
+    """The event that ends the task as ``end`` says, or gives it to a worker."""
+    if end.state == "worker":
+        log.warning("a worker goes on: %s", end.reason)
+        return TriggerEvent({"reason": end.reason})
     if end.state == "skipped":
         return TaskSkippedEvent()
     if end.state == "success" and end.followed is None:

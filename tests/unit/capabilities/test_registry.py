@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from cch.capabilities import bind_http, bind_lambda, library_function, registry, sync_capability
-from cch.capabilities.calls import call_body, run_call
+from cch.capabilities.calls import Caller, call_body
 from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.capabilities.registry import HttpBinding, LambdaBinding, PythonBinding, binding, find_library
 from cch.definition.rules import FIRST, NEWEST
@@ -34,6 +34,15 @@ def call(capability_id: str, **changes: Any) -> Call:
         "instance_id": "i", "correlation_id": "BL", "request_key": "i/N/1", "attempt": 2,
     }  # fmt: skip
     return Call(**{**given, **changes})
+
+
+async def run_call(given: Call, settings: Settings) -> Any:
+    """As a worker makes a call."""
+    caller = Caller(settings)
+    try:
+        return await caller.run(given)
+    finally:
+        await caller.close()
 
 
 @pytest.fixture(autouse=True)
@@ -201,8 +210,6 @@ async def test_an_endpoint_gets_the_call_and_a_key_for_idempotency(endpoint: str
 @pytest.mark.usefixtures("aws_environment")
 async def test_a_lambda_function_is_invoked() -> None:
     """By its name with the environment's prefix; one that does not exist is a failure."""
-    from cch.aws.session import client
-
     bind_lambda("t#gone", "{prefix}no-such-function")
     samples = Settings(capability_modules=("cch.testing.sample_capabilities",))
     prepared = [{"line": 1, "goods": "shoes"}]
@@ -212,7 +219,6 @@ async def test_a_lambda_function_is_invoked() -> None:
     assert "duty_estimate" in answer
     with pytest.raises(CapabilityError, match="no-such-function"):
         await run_call(call("t#gone"), SETTINGS)
-    client("lambda", SETTINGS).close()
 
 
 async def test_process_response_passes_declared_keys_on() -> None:

@@ -12,6 +12,7 @@ from workshop import NOW, Workshop
 
 from cch.aws.provision import provision
 from cch.aws.session import client
+from cch.capabilities import bind_http, registry
 from cch.checkup.airflow import judge_capacity
 from cch.checkup.findings import Findings
 from cch.checkup.resources import look_at_resources
@@ -238,6 +239,32 @@ async def test_capabilities_that_nobody_has(tmp_path: Path) -> None:
 
     assert found["sick_v1, node Ask"] == ("error", "no queue takes requests to a#ask")
     assert found["sick_v1, node Call"][0] == "error"
+
+
+async def test_a_call_that_the_triggerer_would_make_if_a_setting_bound_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a setting is known where tasks are laid out; what is Python is no matter."""
+    monkeypatch.setattr(registry, "_capabilities", dict(registry._capabilities))
+    bind_http("by-code", "http://127.0.0.1:9/")
+    said: dict[str, list[str]] = {}
+    for capability, bindings in (
+        ("by-code", ""),
+        ("by-code", '{"by-code": "http://there"}'),
+        ("core-process-response", ""),
+    ):
+        shop = Workshop(tmp_path / str(len(said)), {"sick_v1": WORKFLOW.replace("nobody-has-it", capability)})
+        await router(shop)
+        for is_on in (False, True):
+            shop.platform.settings = replace(shop.settings, capability_bindings=bindings, calls_in_triggerer=is_on)
+            found = Findings()
+            await look_at_running(shop.platform, found)
+            key = f"{capability} {bindings} {is_on}"
+            said[key] = [each.what for each in found.all if each.what.startswith("a worker calls")]
+
+    assert {key: what for key, what in said.items() if what} == {
+        "by-code  True": ["a worker calls by-code, because code binds it"]
+    }
 
 
 async def test_a_broken_definition(shop: Workshop) -> None:

@@ -15,11 +15,14 @@ import pytest
 from cch.graph.build import build_graph
 from cch.graph.checks import load
 from cch.graph.mermaid import as_data, mermaid
-from cch.graph.plan import Plan, plan_tasks
+from cch.graph.plan import Plan, plan_of, plan_tasks
+from cch.graph.planners import planner_for
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = Path(__file__).parents[3] / "workflow-definitions"
 FILES = {path.stem: path for path in (*sorted(GOLDEN.glob("*.yaml")), *sorted(SAMPLES.glob("*.yaml")))}
+#: Those with a node of the type ``sync_call``.
+CALLING = [name for name, path in FILES.items() if "sync_call" in path.read_text("utf-8")]
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
@@ -52,6 +55,15 @@ def test_plans_are_as_recorded(name: str) -> None:
     plan = plan_tasks(build_graph(load(FILES[name].read_text("utf-8"), f"{name}.yaml")))
 
     compare(GOLDEN / f"{name}.plan.json", json.dumps(plan_data(plan), indent=1, ensure_ascii=False) + "\n")
+
+
+@pytest.mark.parametrize("name", CALLING)
+def test_plans_whose_calls_wait_are_as_recorded(name: str) -> None:
+    """What the second planner makes of each definition that calls, if every call waits."""
+    definition = load(FILES[name].read_text("utf-8"), f"{name}.yaml")
+    plan = plan_of(definition, planner_for(definition, definition.called))
+
+    compare(GOLDEN / f"{name}.waiting.plan.json", json.dumps(plan_data(plan), indent=1, ensure_ascii=False) + "\n")
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -23,6 +23,8 @@ from cch.interpreter.region import RegionRun
 
 Granularity = Literal["node", "workflow"]
 GRANULARITIES: st.SearchStrategy[Granularity] = st.sampled_from(["node", "workflow"])
+#: What the triggerer calls; every call of the strategies is one of ``fn``.
+AWAITED = st.sampled_from([frozenset[str](), frozenset({"fn"})])
 
 
 def run_as_one(scenario: Scenario, clock: object = None) -> TokenFlow:
@@ -34,9 +36,15 @@ def run_as_one(scenario: Scenario, clock: object = None) -> TokenFlow:
     return flow
 
 
-def run_in_airflow(scenario: Scenario, seed: int, granularity: Granularity, clock: object = None) -> AirflowRun:
+def run_in_airflow(
+    scenario: Scenario,
+    seed: int,
+    granularity: Granularity,
+    clock: object = None,
+    awaited: frozenset[str] = frozenset(),
+) -> AirflowRun:
     """One task a region, in one of the orders that Airflow may choose."""
-    graph = build_graph(replace(scenario.definition, granularity=granularity))
+    graph = build_graph(replace(scenario.definition, granularity=granularity), awaited)
     run = AirflowRun(plan_tasks(graph), scenario, random.Random(seed), clock)
     asyncio.run(run.run())
     return run
@@ -46,14 +54,16 @@ def steps(flow: TokenFlow) -> dict[str, tuple[str, bool]]:
     return {key: (outcome.label, outcome.failed) for key, outcome in flow.outcomes.items()}
 
 
-@given(scenario=scenarios(), seed=st.integers(0, 2**16), granularity=GRANULARITIES)
+@given(scenario=scenarios(), seed=st.integers(0, 2**16), granularity=GRANULARITIES, awaited=AWAITED)
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-def test_airflow_and_one_region_agree(scenario: Scenario, seed: int, granularity: Granularity) -> None:
+def test_airflow_and_one_region_agree(
+    scenario: Scenario, seed: int, granularity: Granularity, awaited: frozenset[str]
+) -> None:
     """Visits, edges, final context and status are the same in Airflow, in either layout, and in one region."""
     one = run_as_one(scenario)
     status = one.status()
 
-    run = run_in_airflow(scenario, seed, granularity)
+    run = run_in_airflow(scenario, seed, granularity, awaited=awaited)
     flow = run.flow()
 
     assert (flow.status(), steps(flow)) == (status, steps(one))
@@ -78,16 +88,16 @@ def test_clocks_change_nothing_where_branches_write_their_own_keys(scenario: Sce
     }
 
 
-@given(scenario=cyclic_scenarios(), seed=st.integers(0, 2**16), granularity=GRANULARITIES)
+@given(scenario=cyclic_scenarios(), seed=st.integers(0, 2**16), granularity=GRANULARITIES, awaited=AWAITED)
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_airflow_and_one_region_agree_about_loops_and_maps(
-    scenario: Scenario, seed: int, granularity: Granularity
+    scenario: Scenario, seed: int, granularity: Granularity, awaited: frozenset[str]
 ) -> None:
     """Every visit of every turn is the same, whether a loop is a task of its own or a part of one large region."""
     one = run_as_one(scenario)
     status = one.status()
 
-    run = run_in_airflow(scenario, seed, granularity)
+    run = run_in_airflow(scenario, seed, granularity, awaited=awaited)
     flow = run.flow()
 
     assert (flow.status(), steps(flow)) == (status, steps(one))

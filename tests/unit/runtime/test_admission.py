@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from cch.definition.reader import digest_of, read_definition
 from cch.definition.source import FolderSource
 from cch.definition.starting import context_of_form, form_of_context
 from cch.envelope import workflow_id_of
-from cch.errors import RejectedMessageError
+from cch.errors import RejectedMessageError, ServiceUnavailableError
 from cch.graph.checks import check
 from cch.ledger.versions import Versions
 from cch.runtime.admission import CatalogueAdmission, context_problems, start_context
+from cch.settings import Settings
 from cch.testing.memory_store import MemoryStore
 
 TEXT = definition_text(
@@ -65,6 +67,23 @@ def admission(tmp_path: Path) -> CatalogueAdmission:
     (tmp_path / "w.yaml").write_text(TEXT)
     (tmp_path / "bad.yaml").write_text("workflow_id: bad\nnodes: []\n")
     return admitting(tmp_path)
+
+
+async def test_a_start_is_admitted_with_the_layout_of_today(tmp_path: Path) -> None:
+    """Which calls the triggerer makes is decided here, for good; bindings that cannot be read put it off."""
+    text = definition_text("A: {type: sync_call, capability_id: 'a#b', on_success: E}\nE: {type: end}")
+    (tmp_path / "w.yaml").write_text(text)
+    catalogue = Catalogue(FolderSource(tmp_path), tmp_path / "cache", check)
+    settings = Settings(calls_in_triggerer=True, capability_bindings='{"a#b": "https://there"}')
+    broken = replace(settings, capability_bindings=str(tmp_path / "nowhere.json"))
+
+    def admitting(given: Settings) -> CatalogueAdmission:
+        return CatalogueAdmission(catalogue, Versions(MemoryStore()), lambda: 0, lambda: given.awaited)
+
+    assert (await admitting(Settings()).admit("w", {})).version.planner == 1
+    assert (await admitting(settings).admit("w", {})).version.planner == 258
+    with pytest.raises(ServiceUnavailableError, match="CCH_CAPABILITY_BINDINGS"):
+        await admitting(broken).admit("w", {})
 
 
 async def test_a_good_start_is_admitted(admission: CatalogueAdmission) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from workflows import definition_text
 from workshop import INSTANCE, Answer, Workshop
 from world import World, eventually, open_memory_platform, with_answers
 
+from cch.graph.plan import plan_of
+from cch.graph.planners import planner_for
 from cch.identity import Box
 from cch.interpreter.replay import replay
 from cch.ledger.gates import Gate
@@ -203,6 +205,51 @@ async def test_nothing_runs_ahead_of_a_task_of_a_worker(tmp_path: Path) -> None:
 
     assert triggerer.airflow.asked == []
     assert triggerer.running() == []
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        (
+            "B: {type: sync_call, capability_id: 'a#call', on_success: C}\n"
+            "C: {type: condition, condition_on_key: again, branches: {'true': B, _default: E}}"
+        ),
+        (
+            "B: {type: map_fork, input_list_key: list, branch_key: k, branch_entry_node: M, execution: inline}\n"
+            "M: {type: map_fork, input_list_key: list, branch_key: k, branch_entry_node: I}\n"
+            "I: {type: sync_call, capability_id: 'a#call', on_success: X}\nX: {type: end_branch}\n"
+            "N: {type: join, join_branches: [M], destination: d, on_success: X}\n"
+            "J: {type: join, join_branches: [B], destination: d, on_success: E}"
+        ),
+    ],
+    ids=["loop", "inner map"],
+)
+async def test_nothing_that_calls_runs_ahead(tmp_path: Path, nodes: str) -> None:
+    """Not in a triggerer either: a copy in one and the task in another would call twice, without any kill."""
+    first = "A: {type: async_request, capability_id: 'a#x', on_response: B, error_reply: response}\n"
+    triggerer = made(tmp_path, f"{first}{nodes}\nE: {{type: end}}")
+    await triggerer.workshop.create()
+    assert triggerer.workshop.plan.regions["B"].kind == "wait"
+
+    await triggerer.task("A")
+    await asyncio.sleep(0.01)
+
+    assert triggerer.airflow.asked == []
+
+
+async def test_what_the_triggerer_calls_does_not_run_ahead(tmp_path: Path) -> None:
+    """Its region waits, by its version, and its task comes."""
+    triggerer = made(tmp_path, CALLS)
+    workshop = triggerer.workshop
+    plan = plan_of(workshop.definition, planner_for(workshop.definition, {"a#call"}))
+    await workshop.create()
+    assert plan.regions["B"].kind == "wait"
+
+    task = replace(workshop.task("A"), planner=258, structure_digest=plan.structure_digest)
+    end = await execute_region(task, workshop.platform)
+    await asyncio.sleep(0.01)
+
+    assert (end.followed, triggerer.airflow.asked) == (("B",), [])
 
 
 async def test_copies_are_bounded(tmp_path: Path) -> None:

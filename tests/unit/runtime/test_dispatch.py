@@ -274,6 +274,20 @@ async def test_without_pinning_a_version_that_was_asked_for_is_not_replaced(desk
     assert "version 1 was asked for" in (await desk.notes())["i1"].reason
 
 
+async def test_without_pinning_the_planner_is_the_first(desk: Desk) -> None:
+    """Whoever admitted the start did not know that this Airflow does not pin; the version is the one that was asked."""
+    chosen = desk.workshop.definition
+    await desk.pending(
+        definition_digest=chosen.digest, reading_rules=chosen.reading_rules, planner=258, version_asked="1"
+    )
+    desk.runs.pinned = False
+
+    await desk.dispatcher.drain()
+
+    assert desk.runs.started[0].conf[CONF_DIGEST] == chosen.digest
+    assert (await desk.find()).planner == 1
+
+
 async def test_a_start_of_an_earlier_release_gets_its_version_when_it_is_dispatched(desk: Desk) -> None:
     """It was stored without one; from then on it keeps it."""
     await desk.pending()

@@ -13,6 +13,9 @@ from faults import Died, FragileStore
 from tests.patience import finished
 from world import eventually, open_memory_platform
 
+from cch.capabilities import sync_capability
+from cch.definition.version import parse_version
+from cch.graph.planners import planner_for, version_of
 from cch.ledger.gates import GateTakenError
 from cch.runtime.changing import finish_interrupted, go_on
 from cch.runtime.moving import move, preview
@@ -70,6 +73,46 @@ async def test_a_node_that_is_gone_is_asked_no_more(tmp_path: Path) -> None:
         closed = await world.platform.ledger.requests.get(then.command_id)
         assert closed is not None
         assert closed.state == "superseded"
+
+
+#: Calls ``b#call`` in the triggerer; in the version after it, other calls come first in the order of their names.
+CALLING = FIRST.replace(
+    "Then: {type: async_request, capability_id: a#then, on_response: E, error_reply: failure}",
+    """\
+Then: {type: sync_call, capability_id: b#call, on_success: E}""",
+)
+CALLING_MORE = """
+workflow_id: moved
+workflow_name: After
+entry_point: Ask
+nodes:
+  Ask: {type: async_request, capability_id: a#ask, on_response: Then, error_reply: failure}
+  Then: {type: sync_call, capability_id: b#call, on_success: More}
+  More: {type: sync_call, capability_id: a#more, on_success: E}
+  E: {type: end}
+"""
+
+
+async def test_calls_stay_where_they_are_made(tmp_path: Path) -> None:
+    """The number of a planner says that by places in the text: it is another one for another text."""
+    sync_capability("a#more")(lambda _: {})
+    sync_capability("b#call")(lambda _: {})
+    async with waiting(tmp_path, text=CALLING, awaited=frozenset({"b#call"})) as (world, request):
+        tables = Tables()
+        assert (await world.plan_now()).regions["Then"].kind == "wait"
+        await move(world.platform, tables, world.instance, world.wish(CALLING_MORE))
+        plan = await world.plan_now()
+        await world.reply(request)
+        await finished(world.has_ended())
+
+        instance = (await world.view()).instance
+        assert {head: region.kind for head, region in plan.regions.items()} == {
+            "Ask": "wait", "Then": "wait", "More": "call",
+        }  # fmt: skip
+        assert instance.planner == planner_for(world.version(CALLING_MORE), {"b#call"}) == 514
+        assert tables.wishes[0].version == str(instance.version)
+        (record,) = await world.platform.ledger.actions.of_instance(world.instance)
+        assert parse_version(record.came_from) == version_of(world.version(CALLING), {"b#call"})
 
 
 async def test_a_preview_changes_nothing(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from test_retention import EVERYTHING
 from world import open_memory_platform
 
 from cch.errors import SettingsError
+from cch.json_settings import notifier_settings
 from cch.runtime.platform import Platform
 from cch.runtime.rollups import count_ended
 from cch.runtime.telling import News, tell
-from cch.settings import notifier_settings
 
 NOW = 1_700_000_000_000
 MINUTE = 60_000
