@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 
-from cch.stack.layout import USER, aws_environment
+from cch.stack.layout import USER, aws_environment, usual_stand_in
 from cch.stack.local import LocalStack
 from cch.stack.topology import LOCAL, Topology
 
@@ -26,7 +26,10 @@ _PATIENCE = 900.0
 
 @contextmanager
 def bench_stack(prepare: Callable[[], None], topology: Topology = LOCAL) -> Iterator[tuple[LocalStack, Airflow]]:
-    """A stack of its own with the DAGs of the comparison; ``prepare`` publishes before Airflow starts."""
+    """A stack of its own with the DAGs of the comparison; ``prepare`` publishes before Airflow starts.
+
+    AWS's stand-in is the one that ``CCH_STACK_AWS`` names.
+    """
     bundles = [
         {
             "name": name,
@@ -39,7 +42,7 @@ def bench_stack(prepare: Callable[[], None], topology: Topology = LOCAL) -> Iter
     with tempfile.TemporaryDirectory() as home:
         os.environ["CCH_HOME"] = home
         os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(bundles)
-        stack = LocalStack.open(topology)
+        stack = LocalStack.open(topology.on(usual_stand_in()))
         try:
             stack.start(lambda _line: None, ("aws", "mock"))
             os.environ.update(aws_environment(stack.layout))

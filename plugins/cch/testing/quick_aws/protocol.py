@@ -43,7 +43,7 @@ class Request:
     gone: Callable[[], Awaitable[None]]
 
     def header(self, name: str) -> str:
-        """ "" if there is none."""
+        """Its value; "" if there is none."""
         return self.headers.get(name.encode(), b"").decode("latin-1")
 
     @property

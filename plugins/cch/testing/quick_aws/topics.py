@@ -88,8 +88,8 @@ class Topics:
     def _create(self, form: Form) -> Mapping[str, str]:
         name = form["Name"]
         if not _NAME.fullmatch(name):
-            message = f"Invalid parameter: Topic Name: 1 to 256 letters, digits, - and _, and no FIFO topics: {name}"
-            raise AwsError("InvalidParameter", message)
+            message = "Topic Name: 1 to 256 letters, digits, - and _, and no FIFO topics, which are moto's"
+            raise AwsError("InvalidParameter", f"Invalid parameter: {message}: {name}")
         arn = f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}"
         self._topics.setdefault(arn, _Topic())
         return {"TopicArn": arn}
