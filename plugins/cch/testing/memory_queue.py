@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,7 +40,8 @@ class MemoryQueue:
 
     async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
         self.calls += 1
-        self._held.add(HeldMessage(f"{self.name}-{next(self._numbers)}", body, attributes or {}))
+        sent = int(time.time() * 1000)
+        self._held.add(HeldMessage(f"{self.name}-{next(self._numbers)}", body, attributes or {}, sent))
 
     @property
     def depth(self) -> Depth:

@@ -71,7 +71,10 @@ class MemoryStore:
         for name in change.remove:
             new.pop(name, None)
         for name, member in change.add.items():
-            new[name] = frozenset(new.get(name, frozenset())) | {member}
+            members = new.get(name, frozenset())
+            if not isinstance(members, frozenset):
+                raise ValueError(f"{name} is no set, and {member!r} cannot be added to it")  # noqa: TRY004 - the table refuses it
+            new[name] = members | {member}
         self._refuse(new)
         self._items.put(new)
         return dict(new)

@@ -160,6 +160,21 @@ def test_the_key_of_an_item_is_never_changed(client: Any, table: str) -> None:
             )
 
 
+def test_nothing_is_added_to_what_is_no_set(client: Any, table: str) -> None:
+    """A text is not a set of its letters; the item stays as it is."""
+    dynamodb = client("dynamodb")
+    dynamodb.put_item(TableName=table, Item={**ITEM, "text": {"S": "abc"}})
+
+    with pytest.raises(botocore.exceptions.ClientError, match="ValidationException.*text is no set"):
+        dynamodb.update_item(
+            TableName=table, Key=ITEM, UpdateExpression="SET other = :v ADD #t :m",
+            ExpressionAttributeNames={"#t": "text"},
+            ExpressionAttributeValues={":v": {"S": "x"}, ":m": {"SS": ["d"]}},
+        )  # fmt: skip
+
+    assert dynamodb.get_item(TableName=table, Key=ITEM)["Item"] == {**ITEM, "text": {"S": "abc"}}
+
+
 def test_only_tables_of_the_ledgers_form_are_made(client: Any) -> None:
     """With any indexes; the same name is taken once."""
     dynamodb, form = client("dynamodb"), table_specification("form")

@@ -14,7 +14,7 @@ from cch.testing.lambda_functions import invocation, invoked_name
 from cch.testing.quick_aws import queues, tables
 from cch.testing.quick_aws.buckets import Buckets
 from cch.testing.quick_aws.protocol import Answer, Request
-from cch.testing.quick_aws.queues import SqsQueues
+from cch.testing.quick_aws.queues import Queues
 from cch.testing.quick_aws.tables import Tables
 from cch.testing.quick_aws.topics import Topics
 
@@ -28,7 +28,7 @@ class QuickAws:
     def __init__(self, functions: Path) -> None:
         self._functions = functions.resolve()
         self._calls = AwsCalls()
-        self._tables, self._queues, self._buckets = Tables(), SqsQueues(), Buckets()
+        self._tables, self._queues, self._buckets = Tables(), Queues(), Buckets()
         self._topics = Topics(self._queues.deliver)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -58,7 +58,7 @@ class _Queue:
     modified: int
 
 
-class SqsQueues:
+class Queues:
     """All queues of the account. ``clock`` (s) is the one by which hidden messages come back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

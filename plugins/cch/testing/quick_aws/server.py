@@ -23,7 +23,7 @@ class QuickServer:
     def __init__(self, app: QuickAws, host: str, port: int) -> None:
         self._socket = socket.create_server((host, port), backlog=1024)
         config = uvicorn.Config(
-            app, http="httptools", loop="uvloop", ws="none", lifespan="off", interface="asgi3", log_level="warning",
+            app, ws="none", lifespan="off", interface="asgi3", log_level="warning",
             access_log=False, server_header=False, timeout_keep_alive=_KEEP, timeout_graceful_shutdown=1,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
