@@ -9,6 +9,7 @@ import platform
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,12 +29,14 @@ from bench.parsing import measure_parsing
 from bench.regions import measure_regions
 from bench.replies import measure_replies
 from bench.router import measure_router
+from bench.stand_ins import measure_stand_ins
 from bench.triggerer import measure_triggerer
 from bench.versions import measure_versions
 from bench.waiting import measure_waiting
 from bench.workflow import TOGETHER, measure_workflow
+from cch.stack.layout import usual_stand_in
 from cch.stack.processes import interrupt_on
-from cch.stack.topology import TOPOLOGIES
+from cch.stack.topology import STAND_INS, TOPOLOGIES
 
 MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "language": measure_language,
@@ -51,7 +54,11 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "triggerer": measure_triggerer,
     "waiting": measure_waiting,
     "batch": measure_batch,
+    "stand-ins": measure_stand_ins,
 }
+
+#: Those that start a local stack, on the stand-in for AWS that is chosen; the others have none, or moto.
+ON_A_STACK = frozenset({"account", "batch", "regions", "replies", "triggerer", "waiting", "workflow"})
 
 
 def _show(console: Console, name: str, figures: Figures) -> None:
@@ -70,9 +77,11 @@ def main() -> None:
     parser.add_argument("--instances", type=int, help=f"of the batch ({INSTANCES}), or of the API ({API_INSTANCES})")
     parser.add_argument("--topology", choices=sorted(TOPOLOGIES), default="local", help="of the batch")
     parser.add_argument("--together", type=int, default=TOGETHER, help="runs of the workflow that are started together")
+    parser.add_argument("--aws", choices=STAND_INS, default=usual_stand_in(), help="what stands in for AWS in a stack")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     arguments = parser.parse_args()
     interrupt_on(signal.SIGTERM, signal.SIGHUP)  # stacks and their folders are removed then, too
+    os.environ["CCH_STACK_AWS"] = arguments.aws
     console = Console(width=max(Console().width, 110))
     result: dict[str, object] = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
@@ -86,6 +95,8 @@ def main() -> None:
         begun, load = time.monotonic(), os.getloadavg()[0]
         is_quiet = load <= (os.cpu_count() or 1)
         figures = sized.get(name, MEASUREMENTS[name])()
+        if name in ON_A_STACK:
+            figures = replace(figures, title=f"{figures.title}, on {arguments.aws} in place of AWS")
         _show(console, name, figures)
         said = f"load of the machine at the start: {load:.1f} on {os.cpu_count()} cores"
         console.print(f"  {said}" if is_quiet else f"  [red]{said}: it was busy, and these are no figures[/red]")

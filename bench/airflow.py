@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 
-from cch.stack.layout import USER, aws_environment
+from cch.stack.layout import USER, aws_environment, usual_stand_in
 from cch.stack.local import LocalStack
 from cch.stack.topology import LOCAL, Topology
 
@@ -31,6 +31,7 @@ def bench_stack(
     """A stack of its own with the DAGs of the comparison; ``prepare`` publishes before Airflow starts.
 
     ``parse_every``: seconds between two looks at one DAG file (Airflow's default is 30).
+    AWS's stand-in is the one that ``CCH_STACK_AWS`` names.
     """
     bundles = [
         {
@@ -45,7 +46,7 @@ def bench_stack(
         os.environ["CCH_HOME"] = home
         os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(bundles)
         os.environ["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = f"{parse_every:g}"
-        stack = LocalStack.open(topology)
+        stack = LocalStack.open(topology.on(usual_stand_in()))
         try:
             stack.start(lambda _line: None, ("aws", "mock"))
             os.environ.update(aws_environment(stack.layout))

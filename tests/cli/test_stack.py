@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from tests.patience import eventually
 
+from cch.cli.stack import wished
 from cch.errors import SettingsError
 from cch.stack import demo as demo_module
 from cch.stack import postgresql, programs
@@ -23,7 +25,7 @@ from cch.stack.local import SERVICES, LocalStack
 from cch.stack.processes import StackError
 from cch.stack.programs import Programs
 from cch.stack.services import service
-from cch.stack.topology import LAST_RESORT, LOCAL, TOPOLOGIES, Topology
+from cch.stack.topology import LAST_RESORT, LOCAL, STAND_INS, TOPOLOGIES, Topology
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -210,6 +212,61 @@ def test_a_stack_remembers_its_topology(tmp_path: Path, monkeypatch: pytest.Monk
     assert chosen.topology == TOPOLOGIES["cluster"]
     assert open_layout() == chosen
     assert open_layout(choose=True).topology == LOCAL
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_the_stand_in_for_aws_is_chosen_and_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """By CCH_STACK_AWS where nobody says it; a stack that an earlier release has saved is moto's."""
+    monkeypatch.setenv("CCH_HOME", str(tmp_path))
+    monkeypatch.setenv("CCH_STACK_AWS", name)
+    monkeypatch.setenv("CCH_TOPOLOGY", "cluster")
+
+    chosen = open_layout(choose=True)
+    chosen.save()
+    monkeypatch.delenv("CCH_STACK_AWS")
+
+    assert chosen.topology == TOPOLOGIES["cluster"].on(name)
+    assert open_layout() == chosen
+    module = {"moto": "cch.testing.aws_server", "quick": "cch.testing.quick_aws.server"}[name]
+    assert module in service(chosen, "aws").command
+    saved = json.loads((tmp_path / "topology.json").read_text())
+    (tmp_path / "topology.json").write_text(json.dumps({key: saved[key] for key in saved if key != "aws"}))
+    assert open_layout().topology == TOPOLOGIES["cluster"]
+
+
+def test_a_stand_in_that_there_is_none_of_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those that there are, also where an environment variable says it."""
+    monkeypatch.setenv("CCH_STACK_AWS", "localstack")
+
+    with pytest.raises(SettingsError, match="no stand-in for AWS 'localstack'; there are moto, quick"):
+        open_layout(choose=True)
+
+
+@pytest.mark.parametrize(
+    ("topology", "aws", "running", "expected"),
+    [
+        ("", "", True, None),
+        ("", "quick", False, LOCAL.on("quick")),
+        ("", "quick", True, TOPOLOGIES["cluster"].on("quick")),
+        ("cluster", "quick", False, TOPOLOGIES["cluster"].on("quick")),
+        ("cluster", "", True, TOPOLOGIES["cluster"]),
+    ],
+)
+def test_what_cch_up_is_told_is_what_is_wanted(  # noqa: PLR0917 - what is told, what runs, what comes of it
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topology: str, aws: str, running: bool, expected: Topology | None
+) -> None:
+    """Whoever says only one of both wants the other as it runs, or as it usually is."""
+    monkeypatch.setenv("CCH_HOME", str(tmp_path))
+    for name in ("CCH_TOPOLOGY", "CCH_STACK_AWS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(programs, "missing", lambda: "")
+    if running:
+        replace(open_layout(choose=True), topology=TOPOLOGIES["cluster"]).save()
+        monkeypatch.setattr(LocalStack, "running", lambda _: ["aws"])
+
+    assert wished(topology, aws) == expected
 
 
 def test_all_processes_of_a_cluster_share_one_database_and_one_broker(tmp_path: Path) -> None:

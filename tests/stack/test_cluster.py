@@ -21,6 +21,7 @@ from rich.table import Table
 from cch.ledger.records import InstanceView
 from cch.runtime.platform import Platform, open_platform
 from cch.stack import programs, redis
+from cch.stack.layout import usual_stand_in
 from cch.stack.patience import Stillness
 from cch.stack.topology import TOPOLOGIES
 from tests.chaos.fleet import Fleet
@@ -44,7 +45,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     home = Path(os.environ.get("CCH_HOME") or tempfile.mkdtemp(prefix="cch-cluster-"))
     monkeypatch.setenv("CCH_HOME", str(home))
     monkeypatch.setenv("CCH_MOCK_EFFECTS", str(home / EFFECTS))
-    stack = ChaosStack.open(TOPOLOGIES["cluster"])
+    stack = ChaosStack.open(TOPOLOGIES["cluster"].on(usual_stand_in()))
     world = World(stack=stack, hold=0.0, random=random.Random(1), say=print)
     try:
         stack.start(print)
@@ -115,7 +116,8 @@ async def measure(world: World, count: int) -> tuple[Figures, list[str]]:
         ("visits/s", [sum(map(visits, views)) / seconds]),
         *((f"AWS calls per instance: {service}", [number]) for service, number in sorted(services.items())),
     ]
-    return Figures(title=f"{count} instances at the same time on a cluster", columns=["value"], rows=rows), problems
+    title = f"{count} instances at the same time on a cluster, on {usual_stand_in()} in place of AWS"
+    return Figures(title=title, columns=["value"], rows=rows), problems
 
 
 def test_many_instances_on_a_cluster(world: World, capsys: pytest.CaptureFixture[str]) -> None:

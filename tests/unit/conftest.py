@@ -1,4 +1,4 @@
-"""What the unit tests share: modules beside this file are importable, Hypothesis is reproducible, AWS is moto's."""
+"""What the unit tests share: modules beside this file are importable, Hypothesis is reproducible, AWS has stand-ins."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import sys
 import threading
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from cch.ledger.ledger import Ledger
     from cch.ledger.store import ItemStore
@@ -30,17 +31,45 @@ settings.load_profile("cch")
 _numbers = itertools.count(1)
 
 
+#: The stand-ins for AWS: whatever holds for one holds for the other.
+STAND_INS = ("moto", "quick")
+
+
 @pytest.fixture(scope="session")
-def aws_url() -> Iterator[str]:
-    """The address of our AWS stand-in, served from a thread of this process."""
+def stand_in_url() -> Iterator[Callable[[str], str]]:
+    """The address of a stand-in for AWS, which is served from a thread of this process since it was first asked for."""
+    running: dict[str, tuple[Any, threading.Thread]] = {}
+
+    def url(name: str) -> str:
+        if name not in running:
+            server = _stand_in(name)
+            thread = threading.Thread(target=server.serve, daemon=True)
+            thread.start()
+            running[name] = server, thread
+        return f"http://127.0.0.1:{running[name][0].bind_addr[1]}"
+
+    yield url
+    for server, thread in running.values():
+        server.stop()
+        thread.join(5)
+
+
+def _stand_in(name: str) -> Any:
+    functions = HERE.parents[1] / "lambda-functions"
+    if name == "quick":
+        from cch.testing.quick_aws.app import QuickAws
+        from cch.testing.quick_aws.server import QuickServer
+
+        return QuickServer(QuickAws(functions), "127.0.0.1", 0)
     from cch.testing.aws_server import create_app, make_server
 
-    server = make_server(create_app(HERE.parents[1] / "lambda-functions"), "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.bind_addr[1]}"
-    server.stop()
-    thread.join(5)
+    return make_server(create_app(functions), "127.0.0.1", 0)
+
+
+@pytest.fixture(params=STAND_INS)
+def aws_url(request: pytest.FixtureRequest, stand_in_url: Callable[[str], str]) -> str:
+    """The address of each stand-in for AWS in turn."""
+    return stand_in_url(request.param)
 
 
 @pytest.fixture
@@ -60,18 +89,18 @@ def aws_environment(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 
 @pytest.fixture
-async def aws_client(aws_url: str) -> AsyncIterator[Any]:
-    """Makes aiobotocore clients that are closed with the test."""
+async def client_at() -> AsyncIterator[Callable[[str, str], Awaitable[Any]]]:
+    """Makes aiobotocore clients, of an address and a service, that are closed with the test."""
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
 
     session = get_session()
     async with AsyncExitStack() as stack:
 
-        async def make(service: str) -> Any:
+        async def make(url: str, service: str) -> Any:
             return await stack.enter_async_context(
                 session.create_client(
-                    service, endpoint_url=aws_url, region_name="us-east-1", aws_access_key_id="test",
+                    service, endpoint_url=url, region_name="us-east-1", aws_access_key_id="test",
                     aws_secret_access_key="test", config=AioConfig(retries={"mode": "standard", "max_attempts": 3}),
                 )
             )  # fmt: skip
@@ -80,30 +109,45 @@ async def aws_client(aws_url: str) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def dynamo_client(aws_client: Any) -> Any:
+def aws_client(aws_url: str, client_at: Callable[[str, str], Awaitable[Any]]) -> Callable[[str], Awaitable[Any]]:
+    """Makes clients of a service of either stand-in."""
+    return partial(client_at, aws_url)
+
+
+@pytest.fixture
+async def dynamo_client(aws_client: Callable[[str], Awaitable[Any]]) -> Any:
     return await aws_client("dynamodb")
 
 
 @pytest.fixture
 async def dynamo_table(dynamo_client: Any) -> str:
     """A table of the ledger's form that no other test uses."""
+    return await _new_table(dynamo_client)
+
+
+async def _new_table(client: Any) -> str:
     from cch.aws.tables import table_specification
 
     name = f"table-{next(_numbers)}"
-    await dynamo_client.create_table(**table_specification(name))
+    await client.create_table(**table_specification(name))
     return name
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def store(request: pytest.FixtureRequest) -> ItemStore:
-    """Both implementations of a table: whatever holds for one holds for the other."""
+@pytest.fixture(params=["memory", *STAND_INS])
+async def store(
+    request: pytest.FixtureRequest,
+    stand_in_url: Callable[[str], str],
+    client_at: Callable[[str, str], Awaitable[Any]],
+) -> ItemStore:
+    """Both implementations of a table, that of DynamoDB on either stand-in: whatever holds for one holds for all."""
     if request.param == "memory":
         from cch.testing.memory_store import MemoryStore
 
         return MemoryStore()
     from cch.aws.tables import DynamoStore
 
-    return DynamoStore(request.getfixturevalue("dynamo_client"), request.getfixturevalue("dynamo_table"))
+    client = await client_at(stand_in_url(request.param), "dynamodb")
+    return DynamoStore(client, await _new_table(client))
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class FragileStore(MemoryStore):
     def __init__(self, shared: MemoryStore | None = None) -> None:
         super().__init__()
         if shared is not None:
-            self._partitions = shared._partitions
+            self._items = shared._items
         self.count = 0
         self.dies_at = 0
         self.lost = False
@@ -67,12 +67,8 @@ class FragileStore(MemoryStore):
 
     def content(self, *ignored: str) -> dict[tuple[str, str], dict[str, Any]]:
         """All items by key, without those of partitions that begin with one of ``ignored``."""
-        return {
-            (pk, sk): dict(item)
-            for pk, partition in sorted(self._partitions.items())
-            for sk, item in sorted(partition.items())
-            if not pk.startswith(ignored or ("\0",))
-        }
+        every = {(item["PK"], item["SK"]): dict(item) for item in self._items}
+        return {key: every[key] for key in sorted(every) if not key[0].startswith(ignored or ("\0",))}
 
 
 class JostlingStore(FragileStore):

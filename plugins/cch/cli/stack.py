@@ -14,7 +14,7 @@ from cch.stack.health import health
 from cch.stack.layout import USER, environment, open_layout, usual_topology
 from cch.stack.local import LocalStack
 from cch.stack.processes import interrupt_on
-from cch.stack.topology import TOPOLOGIES, topology_named
+from cch.stack.topology import LOCAL, STAND_INS, TOPOLOGIES, Topology, topology_named
 
 _errors = Console(stderr=True)
 
@@ -26,14 +26,19 @@ def up(
         envvar="CCH_TOPOLOGY",
         help=f"Of what it consists: {', '.join(TOPOLOGIES)}. Default: what runs, else local.",
     ),
+    aws: str = typer.Option(
+        "",
+        envvar="CCH_STACK_AWS",
+        help=f"What stands in for AWS: {', '.join(STAND_INS)} (takes little CPU, knows less). Default: what runs, else"
+        f" {LOCAL.aws}.",
+    ),
 ) -> None:
     """Start the local stack: AWS's stand-in, the capability mock, PostgreSQL, Airflow.
 
     A process that ends by itself is started again; running this once more, or `cch doctor`, tells why it ended.
     """
     interrupt_on(signal.SIGTERM, signal.SIGHUP)
-    wish = usual_topology() if topology == "local" else topology_named(topology) if topology else None
-    stack = LocalStack.open(wish)
+    stack = LocalStack.open(wished(topology, aws))
     services = stack.topology.services
     names = tuple(name.strip() for name in only.split(",") if name.strip()) or services
     unknown = sorted(set(names) - set(services))
@@ -58,6 +63,21 @@ def up(
             _errors.print(f"[yellow]{each.name}[/yellow] {escape(each.story)}", highlight=False, soft_wrap=True)
     if set(names) == set(services):
         console.print(f"Airflow: {stack.layout.ui_url}  user [b]{USER}[/b]  password [b]{stack.password}[/b]")
+
+
+def wished(topology: str, aws: str) -> Topology | None:
+    """Of what the stack is to consist; None: of what it consists, if it runs.
+
+    :raises SettingsError: there is no topology, or no stand-in for AWS, of that name.
+    """
+    if topology:
+        parts = usual_topology() if topology == "local" else topology_named(topology)
+    elif aws:
+        stack = LocalStack(open_layout())
+        parts = stack.topology if stack.running() else usual_topology()
+    else:
+        return None
+    return parts.on(aws) if aws else parts
 
 
 def down() -> None:

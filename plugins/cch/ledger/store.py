@@ -181,7 +181,7 @@ def _all_hold(clauses: Iterable[Clause], item: Mapping[str, Any]) -> bool:
             case Equals(name, value):
                 true = item.get(name) == value
             case Below(name, value):
-                true = name in item and item[name] < value
+                true = type(item.get(name)) is type(value) and item[name] < value
         if not true:
             return False
     return True

@@ -147,13 +147,18 @@ class Layout:
         return stored
 
 
+def usual_stand_in() -> str:
+    """The stand-in for AWS that ``CCH_STACK_AWS`` names, else moto's server."""
+    return os.environ.get("CCH_STACK_AWS") or LOCAL.aws
+
+
 def usual_topology() -> Topology:
     """What ``CCH_TOPOLOGY`` names, else PostgreSQL and one of each process, else, as a last resort, SQLite.
 
-    :raises SettingsError: there is no topology of that name.
+    :raises SettingsError: there is no topology, or no stand-in for AWS, of that name.
     """
     named = topology_named(os.environ.get("CCH_TOPOLOGY") or "local")
-    return LAST_RESORT if named == LOCAL and programs.missing() else named
+    return (LAST_RESORT if named == LOCAL and programs.missing() else named).on(usual_stand_in())
 
 
 def open_layout(*, choose: bool = False, topology: Topology | None = None) -> Layout:

@@ -62,7 +62,7 @@ class LocalStack:
         if not stack.running():
             return cls(open_layout(choose=True, topology=topology))
         if topology not in (None, stack.layout.topology):
-            raise StackError("the stack runs with another topology: stop it first (`cch down`)")
+            raise StackError("the stack runs with another topology or stand-in for AWS: stop it first (`cch down`)")
         return stack
 
     @property
@@ -95,7 +95,7 @@ class LocalStack:
                 if name not in self.running():
                     self._check_port(name)
             empty = self._start("aws", say)
-            self._wait_for("aws", lambda: _answers(f"{self.layout.aws_url}/moto-api/", errors_too=True))
+            self._wait_for("aws", lambda: _answers(f"{self.layout.aws_url}/cch/calls"))
             self._provision()
             if empty and samples:
                 self._publish_samples(say)

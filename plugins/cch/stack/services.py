@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from cch.stack import postgresql, redis
 from cch.stack.layout import Layout
 from cch.stack.processes import Service
+from cch.stack.topology import StandIn
+
+#: The module of each stand-in for AWS; both take the same arguments.
+_AWS: Mapping[StandIn, str] = {"moto": "cch.testing.aws_server", "quick": "cch.testing.quick_aws.server"}
 
 
 def service(layout: Layout, name: str) -> Service:
@@ -19,7 +24,7 @@ def service(layout: Layout, name: str) -> Service:
         case "aws":
             functions = str(layout.root / "lambda-functions")
             port = str(layout.ports["aws"])
-            module = [sys.executable, "-m", "cch.testing.aws_server"]
+            module = [sys.executable, "-m", _AWS[layout.topology.aws]]
             return Service(name=name, command=[*module, "--port", port, "--functions", functions])
         case "mock":
             contracts = str(layout.root / "workflow-definitions" / "capabilities")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from cch.errors import SettingsError
 
 Database = Literal["sqlite", "postgresql"]
 Executor = Literal["LocalExecutor", "CeleryExecutor"]
+#: What stands in for AWS: moto's server, or the one that takes little CPU (docs/adr/0039).
+StandIn = Literal["moto", "quick"]
+STAND_INS: Sequence[StandIn] = get_args(StandIn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,7 @@ class Topology:
     dag_processors: int = 1
     triggerers: int = 1
     workers: int = 0
+    aws: StandIn = "moto"
 
     def __post_init__(self) -> None:
         if self.database == "sqlite" and (self.schedulers > 1 or self.executor == "CeleryExecutor"):
@@ -33,6 +37,16 @@ class Topology:
             raise SettingsError("CeleryExecutor needs workers, and only it has some")
         if min(self.schedulers, self.dag_processors, self.triggerers) < 1:
             raise SettingsError("a stack needs at least one scheduler, dag-processor and triggerer")
+
+    def on(self, stand_in: str) -> Topology:
+        """The same on another stand-in for AWS.
+
+        :raises SettingsError: there is none of that name.
+        """
+        found = next((each for each in STAND_INS if each == stand_in), None)
+        if found is None:
+            raise SettingsError(f"no stand-in for AWS {stand_in!r}; there are {', '.join(STAND_INS)}")
+        return replace(self, aws=found)
 
     @property
     def servers(self) -> tuple[str, ...]:

@@ -7,15 +7,14 @@ that, and long polls of SQS do not hold it. moto itself would need Docker to run
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cch.testing.aws_calls import PATH, AwsCalls
 from cch.testing.aws_faults import SOCKET, Faults
 from cch.testing.lambda_functions import LambdaFunctions, WsgiApp
 from cch.testing.quick_queries import QuickQueries
@@ -43,16 +42,14 @@ class CallCounter:
 
     def __init__(self, app: WsgiApp) -> None:
         self._app = app
-        self._counts: Counter[str] = Counter()
+        self._calls = AwsCalls()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") == "/cch/calls":
-            if environ["REQUEST_METHOD"] == "DELETE":
-                self._counts.clear()
+        method = environ["REQUEST_METHOD"]
+        if environ.get("PATH_INFO") == PATH:
             start_response("200 OK", [("Content-Type", "application/json")])
-            return [json.dumps(dict(self._counts)).encode()]
-        operation = str(environ.get("HTTP_X_AMZ_TARGET") or f"S3.{environ['REQUEST_METHOD']}")
-        self._counts[operation.split("_", maxsplit=1)[0] + "." + operation.rsplit(".", 1)[-1]] += 1
+            return [self._calls.answer(method)]
+        self._calls.count(str(environ.get("HTTP_X_AMZ_TARGET") or ""), method)
         return self._app(environ, start_response)
 
 

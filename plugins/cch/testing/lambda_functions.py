@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -116,6 +117,39 @@ def _function_name(raw: str) -> str:
     return re.sub(r"^cch-[^-]+-[^-]+-", "", unquote(raw).rsplit(":function:", 1)[-1].split(":")[0])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """What ``Invoke`` answers over HTTP."""
+
+    status: HTTPStatus
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+def invoked_name(path: str) -> str | None:
+    """The function that a request to this path invokes, as it is named there; None: it invokes none."""
+    match = _INVOKE.fullmatch(path)
+    return match[1] if match else None
+
+
+def invocation(folder: Path, raw_name: str, event: bytes, kind: str) -> Invocation:
+    """Run a function of the folder. ``kind``: the header ``X-Amz-Invocation-Type``."""
+    name = _function_name(raw_name)
+    headers = [("Content-Type", "application/json")]
+    function = Function.at(folder / name)
+    if function is None:
+        message = f"Function not found: {name} (looked in {folder})"
+        return Invocation(
+            status=HTTPStatus.NOT_FOUND, headers=[*headers, ("x-amzn-ErrorType", "ResourceNotFoundException")],
+            body=json.dumps({"Type": "User", "Message": message}).encode(),
+        )  # fmt: skip
+    if kind == "DryRun":  # may it be called? Nothing is run
+        return Invocation(status=HTTPStatus.NO_CONTENT, headers=headers, body=b"")
+    answer, good = function.invoke(event or b"{}")
+    failed = [] if good else [("X-Amz-Function-Error", "Unhandled")]
+    return Invocation(status=HTTPStatus.OK, headers=[*headers, *failed], body=json.dumps(answer).encode())
+
+
 class LambdaFunctions:
     """Answers ``Invoke``; everything else goes on to the next application."""
 
@@ -124,20 +158,10 @@ class LambdaFunctions:
         self._folder = folder.resolve()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        match = _INVOKE.fullmatch(environ.get("PATH_INFO", ""))
-        if match is None:
+        name = invoked_name(environ.get("PATH_INFO", ""))
+        if name is None:
             return self._app(environ, start_response)
-        name = _function_name(match[1])
         event = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        headers = [("Content-Type", "application/json")]
-        function = Function.at(self._folder / name)
-        if function is None:
-            start_response("404 Not Found", [*headers, ("x-amzn-ErrorType", "ResourceNotFoundException")])
-            message = f"Function not found: {name} (looked in {self._folder})"
-            return [json.dumps({"Type": "User", "Message": message}).encode()]
-        if environ.get("HTTP_X_AMZ_INVOCATION_TYPE") == "DryRun":  # may it be called? Nothing is run
-            start_response("204 No Content", headers)
-            return []
-        answer, good = function.invoke(event or b"{}")
-        start_response("200 OK", headers if good else [*headers, ("X-Amz-Function-Error", "Unhandled")])
-        return [json.dumps(answer).encode()]
+        answer = invocation(self._folder, name, event, environ.get("HTTP_X_AMZ_INVOCATION_TYPE", ""))
+        start_response(f"{answer.status} {answer.status.phrase}", list(answer.headers))
+        return [answer.body] if answer.body else []

@@ -2,81 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cch.ledger.messages import Stored
 from cch.messaging.queue import BATCH, Depth, Received
-
-
-@dataclass(slots=True)
-class _Message:
-    message_id: str
-    body: str
-    attributes: Mapping[str, str]
-    sent: int
+from cch.testing.held_messages import HeldMessage, HeldMessages
 
 
 @dataclass(slots=True)
 class MemoryQueue:
-    """One queue; ``redeliver()`` plays the end of the visibility timeout."""
+    """One queue; ``redeliver()`` plays the end of the visibility timeout, which passes by itself never."""
 
     name: str
     calls: int = 0
     limit: int | None = None
-    _ready: deque[_Message] = field(default_factory=deque)
-    _in_flight: dict[str, _Message] = field(default_factory=dict)
+    _held: HeldMessages = field(default_factory=HeldMessages)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def receive(self, wait: float) -> list[Received]:
         self.calls += 1
-        if not self._ready and wait:
-            self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), wait)
-            except TimeoutError:
-                return []
-        batch = [self._ready.popleft() for _ in range(min(BATCH, len(self._ready)))]
-        self._in_flight.update({message.message_id: message for message in batch})
         return [
             Received(queue=self.name, message_id=m.message_id, receipt=m.message_id, body=m.body, sent=m.sent)
-            for m in batch
+            for m in await self._held.take_soon(BATCH, wait)
         ]
 
     async def delete(self, messages: Sequence[tuple[Received, Stored]]) -> None:
         self.calls += 1
         for message, stored in messages:
             assert stored.key == message.key, "deleted against another message's receipt"
-            self._in_flight.pop(message.message_id, None)
+            self._held.remove(message.message_id)
 
     async def largest(self) -> int | None:
         return self.limit
 
     async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
         self.calls += 1
-        message_id = f"{self.name}-{next(self._numbers)}"
-        self._ready.append(_Message(message_id, body, attributes or {}, int(time.time() * 1000)))
-        self._arrived.set()
+        sent = int(time.time() * 1000)
+        self._held.add(HeldMessage(f"{self.name}-{next(self._numbers)}", body, attributes or {}, sent))
 
     @property
     def depth(self) -> Depth:
-        return Depth(ready=len(self._ready), in_flight=len(self._in_flight))
+        return Depth(ready=self._held.ready, in_flight=self._held.in_flight)
 
     def redeliver(self) -> None:
         """Make everything that is in flight visible again."""
-        self._ready.extend(self._in_flight.values())
-        self._in_flight.clear()
-        self._arrived.set()
+        self._held.show_all()
 
     @property
     def messages(self) -> list[tuple[str, Mapping[str, str]]]:
         """(body, attributes) of everything that is not deleted."""
-        return [(m.body, m.attributes) for m in (*self._ready, *self._in_flight.values())]
+        return [(message.body, message.attributes) for message in self._held]
 
 
 class MemoryQueues:

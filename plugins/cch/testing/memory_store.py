@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cch.ledger.store import LAST, Change, ConditionFailedError, Item, Key, Place, Value, When, holds
+from cch.testing.indexed_items import IndexedItems
 
 #: Index name → (attribute that selects, attribute that sorts); must equal cch.aws.tables.INDEXES.
 INDEXES: Mapping[str, tuple[str, str]] = {
@@ -17,53 +18,50 @@ INDEXES: Mapping[str, tuple[str, str]] = {
     "by_waiting": ("open_instance", "asked"),
     "by_live": ("live", "checked"),
 }
-
-
 #: Longest values of the attributes that keys are made of, in bytes (DynamoDB quotas).
 _LONGEST = (2048, 1024)
-_KEYS = (("PK", "SK"), *INDEXES.values())
-
-
-def _refuse_keys(item: Item) -> None:
-    """:raises ValueError: DynamoDB would refuse the item, because a key is empty or too long."""
-    for names in _KEYS:
-        for name, most in zip(names, _LONGEST, strict=True):
-            value = item.get(name, 0)
-            if isinstance(value, str) and not 0 < len(value.encode()) <= most:
-                raise ValueError(f"key {name} must have 1 to {most} bytes, but is {value[:60]!r}")
+#: Largest item in bytes (DynamoDB quota).
+_LARGEST = 400 * 1024
 
 
 class MemoryStore:
-    """Items in a dictionary. Safe within one event loop: no operation awaits between reading and writing."""
+    """Items in memory. Safe within one event loop: no operation awaits between reading and writing."""
 
-    def __init__(self) -> None:
-        self._partitions: dict[str, dict[str, Item]] = {}
+    def __init__(self, indexes: Mapping[str, tuple[str, str]] = INDEXES) -> None:
+        self._items = IndexedItems(indexes)
+        self._keys = (("PK", "SK"), *indexes.values())
         self.calls = 0
 
-    def _old(self, key: Key) -> Item | None:
-        return self._partitions.get(key[0], {}).get(key[1])
+    def _refuse(self, item: Item) -> None:
+        """:raises ValueError: DynamoDB would refuse the item: a key is empty or too long, or the item too large."""
+        for names in self._keys:
+            for name, most in zip(names, _LONGEST, strict=True):
+                value = item.get(name, 0)
+                if isinstance(value, str) and not 0 < len(value.encode()) <= most:
+                    raise ValueError(f"key {name} must have 1 to {most} bytes, but is {value[:60]!r}")
+        if (size := item_size(item)) > _LARGEST:
+            raise ValueError(f"Item size has exceeded the maximum allowed size: {size} bytes")
 
     async def get(self, key: Key) -> Item | None:
         self.calls += 1
-        item = self._old(key)
+        item = self._items.get(key)
         return dict(item) if item else None
 
     async def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
         self.calls += 1
-        return {key: dict(item) for key in keys if (item := self._old(key))}
+        return {key: dict(item) for key in keys if (item := self._items.get(key))}
 
     def _check(self, key: Key, when: When | None) -> Item | None:
-        old = self._old(key)
+        old = self._items.get(key)
         if not holds(when, old):
             raise ConditionFailedError(dict(old) if old else None)
         return old
 
     async def put(self, item: Item, when: When | None = None) -> None:
         self.calls += 1
-        key = (item["PK"], item["SK"])
-        _refuse_keys(item)
-        self._check(key, when)
-        self._partitions.setdefault(key[0], {})[key[1]] = dict(item)
+        self._refuse(item)
+        self._check((item["PK"], item["SK"]), when)
+        self._items.put(dict(item))
 
     async def update(self, key: Key, change: Change, when: When | None = None) -> Item:
         self.calls += 1
@@ -73,17 +71,17 @@ class MemoryStore:
         for name in change.remove:
             new.pop(name, None)
         for name, member in change.add.items():
-            new[name] = frozenset(new.get(name, frozenset())) | {member}
-        _refuse_keys(new)
-        self._partitions.setdefault(key[0], {})[key[1]] = new
+            members = new.get(name, frozenset())
+            if not isinstance(members, frozenset):
+                raise ValueError(f"{name} is no set, and {member!r} cannot be added to it")  # noqa: TRY004 - the table refuses it
+            new[name] = members | {member}
+        self._refuse(new)
+        self._items.put(new)
         return dict(new)
 
     async def delete(self, key: Key) -> None:
         self.calls += 1
-        partition = self._partitions.get(key[0], {})
-        partition.pop(key[1], None)
-        if not partition:
-            self._partitions.pop(key[0], None)
+        self._items.remove(key)
 
     async def query(
         self,
@@ -95,11 +93,9 @@ class MemoryStore:
         between: tuple[str, str] | None = None,
     ) -> list[Item]:
         self.calls += 1
-        partition = self._partitions.get(pk, {})
         assert between is None or all(between), "DynamoDB takes no empty text in a key"
         low, high = between or (prefix, prefix + LAST)
-        keys = sorted((sk for sk in partition if low <= sk <= high), reverse=last)
-        return [dict(partition[sk]) for sk in keys[:limit]]
+        return [dict(item) for item in self._items.in_partition(pk, low, high, last=last, limit=limit)]
 
     async def listed(
         self,
@@ -112,30 +108,36 @@ class MemoryStore:
         after: Place | None = None,
     ) -> list[Item]:
         self.calls += 1
-        selects, sorts = INDEXES[index]
-
-        def place(item: Item) -> tuple[Any, str, str]:
-            return item[sorts], item["PK"], item["SK"]
-
-        items = (item for part in self._partitions.values() for item in part.values())
-        found = [item for item in items if item.get(selects) == value and sorts in item]
-        if between is not None:
-            found = [item for item in found if between[0] <= item[sorts] <= between[1]]
-        if after is not None:
-            start = (after.sort, *after.key)
-            found = [item for item in found if (place(item) < start if newest else place(item) > start)]
-        return [dict(item) for item in sorted(found, key=place, reverse=newest)[:limit]]
+        return [dict(item) for item in self._items.in_index(index, value, between, after, last=newest, limit=limit)]
 
     async def counted(self, index: str, value: str, between: tuple[Value, Value], most: int) -> int:
         return len(await self.listed(index, value, limit=most, between=between))
 
     async def scan(self, prefix: str) -> list[Item]:
         self.calls += 1
-        found = [part for pk, part in self._partitions.items() if pk.startswith(prefix)]
-        return [dict(item) for part in found for item in part.values()]
+        return [dict(item) for item in self._items.beginning(prefix)]
 
     async def server_time(self) -> int | None:
         return None
+
+    def refill(self, items: Iterable[Item]) -> None:
+        """Have these items, and no others."""
+        for item in list(self._items):
+            self._items.remove((item["PK"], item["SK"]))
+        for item in items:
+            self._items.put(dict(item))
+
+
+def item_size(item: Item) -> int:
+    """What DynamoDB counts of an item, in bytes, but for numbers, which are small."""
+    size = 0
+    for name, value in item.items():
+        size += len(name)
+        if isinstance(value, str):
+            size += len(value) if value.isascii() else len(value.encode())
+        elif isinstance(value, frozenset):
+            size += sum(len(member.encode()) for member in value)
+    return size
 
 
 class MemoryArchive:

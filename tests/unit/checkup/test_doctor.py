@@ -92,7 +92,9 @@ def test_stranded_messages(environment: Settings) -> None:
     assert examine(environment) == {dead: ("error", "1 message that nobody could take")}
 
 
-@pytest.mark.parametrize("name", ["events", "events.fifo"])
+@pytest.mark.parametrize(
+    ("aws_url", "name"), [("moto", "events"), ("quick", "events"), ("moto", "events.fifo")], indirect=["aws_url"]
+)
 def test_the_topic_is_tried(environment: Settings, name: str) -> None:
     """An event is published; one that is refused is said."""
     fifo = {"FifoTopic": "true"} if name.endswith(".fifo") else {}

@@ -46,11 +46,11 @@ class Desk:
             )
 
 
-@pytest.fixture(params=["memory", "sqs"])
-async def desk(request: pytest.FixtureRequest, aws_client: Any) -> Desk:
+@pytest.fixture(params=["memory", "moto", "quick"])
+async def desk(request: pytest.FixtureRequest, stand_in_url: Any, client_at: Any) -> Desk:
     if request.param == "memory":
         return Desk(MemoryQueues())
-    sqs = await aws_client("sqs")
+    sqs = await client_at(stand_in_url(request.param), "sqs")
     return Desk(SqsQueues(sqs), sqs)
 
 

@@ -351,7 +351,7 @@ class Told(World):
 
 def as_json(store: MemoryStore) -> list[dict[str, Any]]:
     """Items as JSON values, sets as lists in an object, without what belongs to a process."""
-    items = [item for part in store._partitions.values() for item in part.values()]
+    items = list(store._items)
     return [
         {key: {"set": sorted(value)} if isinstance(value, frozenset) else value for key, value in item.items()}
         for item in sorted(items, key=lambda item: (item["PK"], item["SK"]))
@@ -360,9 +360,10 @@ def as_json(store: MemoryStore) -> list[dict[str, Any]]:
 
 
 def fill(store: MemoryStore, items: list[dict[str, Any]]) -> None:
-    for item in items:
-        plain = {key: frozenset(value["set"]) if isinstance(value, dict) else value for key, value in item.items()}
-        store._partitions.setdefault(item["PK"], {})[item["SK"]] = plain
+    store.refill(
+        {key: frozenset(value["set"]) if isinstance(value, dict) else value for key, value in item.items()}
+        for item in items
+    )
 
 
 def clock_from(now: int) -> Callable[[], int]:

@@ -113,9 +113,7 @@ async def test_a_death_at_any_call_leaves_nothing_half_done(tmp_path: Path, cloc
         while True:
             at += 7
             platform.archive = MemoryArchive()
-            store._partitions.clear()
-            for (pk, sk), item in whole.items():
-                store._partitions.setdefault(pk, {})[sk] = dict(item)
+            store.refill(whole.values())
             platform.ledger.blobs.texts = dict(texts)  # type: ignore[attr-defined]
             store.arm(at, lost=bool(at % 2))
             try:

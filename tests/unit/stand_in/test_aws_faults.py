@@ -22,6 +22,9 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "s3": lambda client: client.list_buckets(),
 }
 
+#: Only moto's server has faults.
+pytestmark = pytest.mark.parametrize("aws_url", ["moto"], indirect=True)
+
 
 @pytest.fixture
 def fault(aws_url: str) -> Iterator[Callable[..., None]]:

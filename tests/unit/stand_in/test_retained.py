@@ -24,9 +24,10 @@ def settings(aws_environment: None) -> Settings:
     return Settings(names=names, archive=f"s3://{names.eventdata_bucket}/archive/")
 
 
-@pytest.fixture(params=["memory", "s3"])
-def blobs(request: pytest.FixtureRequest) -> BlobStore:
-    return MemoryBlobs() if request.param == "memory" else S3Blobs(request.getfixturevalue("settings"))
+@pytest.fixture(params=[MemoryBlobs, S3Blobs])
+def blobs(request: pytest.FixtureRequest, settings: Settings) -> BlobStore:
+    made: BlobStore = MemoryBlobs() if request.param is MemoryBlobs else S3Blobs(settings)
+    return made
 
 
 async def test_the_blobs_of_one_instance_are_deleted(blobs: BlobStore) -> None:
