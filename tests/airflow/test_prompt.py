@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -12,18 +11,16 @@ from airflow.jobs import triggerer_job_runner
 from cch.scheduling import prompt
 from cch.scheduling.prompt import install
 from cch.settings import Settings
-from cch.triggers import pulse
 from cch.triggers.pulse import LASTS, Pulse, pulse_of, quicken
 
 pytestmark = pytest.mark.hooks
 
 
 @pytest.fixture(autouse=True)
-def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow's module and this process's pulse, as they were before."""
     monkeypatch.setattr(triggerer_job_runner, "anyio", triggerer_job_runner.anyio)
-    monkeypatch.setattr(pulse, "_pulse", None)
-    yield
+    monkeypatch.setattr(Pulse, "of_process", None)
 
 
 class Clock:

@@ -62,6 +62,7 @@ class Copies:
         task: RegionTask,
         platform: Platform,
         plan: Plan,
+        *,
         flow: TokenFlow,
         left: Sequence[Outcome],
         view: InstanceView,

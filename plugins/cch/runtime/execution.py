@@ -277,7 +277,7 @@ async def _leave(task: RegionTask, platform: Platform, plan: Plan, flow: TokenFl
     assert view is not None
     after = await _finish(platform, plan, view)
     if platform.ahead is not None and view.instance.status == "running":
-        platform.ahead.follow(task, platform, plan, after, left.outcomes, view)
+        platform.ahead.follow(task, platform, plan, flow=after, left=left.outcomes, view=view)
     return _end(task, plan, flow, left, after)
 
 

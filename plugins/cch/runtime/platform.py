@@ -57,6 +57,7 @@ class Ahead(Protocol):
         task: RegionTask,
         platform: Platform,
         plan: Plan,
+        *,
         flow: TokenFlow,
         left: Sequence[Outcome],
         view: InstanceView,

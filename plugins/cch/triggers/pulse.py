@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 #: Seconds between two looks, and for how long (s) after the last end: until the scheduler has let the next task begin.
 QUICK, LASTS = 0.2, 3.0
@@ -27,6 +27,9 @@ class Stop(Protocol):
 
 class Pulse:
     """Airflow's event, whose ``wait`` also returns when it is time to look again. It runs in one event loop."""
+
+    #: That of this process, once it runs triggers.
+    of_process: ClassVar[Pulse | None] = None
 
     def __init__(self, stop: Stop, clock: Callable[[], float] = time.monotonic) -> None:
         self._stop = stop
@@ -62,18 +65,13 @@ class Pulse:
             await self._woken.wait()
 
 
-#: That of this process, once it runs triggers.
-_pulse: Pulse | None = None
-
-
 def pulse_of(stop: Stop) -> Pulse:
     """A pulse around Airflow's event, which is that of this process from now on."""
-    global _pulse
-    _pulse = Pulse(stop)
-    return _pulse
+    Pulse.of_process = Pulse(stop)
+    return Pulse.of_process
 
 
 def quicken() -> None:
     """Let the triggerer of this process look now, and often for a while; nothing where there is no pulse."""
-    if _pulse is not None:
-        _pulse.quicken()
+    if Pulse.of_process is not None:
+        Pulse.of_process.quicken()
