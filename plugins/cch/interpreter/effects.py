@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from cch.definition.contract import CONTRACT_CODE, codes_of
@@ -200,7 +201,13 @@ async def _output(
     return written(node, visit, Result(label="on_response", patch={"status": reply["status"], **values}, cause=cause))
 
 
-async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Result:
+async def _attempts(
+    node: Calling,
+    visit: Visit,
+    host: Host,
+    once: _Once,
+    place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+) -> Result:
     attempt = host.first_attempt(node.name, visit.number)
     tries = 0
     # The first rules took "0s" for no limit here, and for a limit that is up at once at the other nodes.
@@ -209,7 +216,7 @@ async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Res
         tries += 1
         cause = {"kind": "call", "attempt": attempt}
         try:
-            async with host.place():
+            async with place():
                 patch = await asyncio.wait_for(once(attempt), limit)
         except TimeoutError:
             error: CapabilityError = CapabilityTimeoutError(f"{node.name!r} took longer than {limit or 0:g} s")
@@ -235,7 +242,7 @@ async def _attempts(node: Calling, visit: Visit, host: Host, once: _Once) -> Res
 @perform.register
 async def _sync_call(node: SyncCall, visit: Visit, host: Host) -> Result:
     breaches: dict[str, Breach | None] = {}  # those of the last attempt
-    result = await _attempts(node, visit, host, functools.partial(_called, node, visit, host, breaches))
+    result = await _attempts(node, visit, host, functools.partial(_called, node, visit, host, breaches), host.place)
     return told(result, *breaches.values())
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -391,6 +392,36 @@ async def test_a_call_that_takes_too_long_takes_on_timeout() -> None:
 
     assert result.label == "on_timeout"
     assert result.patch["_internalError"] == "'N' took longer than 0.01 s"
+
+
+async def test_each_attempt_of_a_call_takes_a_place_and_leaves_it() -> None:
+    """Not for the pause between two, in which others may call; a function of the library needs none."""
+    taken: list[str] = []
+
+    class Crowded(ScriptedHost):
+        @asynccontextmanager
+        async def place(self) -> AsyncIterator[None]:
+            taken.append("taken")
+            try:
+                yield
+            finally:
+                taken.append("left")
+
+        async def call(self, call: Call) -> Mapping[str, Any]:
+            taken.append("called")
+            raise CapabilityError("busy")
+
+        async def sleep_until(self, when: int) -> None:
+            taken.append("paused")
+
+    node = "{type: sync_call, capability_id: fn, retry: {max_attempts: 2}, on_success: E, on_failure: X}"
+    await performed(node, Crowded())
+    assert taken == ["taken", "called", "left", "paused", "taken", "called", "left"]
+
+    taken.clear()
+    node = "{type: library_call, library_function_id: l, parameters: {}, output_key: a, on_success: E, on_failure: X}"
+    await performed(node, Crowded())
+    assert taken == []
 
 
 async def test_a_library_call_puts_its_value_at_a_dotted_path() -> None:
