@@ -58,7 +58,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
 }
 
 #: Those that start a local stack, on the stand-in for AWS that is chosen; the others have none, or moto.
-ON_A_STACK = frozenset({"account", "batch", "regions", "replies", "triggerer", "waiting", "workflow"})
+ON_A_STACK = frozenset({"account", "batch", "calls", "regions", "replies", "triggerer", "waiting", "workflow"})
 
 
 def _show(console: Console, name: str, figures: Figures) -> None:

@@ -91,7 +91,7 @@ def measure_regions() -> Figures:
         inline = _map(airflow, "inline", INLINE)
         mapped = _map(airflow, "mapped", MAPPED)
     return Figures(
-        title="inside one task on a real Airflow, PostgreSQL, LocalExecutor, moto",
+        title="inside one task on a real Airflow, PostgreSQL, LocalExecutor",
         columns=("transitions", "s", "transitions/s", "state"),
         rows=[
             (f"a loop of {VISITS:,} visits", loop),

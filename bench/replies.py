@@ -46,7 +46,7 @@ def measure_replies() -> Figures:
     """For both granularities, replies answered one by one, then all others at once."""
     rows = [row for granularity in BETWEEN for row in _rows(granularity)]
     return Figures(
-        title=f"replies to {WAITING:,} instances that wait in one triggerer, PostgreSQL, moto's server as AWS",
+        title=f"replies to {WAITING:,} instances that wait in one triggerer, PostgreSQL",
         columns=(
             "replies",
             "replies/s",
@@ -62,7 +62,7 @@ def measure_replies() -> Figures:
             "p50, p95, p99: from the sending of a reply until the capability has received the instance's next request",
             "from task to task: no scheduler works meanwhile; the next region runs ahead of Airflow's task",
             "calls, AWS's CPU: with the capability's own, who sends replies and takes requests ten in a call",
-            "moto computes on one core, one call to DynamoDB at a time; DynamoDB takes calls side by side",
+            "a stand-in for AWS computes on one core, one call at a time; DynamoDB takes calls side by side",
         ),
     )
 

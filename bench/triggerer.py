@@ -1,6 +1,6 @@
 """Ten thousand requests waited for in Airflow's own triggerer: sending, memory, what waiting costs, and a kill.
 
-PostgreSQL; AWS is moto's server, one request to DynamoDB at a time, whose own share is shown.
+PostgreSQL; AWS is a stand-in, one request to DynamoDB at a time, whose own share is shown.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def measure_triggerer() -> Figures:
     label, floor = _floor(ONE)
     rows.append((label, {**dict.fromkeys(rows[0][1], ""), **floor}))
     return Figures(
-        title=f"real triggerers, a definition of {NODES} nodes, PostgreSQL, moto's server as AWS",
+        title=f"real triggerers, a definition of {NODES} nodes, PostgreSQL",
         columns=tuple(rows[0][1]),
         rows=[(label, tuple(figures.values())) for label, figures in rows],
         notes=(
             "began, restarted, went on: from the start of the triggerer until all wait",
             "after kill -9: with the half minute until Airflow declares the old one dead",
-            "AWS's share: how long moto's server computed in that time, on one of two cores",
+            "AWS's share: how long its stand-in computed in that time, on one of two cores",
             "KB a waiter: of all the triggerer's processes, beyond what it has without any",
         ),
     )
