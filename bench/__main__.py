@@ -19,7 +19,7 @@ from rich.table import Table
 from bench.account import measure_account
 from bench.api import INSTANCES as API_INSTANCES
 from bench.api import measure_api
-from bench.batch import INSTANCES, measure_batch
+from bench.batch import ACTIONS, INSTANCES, measure_batch
 from bench.calls import measure_calls
 from bench.expressions import measure_expressions
 from bench.figures import Figures
@@ -75,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=sorted(MEASUREMENTS), help="may be repeated")
     parser.add_argument("--instances", type=int, help=f"of the batch ({INSTANCES}), or of the API ({API_INSTANCES})")
+    parser.add_argument("--action", action="append", choices=ACTIONS, help="of the batch; may be repeated (all)")
     parser.add_argument("--topology", choices=sorted(TOPOLOGIES), default="local", help="of the batch")
     parser.add_argument("--together", type=int, default=TOGETHER, help="runs of the workflow that are started together")
     parser.add_argument("--aws", choices=STAND_INS, default=usual_stand_in(), help="what stands in for AWS in a stack")
@@ -87,7 +88,12 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
     }
     sized = {
-        "batch": partial(measure_batch, arguments.instances or INSTANCES, TOPOLOGIES[arguments.topology]),
+        "batch": partial(
+            measure_batch,
+            arguments.instances or INSTANCES,
+            TOPOLOGIES[arguments.topology],
+            arguments.action or ACTIONS,
+        ),
         "api": partial(measure_api, arguments.instances or API_INSTANCES),
         "workflow": partial(measure_workflow, arguments.together),
     }

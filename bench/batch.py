@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +36,7 @@ _PATIENCE = 7_200.0
 _ALONE = 60.0
 
 
-def measure_batch(instances: int = INSTANCES, topology: Topology = LOCAL) -> Figures:
+def measure_batch(instances: int = INSTANCES, topology: Topology = LOCAL, actions: Sequence[str] = ACTIONS) -> Figures:
     """Time of one batch for each of the actions, what it asks AWS for, and how long other instances take meanwhile."""
     with one_waiting(topology, DEFINITION) as bench:
         stack = bench.stack
@@ -55,7 +55,7 @@ def measure_batch(instances: int = INSTANCES, topology: Topology = LOCAL) -> Fig
             time.sleep(_ALONE)
             idle = sum(calls_between(before, bench.calls()).values()) / _ALONE
             rows: list[tuple[str, tuple[float | int | str, ...]]] = [("no batch", ("", "", "", "", "", *_took(ended)))]
-            for action in ACTIONS:
+            for action in actions:
                 before = bench.calls()
                 took, counts = _batch(airflow, action, instances)
                 calls = (sum(calls_between(before, bench.calls()).values()) - idle * took) / instances
