@@ -30,6 +30,8 @@ function after(choice: string): string {
 
 /** How long typing rests before it is searched for (ms). */
 const REST = 250;
+/** The page that the address names, which is ahead of what React shows while the page is being loaded. */
+const page = () => location.hash.replace(/\?.*/, "");
 const INSTANCE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 function Search({ value, search }: { value: string; search: (text: string) => void }) {
@@ -63,11 +65,11 @@ function Search({ value, search }: { value: string; search: (text: string) => vo
         placeholder="Business key, e.g. a bill of lading, or its beginning"
         defaultValue={value}
         onChange={() => {
+          const here = page();
           clearTimeout(resting.current);
-          resting.current = setTimeout(searchNow, REST);
+          // Whoever has gone to another page meanwhile would be fetched back: this one stays until that is loaded.
+          resting.current = setTimeout(() => page() === here && searchNow(), REST);
         }}
-        // Whoever leaves the box may go to another page: a search that came later would fetch them back to this one.
-        onBlur={searchNow}
       />
     </form>
   );

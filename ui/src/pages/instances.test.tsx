@@ -78,6 +78,7 @@ describe("the list of instances", () => {
           <Route path="/instances/:id" element={<Slow />} />
         </Routes>
       </Suspense>,
+      "#/",
     );
     const link = await screen.findByRole("link", { name: "BOL-7" });
     await userEvent.type(screen.getByRole("searchbox"), "BOL");

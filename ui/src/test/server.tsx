@@ -1,7 +1,7 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { render } from "@testing-library/react";
 import type { ReactElement } from "react";
-import { MemoryRouter, useLocation } from "react-router";
+import { HashRouter, MemoryRouter, useLocation } from "react-router";
 import { vi } from "vitest";
 
 /** What the API was asked, oldest first. */
@@ -42,14 +42,23 @@ const Place = () => {
   return <output aria-label="place">{pathname + search}</output>;
 };
 
+/** Shows a page at a place. A place that begins with `#` is that of the window, as in a browser. */
 export function show(page: ReactElement, at = "/") {
   const client = new QueryClient({ defaultOptions: { queries: { retry: false } } });
+  const shown = (
+    <>
+      {page}
+      <Place />
+    </>
+  );
+  if (at.startsWith("#")) location.hash = at;
   return render(
     <QueryClientProvider client={client}>
-      <MemoryRouter initialEntries={[at]}>
-        {page}
-        <Place />
-      </MemoryRouter>
+      {at.startsWith("#") ? (
+        <HashRouter>{shown}</HashRouter>
+      ) : (
+        <MemoryRouter initialEntries={[at]}>{shown}</MemoryRouter>
+      )}
     </QueryClientProvider>,
   );
 }
