@@ -115,6 +115,7 @@ def test_attach_an_orphan_and_search(stack: Stack, dashboard: FrameLocator) -> N
 
     dashboard.get_by_role("link", name="Instances").click()
     dashboard.get_by_role("searchbox").fill("BOL-DASH-O")
+    expect(dashboard.get_by_role("row")).to_have_count(2)  # with the heads of the columns
     dashboard.get_by_role("link", name="BOL-DASH-ORPHAN").click()
     expect(dashboard.get_by_role("heading", name=re.compile("BOL-DASH-ORPHAN"))).to_contain_text("succeeded")
     assert stack.finished(instance)["context"]["declarationId"] == "d-7"

@@ -248,7 +248,8 @@ export function Instances() {
             ))}
           </select>
         </label>
-        {filtered && (
+        {/* Its place stays when it is not offered: nothing moves under the pointer of who has just searched. */}
+        <div style={{ visibility: filtered ? undefined : "hidden" }}>
           <Opener label="Act on all that match">
             {(close) => (
               <BatchDialog
@@ -260,7 +261,7 @@ export function Instances() {
               />
             )}
           </Opener>
-        )}
+        </div>
       </div>
       {filter.incident && (
         <p className="facts" role="status">
