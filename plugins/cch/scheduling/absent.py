@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: An answer is believed for this time (s), because a label may lead elsewhere; a wish without one is asked again.
 _AGAIN = 10.0
+#: So often somebody else may take the number of a version first.
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,22 @@ class AbsentVersions:
 def store_version(dag_id: str, version: Version, compiled: Any) -> None:
     """Let Airflow hold a version, as if it had been served once, but never as its newest.
 
-    ``compiled``: its DAG. Does nothing if Airflow holds the version, or has no such DAG.
+    ``compiled``: its DAG. Does nothing if Airflow holds the version, or has no such DAG. Several may do so at once, of
+    one version or of several: who finds the number taken looks again.
     """
+    from sqlalchemy.exc import IntegrityError  # noqa: PLC0415 - as below
+
+    for left in reversed(range(_TRIES)):
+        try:
+            _store(dag_id, version, compiled)
+        except IntegrityError:
+            if not left:
+                raise
+        else:
+            return
+
+
+def _store(dag_id: str, version: Version, compiled: Any) -> None:
     from airflow.models.dag import DagModel  # noqa: PLC0415 - only the scheduler needs Airflow's models
     from airflow.models.dag_version import DagVersion  # noqa: PLC0415
     from airflow.models.dagcode import DagCode  # noqa: PLC0415

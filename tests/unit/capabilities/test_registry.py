@@ -26,6 +26,7 @@ from cch.interpreter.host import Call
 from cch.settings import Settings
 
 SETTINGS = Settings()
+SAMPLES = Settings(capability_modules=("cch.testing.sample_capabilities",))
 
 
 def call(capability_id: str, **changes: Any) -> Call:
@@ -49,6 +50,7 @@ async def run_call(given: Call, settings: Settings) -> Any:
 def _own_registrations(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone afterwards."""
     registry.load(SETTINGS)
+    registry.load(SAMPLES)  # a module registers once, when it is imported
     monkeypatch.setattr(registry, "_capabilities", dict(registry._capabilities))
     monkeypatch.setattr(registry, "_library", dict(registry._library))
 
@@ -211,10 +213,9 @@ async def test_an_endpoint_gets_the_call_and_a_key_for_idempotency(endpoint: str
 async def test_a_lambda_function_is_invoked() -> None:
     """By its name with the environment's prefix; one that does not exist is a failure."""
     bind_lambda("t#gone", "{prefix}no-such-function")
-    samples = Settings(capability_modules=("cch.testing.sample_capabilities",))
     prepared = [{"line": 1, "goods": "shoes"}]
 
-    answer = await run_call(call("orchestra-b3", context={"prepared": prepared}), samples)
+    answer = await run_call(call("orchestra-b3", context={"prepared": prepared}), SAMPLES)
 
     assert "duty_estimate" in answer
     with pytest.raises(CapabilityError, match="no-such-function"):
