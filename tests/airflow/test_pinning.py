@@ -8,6 +8,7 @@ import json
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +32,7 @@ from cch.definition.version import Version, parse_version
 from cch.runtime.definitions import open_catalogue
 from cch.runtime.run_conf import CONF_DIGEST, CONF_VERSION
 from cch.scheduling import marking, pinning
-from cch.scheduling.absent import AbsentVersions
+from cch.scheduling.absent import AbsentVersions, Wish
 from cch.scheduling.placing import Placing
 from cch.scheduling.wishes import finding
 from cch.settings import load_settings
@@ -619,3 +620,31 @@ def test_what_is_served_is_kept(desk: Desk) -> None:
     desk.publish("A", "C")
 
     assert "B:" in (desk.folder / "by-digest" / f"{old}.yaml").read_text()
+
+
+def test_versions_that_are_stored_at_the_same_moment_each_get_a_number(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process takes the number between the look for it and the write: this one looks again."""
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    marks = [desk.publish("A"), desk.publish("A", "B"), desk.publish("A", "B", "C")]
+    with create_session() as session:
+        session.execute(delete(DagVersion).where(DagVersion.dag_id == "pinned", DagVersion.bundle_version != marks[2]))
+    find, original, others = finding(load_settings()), LazyDeserializedDAG.from_dag, [marks[0]]
+
+    def meanwhile(dag: Any) -> Any:
+        if others:  # with a session of its own, as another process has
+            with ThreadPoolExecutor(1) as another:
+                another.submit(find, Wish("pinned", others.pop())).result()
+        return original(dag)
+
+    monkeypatch.setattr(LazyDeserializedDAG, "from_dag", staticmethod(meanwhile))
+    find(Wish("pinned", marks[1]))
+
+    with create_session() as session:
+        found = select(DagVersion.bundle_version, DagVersion.version_number).where(DagVersion.dag_id == "pinned")
+        numbers = {mark: number for mark, number in session.execute(found) if mark in marks}
+    assert set(numbers) == set(marks)
+    assert len(set(numbers.values())) == 3
+    assert max(numbers, key=lambda mark: numbers[mark]) == marks[2]
