@@ -10,6 +10,21 @@ from cch.definition.reader import read_definition
 from cch.graph.build import build_graph
 from cch.graph.model import Graph
 
+#: Two branches, a join, and a request behind it.
+JOINED = """
+workflow_id: joined
+workflow_name: Two branches and a join
+entry_point: F
+nodes:
+  F: {type: fork, branches: [A, B]}
+  A: {type: async_request, capability_id: a#x, on_response: A_End, on_failure: A_End}
+  A_End: {type: end_branch}
+  B: {type: async_request, capability_id: b#x, on_response: B_End, on_failure: B_End}
+  B_End: {type: end_branch}
+  J: {type: join, join_branches: [A, B], on_success: After}
+  After: {type: async_request, capability_id: c#x, on_response: Done, on_failure: Done}
+  Done: {type: end}
+"""
 #: Blocks of :func:`large_definition`.
 BLOCKS = 50
 #: Ten nodes: a request with its condition, a correction loop, and a fork with its join.

@@ -6,9 +6,7 @@ that, and long polls of SQS do not hold it. moto itself would need Docker to run
 
 from __future__ import annotations
 
-import argparse
 import signal
-import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +16,7 @@ from cch.testing.aws_calls import PATH, AwsCalls
 from cch.testing.aws_faults import SOCKET, Faults
 from cch.testing.lambda_functions import LambdaFunctions, WsgiApp
 from cch.testing.quick_queries import QuickQueries
+from cch.testing.serving import asked, say_listening
 
 #: Each long poll of SQS holds one for 20 s, and each request that hangs on demand.
 _THREADS = 256
@@ -78,11 +77,7 @@ def make_server(app: WsgiApp, host: str, port: int) -> Any:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(description="AWS stand-in for the local stack")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=5566)
-    parser.add_argument("--functions", type=Path, default=Path("lambda-functions"))
-    arguments = parser.parse_args()
+    arguments = asked("AWS stand-in for the local stack")
     server = make_server(create_app(arguments.functions), arguments.host, arguments.port)
 
     def stop(*_: object) -> None:
@@ -90,8 +85,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    sys.stdout.write(f"listening on http://{arguments.host}:{arguments.port}\n")
-    sys.stdout.flush()
+    say_listening(arguments)
     server.serve()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from faults import JostlingStore
 from processes import Process
+from workflows import JOINED
 from world import World, open_memory_platform, with_answers
 
 from cch.envelope import event_command
@@ -25,20 +26,6 @@ from cch.testing.memory_store import MemoryBlobs
 
 NOW = 1_700_000_000_000
 SEEDS = range(12)
-JOINED = """
-workflow_id: joined
-workflow_name: Two branches and a join
-entry_point: F
-nodes:
-  F: {type: fork, branches: [A, B]}
-  A: {type: async_request, capability_id: a#x, on_response: A_End, on_failure: A_End}
-  A_End: {type: end_branch}
-  B: {type: async_request, capability_id: b#x, on_response: B_End, on_failure: B_End}
-  B_End: {type: end_branch}
-  J: {type: join, join_branches: [A, B], on_success: After}
-  After: {type: async_request, capability_id: c#x, on_response: Done, on_failure: Done}
-  Done: {type: end}
-"""
 APART = """
 workflow_id: apart
 workflow_name: Two branches that end for themselves

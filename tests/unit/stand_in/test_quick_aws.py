@@ -7,14 +7,13 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 from zlib import crc32
 
-import boto3
 import botocore.exceptions
 import pytest
-from botocore.config import Config
 from tests.patience import eventually
 
 from cch.aws.session import error_code
@@ -30,14 +29,8 @@ def url(stand_in_url: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def client(url: str) -> Callable[[str], Any]:
-    def make(service: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b",
-            config=Config(retries={"total_max_attempts": 1}),
-        )  # fmt: skip
-
-    return make
+def client(url: str, one_try: Callable[[str, str], Any]) -> Callable[[str], Any]:
+    return partial(one_try, url=url)
 
 
 @pytest.fixture

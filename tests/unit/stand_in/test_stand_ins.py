@@ -9,12 +9,11 @@ import json
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import boto3
 import botocore.exceptions
 import pytest
-from botocore.config import Config
 
 from cch.aws.provision import provision
 from cch.aws.session import error_code
@@ -25,16 +24,8 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def client(aws_url: str) -> Callable[[str], Any]:
-    """Makes clients that try once, as any program does."""
-
-    def make(service: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=aws_url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b",
-            config=Config(retries={"total_max_attempts": 1}),
-        )  # fmt: skip
-
-    return make
+def client(aws_url: str, one_try: Callable[[str, str], Any]) -> Callable[[str], Any]:
+    return partial(one_try, url=aws_url)
 
 
 def named(kind: str) -> str:

@@ -109,6 +109,11 @@ def request_id() -> str:
     return str(uuid.uuid4())
 
 
+def json_headers() -> list[tuple[bytes, bytes]]:
+    """Headers of every answer of a service that speaks JSON."""
+    return [(b"content-type", b"application/x-amz-json-1.0"), (b"x-amzn-requestid", request_id().encode())]
+
+
 def xml(name: str, content: Any) -> str:
     """An element; mappings are its children, sequences are several elements, None is none at all."""
     if content is None:

@@ -21,8 +21,8 @@ from cch.testing.quick_aws.protocol import (
     Operation,
     Request,
     json_answer,
+    json_headers,
     operation,
-    request_id,
 )
 from cch.testing.quick_aws.queue_attributes import number
 
@@ -85,9 +85,7 @@ class Queues:
         }  # fmt: skip
 
     async def answer(self, name: str, request: Request) -> Answer:
-        headers = [
-            (b"content-type", b"application/x-amz-json-1.0"), (b"x-amzn-requestid", request_id().encode())
-        ]  # fmt: skip
+        headers = json_headers()
         try:
             said = await json_answer(self._operations, name, request, "InvalidParameterValue")
             return Answer(json.dumps(said).encode(), headers=headers)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import socket
-import sys
-from pathlib import Path
 
 import uvicorn
 
 from cch.testing.quick_aws.app import QuickAws
+from cch.testing.serving import asked, say_listening
 
 #: Seconds for which a connection stays open unused: clients keep theirs, and one that closes while it is used again
 #: costs a repetition.
@@ -39,14 +37,9 @@ class QuickServer:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(description="A stand-in for AWS that takes little CPU, for measurements")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=5566)
-    parser.add_argument("--functions", type=Path, default=Path("lambda-functions"))
-    arguments = parser.parse_args()
+    arguments = asked("A stand-in for AWS that takes little CPU, for measurements")
     server = QuickServer(QuickAws(arguments.functions), arguments.host, arguments.port)
-    sys.stdout.write(f"listening on http://{arguments.host}:{arguments.port}\n")
-    sys.stdout.flush()
+    say_listening(arguments)
     gc.freeze()  # AWS has no pauses of Python's
     server.serve()
 

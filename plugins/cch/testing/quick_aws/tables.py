@@ -24,8 +24,8 @@ from cch.testing.quick_aws.protocol import (
     Operation,
     Request,
     json_answer,
+    json_headers,
     operation,
-    request_id,
 )
 from cch.testing.quick_aws.table_form import TableForm, decoded_key
 from cch.testing.quick_aws.typed_values import decoded_item
@@ -89,11 +89,7 @@ class Tables:
             status = error.status
             said = {"__type": _ERROR + error.code, "message": error.message, **error.more}
         body = _as_json(said).encode()
-        headers = (
-            (b"content-type", b"application/x-amz-json-1.0"), (b"x-amzn-requestid", request_id().encode()),
-            (b"x-amz-crc32", b"%d" % crc32(body)),
-        )  # fmt: skip
-        return Answer(body, status, headers)
+        return Answer(body, status, [*json_headers(), (b"x-amz-crc32", b"%d" % crc32(body))])
 
     def _table(self, given: Given) -> _Table:
         return self._named(given["TableName"])
