@@ -167,18 +167,29 @@ def test_a_rollback_ends_a_share_first(pinned, cch):
     assert (pinned.published / "enrich_v1.yaml").read_text() == ENRICH
 
 
+def mark(office) -> str:
+    return office.do(lambda platform: platform.ledger.versions.shelf("enrich_v1")).published
+
+
 def test_a_rollback_publishes_the_version_before(pinned, cch):
-    """It makes no new version; any other one can be named."""
+    """It makes no new version; any other one can be named, and each is heard of by whoever has read the file before."""
     pinned.write("enrich.yaml", OTHER)
     cch("publish")
+    marks = [mark(pinned)]
 
     back = cch("rollback", "enrich_v1")
     first = (pinned.published / "enrich_v1.yaml").read_text()
+    marks.append(mark(pinned))
     forward = cch("rollback", "enrich_v1", "--to", "2")
     second = (pinned.published / "enrich_v1.yaml").read_text()
+    marks.append(mark(pinned))
+    cch("publish")
+    marks.append(mark(pinned))
 
     assert "version 1 of enrich_v1 is published instead of version 2" in " ".join(back.stdout.split())
     assert (first, second) == (ENRICH, OTHER)
+    assert len(set(marks)) == 3
+    assert marks[2] == marks[3] != ""
     assert forward.exit_code == 0
     assert [each["version"] for each in versions(cch)] == [2, 1]
 

@@ -119,7 +119,7 @@ async def _publish_one(platform: Platform, file: str, definition: Definition, wi
             _keep(source, before)  # it may have been put there by other means
         number = await _number(platform, definition, before if action != "created" else None, wish, track)
     if action in ("created", "updated"):
-        source.write(name, definition.text)
+        await serve(platform, source, name, definition.workflow_id, definition.text)
     if action == "shared" and wish.share is not None:
         await ledger.versions.set_share(definition.workflow_id, Share(digest=definition.digest, percent=wish.share))
     elif action != "refused" and number is not None and not track:
@@ -138,6 +138,16 @@ async def _stays(platform: Platform, workflow_id: str) -> Standings | None:
         return await standings(platform, workflow_id)
     except ServiceUnavailableError:
         return None
+
+
+async def serve(platform: Platform, source: DefinitionSource, name: str, workflow_id: str, text: str) -> None:
+    """Write the file; the next start gets it, wherever an older text was read a moment ago."""
+    source.write(name, text)
+    try:
+        await platform.ledger.versions.has_been_published(workflow_id)
+    except ServiceUnavailableError as error:
+        seconds = f"{platform.settings.refresh_seconds:g} s"
+        note(f"starts of {workflow_id} may get the version before for up to {seconds}: {error}")
 
 
 async def _number(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cch.cli.output import note, print_json, say, show
 from cch.cli.places import published_place
-from cch.cli.publication import alive_elsewhere, structure_of
+from cch.cli.publication import alive_elsewhere, serve, structure_of
 from cch.cli.version_views import standing_data, standings_table
 from cch.definition.source import BY_DIGEST, NotModified
 from cch.errors import DefinitionNotFoundError, WrongUseError
@@ -110,7 +110,7 @@ async def _rollback(workflow_id: str, to: str) -> None:
             raise WrongUseError(f"nobody has version {target.number} of {workflow_id} any more") from None
         assert not isinstance(kept, NotModified)
         await _refuse_to_harm(platform, workflow_id, kept.text)
-        source.write(name, kept.text)
+        await serve(platform, source, name, workflow_id, kept.text)
         await platform.ledger.versions.set_share(workflow_id, None)
         was = shelf.known(digest)
         before = f" instead of version {was.number}" if was else " instead of what was there" if text else ""

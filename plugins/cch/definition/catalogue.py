@@ -88,6 +88,17 @@ class Catalogue:
         self.contracts = ContractShelf(source, cache, refresh_seconds, clock)
         #: The files of a listing, and their tracks by workflow.
         self._tracks: tuple[tuple[tuple[str, str], ...], Mapping[str, tuple[str, ...]]] = ((), {})
+        #: What was read by then counts no more, without asking the source (s since 1970); the marks that said so.
+        self._outdated_until = 0.0
+        self._marks: dict[str, str] = {}
+
+    def hear_of(self, workflow_id: str, published: str) -> bool:
+        """Whether a mark of a publication is new here: what was read before is compared first."""
+        if not published or self._marks.get(workflow_id) == published:
+            return False
+        self._marks[workflow_id] = published
+        self._outdated_until = self._clock()
+        return True
 
     # --- one definition --------------------------------------------------------------------------------------
 
@@ -242,14 +253,19 @@ class Catalogue:
     def _stamps(self) -> dict[str, str]:
         path = self._cache / "listing.json"
         listing = read_json(path, "at", "stamps")
-        if listing and 0 <= self._clock() - listing["at"] < self._refresh:
+        if listing and self._is_recent(listing["at"]):
             known: dict[str, str] = listing["stamps"]
             return known
         if self._trusts_courier and (brought := self.brought()) is not None:
             return brought
+        now = self._clock()
         stamps = self._source.stamps()
-        write_file(path, json.dumps({"at": self._clock(), "stamps": stamps}, sort_keys=True))
+        write_file(path, json.dumps({"at": now, "stamps": stamps}, sort_keys=True))
         return stamps
+
+    def _is_recent(self, read_at: float) -> bool:
+        """Whether what was asked for at this time (s since 1970) is still trusted."""
+        return self._outdated_until < read_at and 0 <= self._clock() - read_at < self._refresh
 
     def _listed(self) -> dict[str, str]:
         try:
@@ -296,8 +312,9 @@ class Catalogue:
         """The file's text; with ``stamp`` from the cache if that has it, else by a conditional read."""
         path = self._cache / "objects" / safe_name(file)
         cached = read_json(path, "stamp", "text", "at")
-        if cached and (cached["stamp"] == stamp or 0 <= self._clock() - cached["at"] < self._refresh * (not stamp)):
+        if cached and (cached["stamp"] == stamp or (not stamp and self._is_recent(cached["at"]))):
             return str(cached["text"])
+        now = self._clock()
         try:
             answer = self._source.read(file, cached["stamp"] if cached else "")
         except ServiceUnavailableError:
@@ -306,9 +323,9 @@ class Catalogue:
             raise
         if isinstance(answer, NotModified):
             assert cached
-            fresh = {**cached, "at": self._clock()}
+            fresh = {**cached, "at": now}
         else:
-            fresh = {"stamp": answer.stamp, "text": answer.text, "at": self._clock()}
+            fresh = {"stamp": answer.stamp, "text": answer.text, "at": now}
         write_file(path, json.dumps(fresh))
         return str(fresh["text"])
 

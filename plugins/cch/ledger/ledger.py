@@ -56,14 +56,14 @@ class Ledger:
         self.failures = Failures(store, self.instances)
         self.expiry = Expiry(store, retention_days * _DAY * 1000)
 
-    async def boxes(self, instance: Instance, most_branches: int | None = None) -> list[Box]:
-        """The boxes of an instance, its own first; of the items of its maps those of the first ``most_branches``."""
-        known = [] if most_branches == 0 else await self.maps.branches(instance.id)
-        return [instance.box(branch) for branch in ("", *known[:most_branches])]
+    async def boxes(self, instance: Instance, most_items: int | None = None) -> list[Box]:
+        """The boxes of an instance, its own first; of its maps those of the first ``most_items`` items (None: all)."""
+        known = [] if most_items == 0 else await self.maps.branches(instance.id, most_items)
+        return [instance.box(branch) for branch in ("", *known)]
 
-    async def requests_of(self, instance: Instance, most_branches: int | None = None) -> list[RequestRecord]:
-        """Requests of an instance and of the items of its maps (of the first ``most_branches``), oldest first."""
-        boxes = await self.boxes(instance, most_branches)
+    async def requests_of(self, instance: Instance, most_items: int | None = None) -> list[RequestRecord]:
+        """Requests of an instance and of the items of its maps (of the first ``most_items``), oldest first."""
+        boxes = await self.boxes(instance, most_items)
         found = await asyncio.gather(*map(self.requests.of_box, boxes))
         return sorted(
             (record for records in found for record in records), key=lambda record: (record.created, record.attempt)

@@ -65,9 +65,9 @@ class MapItems:
             for item in await self._store.query(f"MAP#{instance_id}")
         ]
 
-    async def branches(self, instance_id: str) -> list[str]:
-        """The branch keys that an instance's maps have used."""
-        return sorted({item["branch"] for item in await self._store.query(f"MAP#{instance_id}")})
+    async def branches(self, instance_id: str, most_items: int | None = None) -> list[str]:
+        """The branch keys of an instance's maps, of their first ``most_items`` by map, visit and index (None: all)."""
+        return sorted({item["branch"] for item in await self._store.query(f"MAP#{instance_id}", limit=most_items)})
 
     async def items(self, instance_id: str) -> list[MapItem]:
         """The items that an instance's maps have begun, in the order of their lists.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -15,7 +16,7 @@ LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 #: Characters of a digest that name a version, at least.
 _SHORTEST_DIGEST = 4
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")
-_NUMBER, _LABEL, _SHARE = "N#", "L#", "SHARE"
+_NUMBER, _LABEL, _SHARE, _PUBLISHED = "N#", "L#", "SHARE", "PUBLISHED"
 #: Where the dispatcher says whether Airflow keeps runs on their versions.
 _PINNING = ("VERSIONS", "PINNING")
 
@@ -43,12 +44,16 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """What is known of the versions of one workflow, by number. ``labels``: name → digest."""
+    """What is known of the versions of one workflow, by number. ``labels``: name → digest.
+
+    ``published``: a mark that another one replaces each time a file of the workflow has been published; "" if none has.
+    """
 
     workflow_id: str
     versions: Sequence[KnownVersion] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     share: Share | None = None
+    published: str = ""
 
     def known(self, digest: str) -> KnownVersion | None:
         return next((each for each in self.versions if each.digest == digest), None)
@@ -128,7 +133,7 @@ class PublishedMeanwhileError(WrongUseError):
 
 
 class Versions:
-    """``VERSIONS#<workflow>`` / ``N#<number>``, ``L#<label>``, ``SHARE``."""
+    """``VERSIONS#<workflow>`` / ``N#<number>``, ``L#<label>``, ``SHARE``, ``PUBLISHED``."""
 
     def __init__(self, store: ItemStore) -> None:
         self._store = store
@@ -136,12 +141,13 @@ class Versions:
     async def shelf(self, workflow_id: str) -> Shelf:
         """All that is known of a workflow's versions; one strong query."""
         items = {item["SK"]: item for item in await self._store.query(_partition(workflow_id))}
-        share = items.get(_SHARE)
+        share, published = items.get(_SHARE), items.get(_PUBLISHED)
         return Shelf(
             workflow_id=workflow_id,
             versions=tuple(_known(item) for sk, item in sorted(items.items()) if sk.startswith(_NUMBER)),
             labels={sk.removeprefix(_LABEL): item["digest"] for sk, item in items.items() if sk.startswith(_LABEL)},
             share=Share(digest=share["digest"], percent=share["permille"] / 10) if share else None,
+            published=published["mark"] if published else "",
         )
 
     async def add(
@@ -206,6 +212,10 @@ class Versions:
             return
         item = {"digest": share.digest, "permille": round(share.percent * 10)}
         await self._store.put({"PK": _partition(workflow_id), "SK": _SHARE, **item})
+
+    async def has_been_published(self, workflow_id: str) -> None:
+        """Let whoever reads the shelf know that what was read of the workflow's files before may be old."""
+        await self._store.put({"PK": _partition(workflow_id), "SK": _PUBLISHED, "mark": uuid.uuid4().hex})
 
     async def report_pinning(self, pinning: Pinning) -> None:
         """Say whether Airflow keeps runs on their versions."""

@@ -56,6 +56,8 @@ class Chooser:
         found: Named | None = await asyncio.to_thread(self._named, uri, workflow_id, name) if uri else None
         workflow_id = found.definition.workflow_id if found else workflow_id
         shelf = await self.versions.shelf(workflow_id)
+        if self.catalogue.hear_of(workflow_id, shelf.published) and found is not None:
+            found = await asyncio.to_thread(self._named, uri, workflow_id, name)
         if name:
             return Choice(await self.named(shelf, name), shelf)
         if found is not None and found.track:

@@ -43,9 +43,9 @@ async def count(ledger: Ledger, now: int, most: int) -> dict[str, int]:
     return {"reply": replies, "event": len(records) - replies}
 
 
-async def of_instance(ledger: Ledger, instance: Instance, now: int, most_branches: int) -> list[Lingering]:
-    """Of one instance and the items of its maps in the first ``most_branches``, the longest held first."""
-    boxes = await ledger.boxes(instance, most_branches)
+async def of_instance(ledger: Ledger, instance: Instance, now: int, most_items: int) -> list[Lingering]:
+    """Of one instance and the first ``most_items`` items of its maps, the longest held first."""
+    boxes = await ledger.boxes(instance, most_items)
     keys = {held.key for found in await asyncio.gather(*map(ledger.messages.all_held, boxes)) for held in found}
     records = (await ledger.messages.get_many(sorted(keys))).values()
     late = [one for one in records if one.fate == "held" and one.received < now - LINGERS_AFTER]

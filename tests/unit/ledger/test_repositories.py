@@ -12,7 +12,7 @@ import pytest
 
 from cch.definition.version import Version
 from cch.errors import LedgerError
-from cch.identity import ROOT, Box, ItemStep, Scope
+from cch.identity import NEWEST_SCHEME, ROOT, Box, ItemStep, Scope
 from cch.interpreter.outcome import Outcome
 from cch.ledger.endings import FAILED
 from cch.ledger.ledger import Ledger
@@ -28,6 +28,7 @@ from cch.ledger.records import (
     instance_id_of_run,
 )
 from cch.ledger.requests import KEPT_POINTERS
+from cch.ledger.store import Item
 from cch.testing.memory_store import MemoryBlobs, MemoryStore
 
 DEEP: Any = "bottom"
@@ -578,3 +579,30 @@ async def test_items_in_memory_cannot_be_changed_from_outside() -> None:
 
     assert found is not None
     assert found["a"] == 1
+
+
+class CountingStore(MemoryStore):
+    """Counts what queries bring."""
+
+    brought = 0
+
+    async def query(self, pk: str, *arguments: Any, **named: Any) -> list[Item]:
+        found = await super().query(pk, *arguments, **named)
+        self.brought += len(found)
+        return found
+
+
+async def test_of_a_large_map_a_few_items_are_read() -> None:
+    """A page of an instance is read again and again: no item beyond the first ones of each map is looked at."""
+    store = CountingStore()
+    ledger = Ledger(store, MemoryBlobs())
+    for index in reversed(range(300)):
+        step = ItemStep("M", 1, index, branch := f"b{999 - index}")
+        key = RegionKey(instance="i", region="M", scope=ROOT.item(step, NEWEST_SCHEME))
+        await ledger.maps.put_scope(key, "M", index, branch)
+
+    boxes = await ledger.boxes(instance(), 10)
+
+    assert [box.branch for box in boxes] == ["", *(f"b{number}" for number in range(990, 1000))]
+    assert store.brought == 10
+    assert len(await ledger.boxes(instance())) == 301

@@ -54,6 +54,24 @@ async def test_a_start_that_names_nothing_gets_what_is_published(shop: Shop) -> 
     assert shop.catalogue.by_digest(old, "w").digest == old
 
 
+@pytest.mark.parametrize("uri", ["", "w", "w.yaml"])
+async def test_a_start_after_a_publication_gets_it_at_once(tmp_path: Path, uri: str) -> None:
+    """Although the text before was read a moment ago, and would be trusted for an hour."""
+    shop = Shop(tmp_path)
+    shop.catalogue = Catalogue(FolderSource(tmp_path), tmp_path / "cache", check, 3600.0)
+    shop.chooser = Chooser(shop.catalogue, shop.versions, lambda: 1000)
+    old = await shop.publish("a")
+    new_text = definition_text(NODES.format(way="b"))
+    (tmp_path / "w.yaml").write_text(new_text)
+    assert (await shop.chooser.choose("w", uri=uri)).definition.digest == old
+
+    await shop.versions.has_been_published("w")
+
+    assert (await shop.chooser.choose("w", uri=uri)).definition.text == new_text
+    (tmp_path / "w.yaml").write_text("# not published\n" + new_text)
+    assert (await shop.chooser.choose("w", uri=uri)).definition.text == new_text
+
+
 async def test_a_start_is_admitted_by_the_version_that_it_names(shop: Shop) -> None:
     """What the newest version requires does not count."""
     old = await shop.publish("a", "bl")
