@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 import urllib.error
@@ -22,6 +23,8 @@ from cch.stack.topology import LOCAL, Topology
 
 ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE = 900.0
+#: Seconds between two lines about runs that go on.
+_TELL_EVERY = 30.0
 
 
 @contextmanager
@@ -116,13 +119,17 @@ class Airflow:
         for run_id in ids:
             self._start(dag_id, {"dag_run_id": run_id, "conf": dict(context or {}), "logical_date": None})
         ended: dict[str, dict[str, Any]] = {}
-        seen, moved = 0, time.monotonic()
+        seen = 0
+        begun = moved = told = time.monotonic()
         while time.monotonic() - moved < _PATIENCE:
             ended |= {run["dag_run_id"]: run for run in self._ended(dag_id, count) if run["dag_run_id"] in ids}
             if len(ended) == count:
                 return list(ended.values())
             if len(ended) > seen:
                 seen, moved = len(ended), time.monotonic()
+            if time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                print(f"{dag_id}: {seen} of {count} runs have ended after {told - begun:.0f} s", file=sys.stderr)
             time.sleep(0.5 + count / 200)
         raise TimeoutError(f"{dag_id}: {seen} of {count} have ended, and none in the last {_PATIENCE:g} s")
 

@@ -9,6 +9,7 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 
+from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 from airflow.providers.amazon.aws.operators.sqs import SqsPublishOperator
 from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
 from airflow.providers.amazon.aws.triggers.sqs import SqsSensorTrigger
@@ -19,9 +20,21 @@ from airflow.sdk.bases.operator import chain
 
 
 class QuickSqsSensor(SqsSensor):
-    """Polls every second; the operator itself offers no way to change its trigger's 60 s."""
+    """Polls every second; the operator itself offers no way to change its trigger's 60 s.
+
+    A retry sends the request again: the try before may have taken its reply, and the queue has deleted it.
+    """
+
+    template_fields = (*SqsSensor.template_fields, "request_queue", "request")
+
+    def __init__(self, *, request_queue: str, request: str, **kwargs):
+        super().__init__(**kwargs)
+        self.request_queue = request_queue
+        self.request = request
 
     def execute(self, context):
+        if context["ti"].try_number > 1:
+            SqsHook(aws_conn_id=self.aws_conn_id).send_message(queue_url=self.request_queue, message_body=self.request)
         trigger = SqsSensorTrigger(
             sqs_queue=self.sqs_queue, max_messages=1, wait_time_seconds=1, waiter_delay=1, aws_conn_id=self.aws_conn_id
         )
@@ -45,12 +58,11 @@ def _body(capability: str, reply_queue: str) -> str:
 
 def _ask(number: int) -> tuple[SqsPublishOperator, QuickSqsSensor]:
     queue = f"bench-replies-{number}"
-    publish = SqsPublishOperator(
-        task_id=f"publish_{number}",
-        sqs_queue=f"{_QUEUES}-capability-import-request-queue",
-        message_content=_body("import#enrichment", queue),
+    to, body = f"{_QUEUES}-capability-import-request-queue", _body("import#enrichment", queue)
+    publish = SqsPublishOperator(task_id=f"publish_{number}", sqs_queue=to, message_content=body)
+    wait = QuickSqsSensor(
+        task_id=f"wait_{number}", sqs_queue=f"{_QUEUES}-{queue}", request_queue=to, request=body, deferrable=True
     )
-    wait = QuickSqsSensor(task_id=f"wait_{number}", sqs_queue=f"{_QUEUES}-{queue}", deferrable=True)
     return publish, wait
 
 
