@@ -58,6 +58,22 @@ def _start(page: Page) -> None:
     dialog.get_by_label("Container").fill("MEDU 771004-2")
 
 
+def _retry(page: Page) -> None:
+    page.get_by_role("button", name="Retry from here").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("Customs have found the tariff")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.get_by_label("What will be done")).to_be_visible()
+
+
+def _retry_all(page: Page) -> None:
+    page.get_by_role("button", name="Retry all").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("Customs know these bills now")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.get_by_label("What will be done")).to_be_visible()
+
+
 def _open_orphan(page: Page) -> None:
     row = page.get_by_role("row").filter(has=page.get_by_role("link")).first
     row.get_by_role("button", name="reply").click()
@@ -66,15 +82,20 @@ def _open_orphan(page: Page) -> None:
 
 def pictures(ids: dict[str, str]) -> list[Picture]:
     loop, flight, parallel = (f"/instances/{ids[name]}" for name in ("loop", "flight", "parallel"))
+    failed, held = (f"/instances/{ids[name]}" for name in ("failed", "held"))
     return [
         Picture(name="instances", place="/", heading="Instances"),
         Picture(name="instance", place=f"{loop}?node=Enrich_Consignment", heading="MEDU7710042"),
+        Picture(name="retry", place=f"{failed}?node=Ask_Customs", heading="MSKU9011735", then=_retry),
+        Picture(name="held", place=f"{held}?node=Create_Declaration", heading="ONEY9042217"),
         Picture(name="map", place=f"{flight}?node=Screen_All", heading="LX138"),
         Picture(name="timeline", place=f"{parallel}?node=Declaration", heading="SHP-2026", then=_bottom),
         Picture(name="context", place=f"{parallel}?node=Declaration&tab=context", heading="SHP-2026", then=_bottom),
         Picture(name="tasks", place="/tasks", heading="Human tasks", then=_answer),
         Picture(name="messages", place="/messages", heading="Messages", then=_open_orphan),
         Picture(name="incidents", place="/incidents", heading="Incidents"),
+        Picture(name="retry-all", place="/incidents", heading="Incidents", then=_retry_all),
+        Picture(name="batch", place=f"/batches/{ids['batch']}", heading="Hold"),
         Picture(name="figures", place="/workflows/import_correction_v1?tab=figures", heading="Import", size=TALL),
         Picture(name="workflows", place="/workflows", heading="Workflows"),
         Picture(name="workflow", place="/workflows/import_correction_v1", heading="Import"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import uuid
 from pathlib import Path
@@ -41,6 +42,7 @@ class Scenes:
         self._orphan()
         self._figures()
         self._incidents()
+        self._held()
         self._reached("flight", "WAITING", "Screen")
 
     def _start(self, name: str, workflow: str, key: str, context: dict[str, Any], answers: dict[str, Any]) -> str:
@@ -138,6 +140,17 @@ class Scenes:
         """The dispatcher has counted what failed."""
         path = "/cch/api/v1/incidents"
         eventually("incidents", lambda: '"failed"' in str(self._stack.call("GET", path)[1]).replace("'", '"'))
+
+    def _held(self) -> None:
+        """Customs are down: what waits for them is held, all at once."""
+        for bill in ("MAEU5530177", "MEDU7710108", "ONEY9042217"):
+            self._reached(bill, "WAITING", "Create_Declaration")
+        self.ids["held"] = self.ids["ONEY9042217"]
+        begun = self._stack.cch(
+            "batch", "start", "hold", "--workflow", "import_correction_v1", "--waiting-for", CREATE,
+            "--reason", "Customs are down until Monday", "--rate", "10", "--yes", "--json",
+        )  # fmt: skip
+        self.ids["batch"] = json.loads(begun.stdout)["id"]
 
     def _cancel(self, instance: str, reason: str) -> None:
         path = f"/cch/api/v1/instances/{instance}/cancel"
