@@ -19,10 +19,15 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import chain
 
 
+#: The mock answers at once, so that a reply that has not come by then has been lost.
+_ASKS_AGAIN = timedelta(minutes=1)
+
+
 class QuickSqsSensor(SqsSensor):
     """Polls every second; the operator itself offers no way to change its trigger's 60 s.
 
-    A retry sends the request again: the try before may have taken its reply, and the queue has deleted it.
+    A retry sends the request again: the try before may have taken its reply, and the queue has deleted it. Then it may
+    also have taken somebody else's, who waits in vain: whoever has waited for a minute asks again.
     """
 
     template_fields = (*SqsSensor.template_fields, "request_queue", "request")
@@ -38,7 +43,7 @@ class QuickSqsSensor(SqsSensor):
         trigger = SqsSensorTrigger(
             sqs_queue=self.sqs_queue, max_messages=1, wait_time_seconds=1, waiter_delay=1, aws_conn_id=self.aws_conn_id
         )
-        self.defer(trigger=trigger, method_name="execute_complete")
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=_ASKS_AGAIN)
 
 
 _QUEUES = f"{os.environ.get('AWS_ENDPOINT_URL', '')}/123456789012/cch-dev-local"
@@ -67,7 +72,7 @@ def _ask(number: int) -> tuple[SqsPublishOperator, QuickSqsSensor]:
 
 
 #: What a run of the classic way needs to survive a busy API server and reply queue.
-_RETRIES = {"retries": 5, "retry_delay": timedelta(seconds=1)}
+_RETRIES = {"retries": 20, "retry_delay": timedelta(seconds=1)}
 
 with DAG(
     "bench_classic", schedule=None, max_active_runs=1000, max_active_tasks=1000, is_paused_upon_creation=False,
