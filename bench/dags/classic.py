@@ -18,7 +18,6 @@ from airflow.providers.standard.operators.python import BranchPythonOperator, Py
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import chain
 
-
 #: The mock answers at once, so that a reply that has not come by then has been lost.
 _ASKS_AGAIN = timedelta(minutes=1)
 
