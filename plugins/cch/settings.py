@@ -151,7 +151,7 @@ class Settings:
     )
     run_ahead: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "waiting regions begin in a triggerer as soon as the region before has left there, and Airflow's tasks follow",
+        "waiting regions begin in a triggerer as soon as the region before has left there; Airflow's tasks follow soon",
     )
     full_look_seconds: float = _setting(
         600.0,

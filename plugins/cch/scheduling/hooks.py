@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cch.scheduling import coming, idle_runs, lean_needs, pinning, prompt, resting, rewriting
+from cch.scheduling import coming, idle_runs, lean_needs, pinning, prompt, resting, rewriting, whole_rounds
 from cch.settings import Settings
 
 
@@ -11,7 +11,9 @@ def reasons_against(settings: Settings) -> dict[str, str]:
 
     Tries out Airflow's code, which takes a second or two of a process that has not loaded the scheduler's.
     """
-    asked = (resting.HOOK, idle_runs.HOOK, *lean_needs.HOOKS, coming.HOOK, prompt.HOOK, rewriting.HOOK)
+    asked = (
+        resting.HOOK, idle_runs.HOOK, whole_rounds.HOOK, *lean_needs.HOOKS, coming.HOOK, prompt.HOOK, rewriting.HOOK,
+    )  # fmt: skip
     return {
         pinning.HOOK.name: pinning.reason_against(),
         **{hook.name: hook.reason_against(settings) for hook in asked},

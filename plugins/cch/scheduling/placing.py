@@ -86,7 +86,10 @@ class Placing:
         with _without(self._waiting, session):
             runs = list(choose())
         ours = _ours({run.dag_id for run in runs}, session)
-        return [run for run in runs if run.dag_id not in ours or self._settle(run, session)]
+        rows = _rows({run.created_dag_version_id for run in runs if run.dag_id in ours}, session)
+        settled = [run for run in runs if run.dag_id not in ours or self._settle(run, session)]
+        del rows  # until here the session has had to ask for none of them again
+        return settled
 
     def _adopt(self, session: Session) -> None:
         from airflow.models.dagrun import DagRun  # noqa: PLC0415
@@ -245,6 +248,13 @@ def _ours(dag_ids: set[str], session: Session) -> set[str]:
     if not dag_ids:
         return set()
     return set(session.scalars(select(DagTag.dag_id).where(DagTag.dag_id.in_(dag_ids), DagTag.name == _TAG)))
+
+
+def _rows(ids: set[Any], session: Session) -> list[DagVersion]:
+    from airflow.models.dag_version import DagVersion  # noqa: PLC0415
+    from sqlalchemy import select  # noqa: PLC0415
+
+    return list(session.scalars(select(DagVersion).where(DagVersion.id.in_(ids)))) if ids else []
 
 
 def _row(run: DagRun, session: Session) -> DagVersion | None:
