@@ -126,7 +126,7 @@ function Results({ batch }: { batch: View }) {
   const isOver = batch.state === "done" || batch.state === "stopped";
   return (
     <section aria-label="Instances">
-      <div className="chips" role="group" aria-label="Result">
+      <div className="chips words" role="group" aria-label="Result">
         {RESULTS.map((each) => (
           <button
             key={each}

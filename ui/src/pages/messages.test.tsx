@@ -63,7 +63,7 @@ describe("messages", () => {
     await userEvent.click(await screen.findByRole("button", { name: "reply" }));
     await userEvent.click(await screen.findByRole("button", { name: "Retry with this answer" }));
     await userEvent.click(await screen.findByRole("button", { name: "Preview" }));
-    expect(await screen.findByText("Ask#1")).toBeVisible();
+    expect(await screen.findByText("Ask, visit 1")).toBeVisible();
     await userEvent.click(screen.getByRole("button", { name: "Retry" }));
 
     const sent = asked.filter(({ method }) => method === "POST").map(({ body }) => body);

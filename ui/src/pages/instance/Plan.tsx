@@ -73,6 +73,12 @@ function Several({ title, values }: { title: string; values: string[] }) {
 
 const places = (nodes: string[], none: string) => nodes.map(words).join(", ") || none;
 
+/** A visit, which the API names `Ask_Customs#1`. */
+function visit(text: string) {
+  const [, node, number] = /^(.+)#(\d+)$/.exec(text) ?? [];
+  return node ? `${words(node)}, visit ${number}` : text;
+}
+
 /** What would be done. It takes the focus, because the form that asked for it is not seen any more. */
 function What({ view, detail }: { view: View; detail: Detail }) {
   const ref = useRef<HTMLDListElement>(null);
@@ -84,7 +90,7 @@ function What({ view, detail }: { view: View; detail: Detail }) {
       <dt>Then at</dt>
       <dd>{places(view.after, "no step: it ends")}</dd>
       {"kept" in view && <Several title="Goes on" values={view.kept} />}
-      {"set_aside" in view && <Several title="Does not count any more" values={view.set_aside} />}
+      {"set_aside" in view && <Several title="Does not count any more" values={view.set_aside.map(visit)} />}
       <Several title="Is closed" values={view.superseded.map(inWords(detail))} />
       {"notes" in view && <Several title="Notes" values={view.notes} />}
     </dl>
