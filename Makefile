@@ -12,6 +12,8 @@ UI_READY := ui/node_modules/.ready
 DASHBOARD := plugins/cch/api/dashboard/index.html
 INFRA := infra/.venv
 INFRA_READY := $(INFRA)/.ready
+# Empty, whatever the shell says: modules are compiled once, not in each of the many processes that tests start.
+export PYTHONDONTWRITEBYTECODE :=
 # jsii's banner about Node.js 20, with which CDK works.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 

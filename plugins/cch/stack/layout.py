@@ -236,6 +236,8 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         "CCH_CACHE_FOLDER": str(layout.home / "definitions-cache"),
         "CCH_REFRESH_SECONDS": "2",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        # Empty, whatever the shell says: each task is a process, which would compile every module again.
+        "PYTHONDONTWRITEBYTECODE": "",
         "AIRFLOW_HOME": str(layout.airflow_home),
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
         "AIRFLOW__CORE__DAGS_FOLDER": str(layout.root / "dags"),
