@@ -50,7 +50,7 @@ class WithServer:
 _CHANGES = {
     "dag-processor": ("marking", "resting"),
     "dags": ("marking",),
-    "scheduler": ("idle_runs", "whole_rounds", "placing"),
+    "scheduler": ("preloading", "idle_runs", "whole_rounds", "placing"),
     "triggerer": ("lean_waiters", "coming", "prompt"),
 }
 _ICONS = {"icon": "cch/ui/icon.svg", "icon_dark_mode": "cch/ui/icon-dark.svg"}

@@ -204,6 +204,7 @@ def _celery_environment(layout: Layout) -> dict[str, str]:
         "AIRFLOW__CELERY__BROKER_URL": f"redis://:{layout.secrets()['redis']}@127.0.0.1:{layout.ports['redis']}/0",
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{layout.database_url}",
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
+        "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "cch.scheduling.celery_worker.CONFIG",
     }
 
 
