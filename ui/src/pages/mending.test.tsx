@@ -314,7 +314,8 @@ describe("a step", () => {
     expect(screen.queryByRole("button", { name: "Decide by hand" })).not.toBeInTheDocument();
     await userEvent.selectOptions(await screen.findByLabelText("From visit"), "1");
     await press("Preview");
-    for (const text of ["Check, visit 1", "Check, visit 2", "c1"]) expect(await screen.findByText(text)).toBeInTheDocument();
+    for (const text of ["Check, visit 1", "Check, visit 2", "c1"])
+      expect(await screen.findByText(text)).toBeInTheDocument();
     await press("Retry");
 
     await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
