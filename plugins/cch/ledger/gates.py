@@ -8,18 +8,20 @@ entry in each of their journals (:mod:`cch.runtime.gating`). Replies and events 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cch.errors import CchError
 from cch.ledger.payloads import dump
-from cch.ledger.store import Absent, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.store import Absent, Change, ConditionFailedError, Equals, Item, ItemStore, Value, When
 
 #: Why a gate is closed; names of attributes of the instance's item: do not rename.
 GateKind = Literal["held", "changing"]
 GATES: tuple[GateKind, ...] = ("held", "changing")
 _INDEX = "GATES"
+#: From the item of an ended instance: what makes it live again.
+Reopening = Callable[[Item], Change | None]
 
 
 class GateTakenError(CchError):
@@ -57,8 +59,10 @@ class Gates:
     def __init__(self, store: ItemStore) -> None:
         self._store = store
 
-    async def close(self, instance_id: str, gate: Gate) -> int:
+    async def close(self, instance_id: str, gate: Gate, reopening: Reopening | None = None) -> int:
         """Close a gate of a live instance; its number, which is greater than those of all gates before.
+
+        ``reopening``: what makes an ended instance live again, in the same write.
 
         :raises GateTakenError: the instance has ended, is not known, or this gate is closed already.
         """
@@ -66,7 +70,9 @@ class Gates:
         await self._store.put({"PK": _INDEX, "SK": f"{gate.kind}#{instance_id}", "since": gate.since})
         while True:
             meta = await self._store.get(key)
-            if meta is None or meta.get("live") != "yes":
+            is_live = meta is not None and meta.get("live") == "yes"
+            again = None if meta is None or is_live or reopening is None else reopening(meta)
+            if meta is None or not (is_live or again):
                 if meta is None or gate.kind not in meta:
                     await self.forget(instance_id, gate.kind)
                 raise GateTakenError(f"instance {instance_id} has ended, or is not known")
@@ -77,9 +83,12 @@ class Gates:
                 )
             number = int(meta.get("gates", 0)) + 1
             as_seen = Equals("gates", number - 1) if "gates" in meta else Absent("gates")
-            change = Change(set={gate.kind: gate.to_text(), "gates": number})
+            closed: dict[str, Value] = {gate.kind: gate.to_text(), "gates": number}
+            change = Change(set=closed) if again is None else replace(again, set={**again.set, **closed})
+            kept = (Absent("expiring"), Absent("expired"))
+            state = (Equals("live", "yes"),) if again is None else (Equals("status", meta["status"]), *kept)
             try:
-                await self._store.update(key, change, When.all(as_seen, Absent(gate.kind), Equals("live", "yes")))
+                await self._store.update(key, change, When.all(as_seen, Absent(gate.kind), *state))
             except ConditionFailedError:
                 continue
             return number

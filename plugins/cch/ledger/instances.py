@@ -277,16 +277,7 @@ class Instances:
         :raises InstanceExpiredError: what it did is gone.
         """
         meta = await self._store.get((_partition(instance_id), "META"))
-        if meta is not None and meta["status"] in ENDED:
-            require_kept(_instance(meta, {}))
-            change = Change(
-                set={
-                    **_status_attributes("running", meta["started"]),
-                    **_uncounted_end(meta),
-                    **({"due": now + meta["time_limit"]} if meta.get("time_limit") else {}),
-                },
-                remove=("ended", "reason", "expires", "failed_node", "error_code"),
-            )
+        if meta is not None and (change := reopening(meta, now)) is not None:
             try:
                 await self._store.update(
                     (_partition(instance_id), "META"), change, When.all(Absent("expiring"), Absent("expired"))
@@ -375,6 +366,24 @@ def require_kept(instance: Instance) -> None:
 def key_head(correlation_id: str) -> str:
     """The index partition of a business key: its first characters, which similar keys share."""
     return correlation_id[:KEY_HEAD]
+
+
+def reopening(meta: Item, now: int) -> Change | None:
+    """What makes an ended instance live again, from its item; None: it has not ended.
+
+    :raises InstanceExpiredError: what it did is gone.
+    """
+    if meta["status"] not in ENDED:
+        return None
+    require_kept(_instance(meta, {}))
+    return Change(
+        set={
+            **_status_attributes("running", meta["started"]),
+            **_uncounted_end(meta),
+            **({"due": now + meta["time_limit"]} if meta.get("time_limit") else {}),
+        },
+        remove=("ended", "reason", "expires", "failed_node", "error_code"),
+    )
 
 
 def _uncounted_end(meta: Item) -> dict[str, str]:

@@ -83,14 +83,14 @@ async def change(
     """Close the gate, decide behind it, and carry that out; what was decided.
 
     ``gate``: who wants what; its wish says ``kind``, and more for the record. ``revive``: the instance and its run may
-    have ended.
+    have ended; they go on behind the gate.
 
     :raises RefusedChangeError: it cannot be done; nothing has changed.
     :raises GateTakenError: somebody else changes it.
     :raises RunBusyError: a step of it is on a worker; nothing has changed.
     """
     gate = replace(gate, wish={**gate.wish, "revive": revive})
-    await close_gate(platform, instance, gate)
+    await close_gate(platform, instance, gate, reopen=revive)
     loop = asyncio.get_running_loop()
     decisions: list[Decision[T]] = []
 

@@ -286,8 +286,24 @@ class Dispatcher:
             return False
         return current.structure_digest != instance.structure_digest
 
-    async def _compare(self, instance: Instance) -> bool:
+    async def _state_at_rest(self, instance: Instance) -> RunState:
+        """The state of the instance's run in Airflow; "unknown" while somebody changes the instance.
+
+        A change lets an ended instance go on before its run does, and is made behind a gate with a number of its own.
+        """
         state = await asyncio.to_thread(self._runs.state, instance.workflow_id, instance.run_id)
+        if state in ("running", "unknown"):
+            return state
+        heads = self._platform.ledger.instances
+        before = await heads.head(instance.id)
+        state = await asyncio.to_thread(self._runs.state, instance.workflow_id, instance.run_id)
+        after = await heads.head(instance.id)
+        if before is None or after is None or after.gates != before.gates or after.gate("changing") is not None:
+            return "unknown"
+        return state
+
+    async def _compare(self, instance: Instance) -> bool:
+        state = await self._state_at_rest(instance)
         if state in ("running", "unknown"):
             return False
         if (plan := await self._platform.plans.of(instance)) is not None:

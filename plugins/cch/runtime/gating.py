@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from cch.ledger.instances import reopening
 from cch.ledger.records import ENDED, ActionRecord, Instance, JournalEntry, RegionKey
 from cch.runtime.journaling import read
 
@@ -37,12 +39,16 @@ def is_stopped(instance: Instance) -> bool:
     return bool(instance.closed) and instance.status not in ENDED
 
 
-async def close_gate(platform: Platform, instance: Instance, gate: Gate) -> int:
+async def close_gate(platform: Platform, instance: Instance, gate: Gate, *, reopen: bool = False) -> int:
     """Close the gate and stop every region; the gate's number. Safe to repeat from :func:`stop_regions` on.
 
+    ``reopen``: an instance that has ended is live again behind the gate.
+
     :raises GateTakenError: it is closed already, or the instance has ended.
+    :raises InstanceExpiredError: it has ended, and what it did is gone.
     """
-    number = await platform.ledger.gates.close(instance.id, gate)
+    again = partial(reopening, now=platform.clock()) if reopen else None
+    number = await platform.ledger.gates.close(instance.id, gate, again)
     await stop_regions(platform, instance, number)
     return number
 

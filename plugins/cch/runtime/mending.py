@@ -98,10 +98,8 @@ async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Men
     :raises RunBusyError: a step of it is on a worker; nothing has changed.
     """
     instance = await _mendable(platform, instance_id, mend)
-    ended = instance.status in ENDED
-    if ended:
+    if instance.status in ENDED:
         await _planned(platform, mend, await standing(platform, instance))  # refuse before it is opened again
-        await platform.ledger.instances.reopen(instance_id, platform.clock())
     gate = Gate(
         kind="changing", by=mend.by, since=platform.clock(), reason=mend.reason,
         wish={"kind": mend.kind, **mend.about},
@@ -110,7 +108,7 @@ async def apply(platform: Platform, tasks: RunTasks, instance_id: str, mend: Men
     async def decided(stands: Standing) -> Decision[None]:
         return await _planned(platform, mend, stands)
 
-    return await change(platform, tasks, instance, gate, decided, revive=ended)
+    return await change(platform, tasks, instance, gate, decided, revive=mend.revives)
 
 
 async def _mendable(platform: Platform, instance_id: str, mend: Mend) -> Instance:

@@ -18,7 +18,7 @@ from world import open_memory_platform
 
 from cch.ledger.audit import audit
 from cch.ledger.batches import LEASE, Batch
-from cch.ledger.gates import Gate
+from cch.ledger.gates import Gate, Reopening
 from cch.ledger.listing import Wanted
 from cch.runtime.batching import BatchRunner
 from cch.runtime.changing import finish_interrupted
@@ -261,9 +261,9 @@ async def test_who_has_slept_for_longer_than_its_lease_does_nothing_twice(tmp_pa
         else:
             close = sleepy.ledger.gates.close
 
-            async def closed(instance_id: str, gate: Gate) -> int:
+            async def closed(instance_id: str, gate: Gate, reopening: Reopening | None = None) -> int:
                 await meanwhile()
-                return await close(instance_id, gate)
+                return await close(instance_id, gate, reopening)
 
             sleepy.ledger.gates.close = closed  # type: ignore[method-assign]
         await work(sleepy, time, airflow)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from workshop import NOW, Workshop
 
 from cch.definition.version import Version
 from cch.graph.planners import version_of
+from cch.ledger.gates import Gate
+from cch.ledger.instances import reopening
 from cch.ledger.records import Instance
 from cch.pauses import Pauses
 from cch.runtime.dispatch import Dispatcher, RunRefused, RunState, StartRun
@@ -460,6 +463,54 @@ async def test_an_instance_that_is_complete_is_recorded_as_completed(desk: Desk)
     await desk.dispatcher.reconcile()
 
     assert await workshop.status() == "completed"
+
+
+async def test_an_instance_that_somebody_changes_is_not_ended_for_its_run(desk: Desk) -> None:
+    """A retry lets the instance go on before Airflow's run does; behind its gate nobody ends it."""
+    workshop = desk.workshop
+    await workshop.create()
+    await workshop.run("A")
+    instance = (await workshop.view()).instance
+    gate = Gate(kind="changing", by="ada", since=NOW)
+    await workshop.ledger.gates.close(instance.id, gate, partial(reopening, now=NOW))
+    workshop.clock.advance(600)
+    desk.runs.states = {instance.id: "failed"}
+
+    await desk.dispatcher.reconcile()
+    meanwhile = await workshop.status()
+    await workshop.ledger.gates.open(instance.id, gate)
+    await desk.dispatcher.reconcile()
+
+    assert (meanwhile, await workshop.status()) == ("running", "completed")
+
+
+async def test_a_change_that_is_made_while_the_run_is_looked_at_counts(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state of the run was read before the change, and the instance after it."""
+    workshop = desk.workshop
+    await workshop.create()
+    workshop.clock.advance(600)
+    instance = (await workshop.view()).instance
+    await workshop.ledger.instances.dispatched(instance.id, instance.id)
+    gate = Gate(kind="changing", by="ada", since=NOW)
+    loop, looks = asyncio.get_running_loop(), iter(range(10))
+
+    async def change() -> None:
+        await workshop.ledger.gates.close(instance.id, gate)
+        await workshop.ledger.gates.open(instance.id, gate)
+
+    def state(_dag_id: str, _run_id: str) -> str:
+        if next(looks) == 1:
+            asyncio.run_coroutine_threadsafe(change(), loop).result()
+        return "failed"
+
+    monkeypatch.setattr(desk.runs, "state", state)
+
+    before = await workshop.status()
+    await desk.dispatcher.reconcile()
+
+    assert (next(looks), await workshop.status()) == (2, before)
 
 
 async def test_the_least_recently_compared_come_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

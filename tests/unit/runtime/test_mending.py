@@ -85,6 +85,44 @@ async def test_a_failed_instance_goes_on_from_the_node_that_failed(tmp_path: Pat
         )  # fmt: skip
 
 
+async def test_a_failed_instance_is_never_live_without_a_closed_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever compares it with its run, which has failed, would end it again while the retry is being made."""
+    async with waiting(tmp_path) as (world, request):
+        await world.reply(request)
+        await fail(world, "a#then")
+        store, seen = world.platform.ledger.store, []
+        update = store.update
+
+        async def noted(key: Any, *arguments: Any, **named: Any) -> Any:
+            done = await update(key, *arguments, **named)
+            now = await instance_of(world)
+            seen.append((now.status, now.gate("changing") is not None, len(tables.revived)))
+            return done
+
+        monkeypatch.setattr(store, "update", noted)
+        tables = Tables()
+        await apply(world.platform, tables, world.instance, retry("Then", by="ada"))
+
+        assert ("running", True, 0) in seen
+        assert ("running", False, 0) not in seen
+
+
+async def test_a_retry_that_died_before_it_decided_is_made_again(tmp_path: Path) -> None:
+    """It left the instance live and its run failed; the next one lets both go on."""
+    async with waiting(tmp_path) as (world, request):
+        await world.reply(request)
+        await fail(world, "a#then")
+        await world.platform.ledger.instances.reopen(world.instance, 1)
+
+        tables = await mended(world, retry("Then", by="ada"))
+        await world.reply(await world.one_open("a#then"))
+
+        assert tables.revived == [True]
+        assert await finished(world.has_ended()) == ["Ask", "Then", "E"]
+
+
 @pytest.mark.parametrize("size", [1, 50_000], ids=["small", "larger than an item"])
 async def test_an_earlier_node_begins_anew_and_what_came_after_does_not_count(tmp_path: Path, size: int) -> None:
     """The open request of what is set aside is superseded; its reply would be late."""
