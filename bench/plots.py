@@ -62,18 +62,10 @@ def triggerer(theme: str) -> Figure:
     return bars(drawn, theme, axis="MB of memory, all processes", unit="MB", span=(0, 1.25 * most), scale="linear")
 
 
-def workflow(theme: str) -> Figure:
-    """Nodes a second with many runs together: ours, the classic way, and Airflow's floor."""
-    rows = json.loads((MEASURED / "workflow.json").read_text())["workflow"]["rows"]
-    drawn = [Bar(label=label, value=row["nodes/s"], ours=label.startswith("ours")) for label, row in rows.items()]
-    most = max(bar.value for bar in drawn)
-    return bars(drawn, theme, axis="nodes a second", unit="nodes/s", span=(0, 1.3 * most), scale="linear")
-
-
 def main() -> None:
     mpl.rcParams["font.family"] = "DejaVu Sans"
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for draw in (waiting, triggerer, workflow):
+    for draw in (waiting, triggerer):
         for theme in _THEMES:
             draw(theme).savefig(IMAGES / f"bench-{draw.__name__}-{theme}.png", dpi=120, transparent=True)
 
