@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 from cch.errors import CchError
 from cch.ledger.payloads import dump
-from cch.ledger.store import Absent, Change, ConditionFailedError, Equals, Item, ItemStore, Value, When
+from cch.ledger.store import Absent, Change, ConditionFailedError, Equals, Item, ItemStore, Step, When
 
 #: Why a gate is closed; names of attributes of the instance's item: do not rename.
 GateKind = Literal["held", "changing"]
 GATES: tuple[GateKind, ...] = ("held", "changing")
 _INDEX = "GATES"
-#: From the item of an ended instance: what makes it live again.
-Reopening = Callable[[Item], Change | None]
+#: From the item of an ended instance: what makes it live again, and when it may; None: it has not ended.
+Reopening = Callable[[Item], Step | None]
 
 
 class GateTakenError(CchError):
@@ -70,9 +70,10 @@ class Gates:
         await self._store.put({"PK": _INDEX, "SK": f"{gate.kind}#{instance_id}", "since": gate.since})
         while True:
             meta = await self._store.get(key)
-            is_live = meta is not None and meta.get("live") == "yes"
-            again = None if meta is None or is_live or reopening is None else reopening(meta)
-            if meta is None or not (is_live or again):
+            found: Step | None = (Change(), (Equals("live", "yes"),))
+            if meta is None or meta.get("live") != "yes":
+                found = reopening(meta) if meta is not None and reopening is not None else None
+            if meta is None or found is None:
                 if meta is None or gate.kind not in meta:
                     await self.forget(instance_id, gate.kind)
                 raise GateTakenError(f"instance {instance_id} has ended, or is not known")
@@ -83,12 +84,10 @@ class Gates:
                 )
             number = int(meta.get("gates", 0)) + 1
             as_seen = Equals("gates", number - 1) if "gates" in meta else Absent("gates")
-            closed: dict[str, Value] = {gate.kind: gate.to_text(), "gates": number}
-            change = Change(set=closed) if again is None else replace(again, set={**again.set, **closed})
-            kept = (Absent("expiring"), Absent("expired"))
-            state = (Equals("live", "yes"),) if again is None else (Equals("status", meta["status"]), *kept)
+            change, may = found
+            change = replace(change, set={**change.set, gate.kind: gate.to_text(), "gates": number})
             try:
-                await self._store.update(key, change, When.all(as_seen, Absent(gate.kind), *state))
+                await self._store.update(key, change, When.all(as_seen, Absent(gate.kind), *may))
             except ConditionFailedError:
                 continue
             return number

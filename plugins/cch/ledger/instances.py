@@ -18,7 +18,7 @@ from cch.ledger.endings import FAILED, UNCOUNTED, UNTOLD
 from cch.ledger.gates import Gate, gates_of
 from cch.ledger.payloads import Payloads, dump, sha256
 from cch.ledger.records import ENDED, Exit, Instance, InstanceStatus, InstanceView
-from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, When
+from cch.ledger.store import LAST, NEW, Absent, Below, Change, ConditionFailedError, Equals, Item, ItemStore, Step, When
 from cch.tracing import export_span
 
 log = logging.getLogger(__name__)
@@ -277,11 +277,10 @@ class Instances:
         :raises InstanceExpiredError: what it did is gone.
         """
         meta = await self._store.get((_partition(instance_id), "META"))
-        if meta is not None and (change := reopening(meta, now)) is not None:
+        if meta is not None and (found := reopening(meta, now)) is not None:
+            change, may = found
             try:
-                await self._store.update(
-                    (_partition(instance_id), "META"), change, When.all(Absent("expiring"), Absent("expired"))
-                )
+                await self._store.update((_partition(instance_id), "META"), change, When.all(*may))
             except ConditionFailedError:
                 await self.reopen(instance_id, now)
 
@@ -368,15 +367,15 @@ def key_head(correlation_id: str) -> str:
     return correlation_id[:KEY_HEAD]
 
 
-def reopening(meta: Item, now: int) -> Change | None:
-    """What makes an ended instance live again, from its item; None: it has not ended.
+def reopening(meta: Item, now: int) -> Step | None:
+    """What makes an ended instance live again, from its item, and when it may; None: it has not ended.
 
     :raises InstanceExpiredError: what it did is gone.
     """
     if meta["status"] not in ENDED:
         return None
     require_kept(_instance(meta, {}))
-    return Change(
+    change = Change(
         set={
             **_status_attributes("running", meta["started"]),
             **_uncounted_end(meta),
@@ -384,6 +383,7 @@ def reopening(meta: Item, now: int) -> Change | None:
         },
         remove=("ended", "reason", "expires", "failed_node", "error_code"),
     )
+    return change, (Equals("status", meta["status"]), Absent("expiring"), Absent("expired"))
 
 
 def _uncounted_end(meta: Item) -> dict[str, str]:

@@ -77,6 +77,10 @@ class Change:
     add: Mapping[str, str] = field(default_factory=dict)
 
 
+#: A change, and the clauses under which it may be made.
+Step = tuple[Change, tuple[Clause, ...]]
+
+
 class ConditionFailedError(Exception):
     """The condition did not hold; ``item`` is what was there (None: nothing)."""
 
