@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cch.definition.names import TAG
 from cch.definition.version import parse_version
 from cch.runtime.dispatch import RunRefused, RunState, StartRun
 from cch.scheduling.pinning import reason_against
@@ -16,9 +17,6 @@ from cch.scheduling.probing import airflow_version
 from cch.settings import Settings
 
 log = logging.getLogger(__name__)
-
-#: Tag of every DAG that is made from a definition.
-TAG = "cch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

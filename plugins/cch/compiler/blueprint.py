@@ -9,6 +9,7 @@ from typing import Any
 from cch.compiler.documentation import task_documentation, workflow_documentation
 from cch.compiler.form import Field, form_fields
 from cch.definition.model import Definition
+from cch.definition.names import TAG
 from cch.definition.version import Version
 from cch.graph.blocks import waits
 from cch.graph.plan import Plan, PlannedTask, plan_of
@@ -81,7 +82,7 @@ def blueprint(definition: Definition, planner: int) -> Blueprint:
         description=definition.description.strip().split("\n")[0][:200] or definition.workflow_name,
         doc=workflow_documentation(definition, plan),
         owner=definition.owner or "cch",
-        tags=tuple(sorted({"cch", *definition.tags})),
+        tags=tuple(sorted({TAG, *definition.tags})),
         digest=definition.digest,
         structure=plan.structure_digest,
         planner=planner,

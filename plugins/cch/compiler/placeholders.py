@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator, Param
 
 from cch.compiler.documentation import problem_list
+from cch.definition.names import TAG
 from cch.errors import Problem
 from cch.runtime.run_conf import CONF_DIGEST
 
@@ -23,7 +24,7 @@ def placeholder(dag_id: str, title: str, problems: tuple[Problem, ...]) -> DAG:
         doc_md=problem_list(title, problems),
         schedule=None,
         catchup=False,
-        tags=["cch", "definition-error"],
+        tags=[TAG, "definition-error"],
         # A DAG stays as it was first seen: a paused placeholder would leave the fixed workflow paused.
         is_paused_upon_creation=False,
         default_args={"owner": "cch", "retries": 0},

@@ -15,6 +15,7 @@ from functools import partial
 from inspect import getsource
 from typing import TYPE_CHECKING, Any
 
+from cch.definition.names import TAG
 from cch.scheduling.probing import Hook, Need, has_columns, mentions, takes, unwrapped
 from cch.scheduling.replacing import replace
 from cch.settings import Settings
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Databases whose arithmetic of times is known here.
 _DATABASES = frozenset({"postgresql", "sqlite"})
-#: Tag that all our DAGs have.
-_TAG = "cch"
 #: A change may be committed after a run was examined that has an earlier time, and clocks of machines differ: a
 #: changed run is examined once more after each of these times (s).
 _LOOK_AGAIN = (2, 30)
@@ -65,7 +64,7 @@ def may_have_changed(now: datetime, full_look: timedelta, dialect: str) -> Colum
         *of_run, or_(and_(state.is_not(None), state.not_in(quiet)), updated >= looked, *lately)
     )
     waits = select(TaskInstance.id).where(*of_run, state.in_(parked))
-    ours = select(DagTag.dag_id).where(DagTag.dag_id == DagRun.dag_id, DagTag.name == _TAG)
+    ours = select(DagTag.dag_id).where(DagTag.dag_id == DagRun.dag_id, DagTag.name == TAG)
     # It was a wrong clock that looked in the future: a change would not be seen until then.
     ahead = looked > now + timedelta(seconds=max(_LOOK_AGAIN))
     return or_(looked.is_(None), looked < now - full_look, ahead, ~ours.exists(), busy.exists(), ~waits.exists())

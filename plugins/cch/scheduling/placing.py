@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cch.definition.names import TAG
 from cch.definition.version import Version, parse_version
 from cch.errors import WrongUseError
 from cch.runtime.run_conf import CONF_DIGEST, CONF_VERSION
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Tag of every DAG that is made from a definition.
-_TAG = "cch"
 #: Unpinned runs are looked for this often (s): of a release before this one, or made by a process that does not mark.
 _ADOPT_EVERY = 60.0
 #: Runs that wait for their version are looked at this often (s): there may be thousands while S3 is away.
@@ -238,7 +237,7 @@ def _is_ours(dag_id: Any) -> Any:
     from airflow.models.dag import DagTag  # noqa: PLC0415
     from sqlalchemy import select  # noqa: PLC0415
 
-    return select(DagTag.dag_id).where(DagTag.dag_id == dag_id, DagTag.name == _TAG).exists()
+    return select(DagTag.dag_id).where(DagTag.dag_id == dag_id, DagTag.name == TAG).exists()
 
 
 def _ours(dag_ids: set[str], session: Session) -> set[str]:
@@ -247,7 +246,7 @@ def _ours(dag_ids: set[str], session: Session) -> set[str]:
 
     if not dag_ids:
         return set()
-    return set(session.scalars(select(DagTag.dag_id).where(DagTag.dag_id.in_(dag_ids), DagTag.name == _TAG)))
+    return set(session.scalars(select(DagTag.dag_id).where(DagTag.dag_id.in_(dag_ids), DagTag.name == TAG)))
 
 
 def _rows(ids: set[Any], session: Session) -> list[DagVersion]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cch.definition.names import TAG
 from cch.scheduling.probing import Hook, Need, has_columns, mentions, takes, unwrapped
 from cch.scheduling.replacing import replace
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from cch.settings import Settings
 
-#: Tag that all our DAGs have.
-_TAG = "cch"
 #: Levels that are settled in one round; the rest follows in the next one, so that no run keeps the others waiting.
 MOST_LEVELS = 10
 #: What :meth:`DagRun.schedule_tis` writes past the session when it settles a task.
@@ -40,9 +39,11 @@ def install(settings: Settings) -> bool:
 
 def _thorough(original: Callable[..., TISchedulingDecision]) -> Callable[..., TISchedulingDecision]:
     def decide(run: DagRun, *, session: Session | None = None) -> TISchedulingDecision:
-        if session is None or _TAG not in run.get_dag().tags:
-            return original(run, **({} if session is None else {"session": session}))
+        if session is None:  # Airflow opens one of its own
+            return original(run)
         decision = original(run, session=session)
+        if TAG not in run.get_dag().tags:
+            return decision
         for _ in range(MOST_LEVELS):
             settled = [each for each in decision.schedulable_tis if not each.is_schedulable]
             if not settled and not decision.changed_tis:
