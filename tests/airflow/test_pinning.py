@@ -36,6 +36,7 @@ from cch.scheduling.absent import AbsentVersions, Wish
 from cch.scheduling.placing import Placing
 from cch.scheduling.wishes import finding
 from cch.settings import load_settings
+from tests.airflow.stored import store
 
 pytestmark = pytest.mark.hooks
 
@@ -70,27 +71,10 @@ class Desk:
         return mark
 
     def parse(self) -> None:
-        from airflow.dag_processing.collection import update_dag_parsing_results_in_db
-        from airflow.models.dagbundle import DagBundleModel
-        from airflow.models.serialized_dag import SerializedDagModel
-        from airflow.serialization.serialized_objects import LazyDeserializedDAG
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DefinitionWarning)
             dags = list(workflow_dags())
-        for dag in dags:
-            dag.fileloc, dag.relative_fileloc = __file__, Path(__file__).name
-        with create_session() as session:
-            if session.get(DagBundleModel, "dags-folder") is None:
-                session.add(DagBundleModel(name="dags-folder"))
-            # Airflow stores a DAG at most every 30 s.
-            session.execute(update(SerializedDagModel).values(last_updated=datetime.now(UTC) - timedelta(minutes=1)))
-        with create_session() as session:
-            errors: dict[tuple[str, str], str] = {}
-            update_dag_parsing_results_in_db(
-                "dags-folder", None, [LazyDeserializedDAG.from_dag(dag) for dag in dags], errors, 0.1, set(), session
-            )
-            assert not errors
+        store(dags)
 
     def run(self, **conf: Any) -> str:
         """A run that somebody creates in Airflow; its id."""

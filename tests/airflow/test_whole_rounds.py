@@ -21,9 +21,10 @@ from sqlalchemy import delete, event, select
 
 from cch.compiler.factory import DefinitionWarning, workflow_dags
 from cch.operators.decision import DECISION_KEY, decision
-from cch.scheduling import probing, whole_rounds
+from cch.scheduling import whole_rounds
 from cch.scheduling.whole_rounds import MOST_LEVELS
 from cch.settings import Settings
+from tests.airflow.stored import store
 
 pytestmark = pytest.mark.hooks
 
@@ -109,9 +110,6 @@ Begin = Callable[..., Scheduler]
 def begin(airflow_database: None, definitions: Path) -> Iterator[Begin]:
     """Publishes a definition and begins a run of it."""
     from airflow.api.common.trigger_dag import trigger_dag
-    from airflow.dag_processing.collection import update_dag_parsing_results_in_db
-    from airflow.models.dagbundle import DagBundleModel
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from airflow.utils.types import DagRunTriggeredByType
 
     made: list[str] = []
@@ -124,17 +122,8 @@ def begin(airflow_database: None, definitions: Path) -> Iterator[Begin]:
             warnings.simplefilter("ignore", DefinitionWarning)
             dags = [dag for dag in workflow_dags() if dag.dag_id == workflow]
         for dag in dags:
-            dag.fileloc, dag.relative_fileloc = __file__, Path(__file__).name
             dag.tags = dag.tags if tags is None else tags
-        with create_session() as session:
-            if session.get(DagBundleModel, "dags-folder") is None:
-                session.add(DagBundleModel(name="dags-folder"))
-        with create_session() as session:
-            errors: dict[tuple[str, str], str] = {}
-            update_dag_parsing_results_in_db(
-                "dags-folder", None, [LazyDeserializedDAG.from_dag(dag) for dag in dags], errors, 0.1, set(), session
-            )
-            assert not errors
+        store(dags)
         run_id = f"r-{uuid.uuid4().hex[:8]}"
         trigger_dag(workflow, triggered_by=DagRunTriggeredByType.UI, run_id=run_id)
         with create_session() as session:
@@ -152,10 +141,7 @@ def begin(airflow_database: None, definitions: Path) -> Iterator[Begin]:
 def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow's method is there again afterwards."""
     name = "task_instance_scheduling_decisions"
-    monkeypatch.setattr(DagRun, name, probing.unwrapped(DagRun.__dict__[name]))
-    from airflow.utils.session import provide_session
-
-    monkeypatch.setattr(DagRun, name, provide_session(DagRun.__dict__[name]))
+    monkeypatch.setattr(DagRun, name, DagRun.__dict__[name])
 
 
 def asked_by(act: Callable[[], None]) -> int:

@@ -11,7 +11,7 @@ import os
 import sys
 import uuid
 import warnings
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,25 +48,10 @@ def restore(recorded: dict[str, Any]) -> None:
 
 def parse() -> None:
     """The DAG processor's work: compile what is published, and store it."""
-    from airflow.dag_processing.collection import update_dag_parsing_results_in_db
-    from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
     from cch.compiler.factory import workflow_dags
+    from tests.airflow.stored import store
 
-    dags = list(workflow_dags())
-    for dag in dags:
-        dag.fileloc, dag.relative_fileloc = __file__, Path(__file__).name
-    with create_session() as session:
-        old = datetime.now(UTC) - timedelta(minutes=1)  # Airflow stores a DAG at most every 30 s
-        session.execute(update(SerializedDagModel).values(last_updated=old))
-        errors: dict[tuple[str, str], str] = {}
-        update_dag_parsing_results_in_db(
-            "dags-folder", None, [LazyDeserializedDAG.from_dag(dag) for dag in dags], errors, 0.1, set(), session
-        )
-        assert not errors, errors
+    store(list(workflow_dags()))
 
 
 def stand() -> dict[str, Any]:

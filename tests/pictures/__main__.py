@@ -58,20 +58,20 @@ def _start(page: Page) -> None:
     dialog.get_by_label("Container").fill("MEDU 771004-2")
 
 
-def _retry(page: Page) -> None:
-    page.get_by_role("button", name="Retry from here").click()
+def _preview(page: Page, button: str, reason: str) -> None:
+    page.get_by_role("button", name=button).first.click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Reason").fill("Customs have found the tariff")
+    dialog.get_by_label("Reason").fill(reason)
     dialog.get_by_role("button", name="Preview").click()
     expect(dialog.get_by_label("What will be done")).to_be_visible()
+
+
+def _retry(page: Page) -> None:
+    _preview(page, "Retry from here", "Customs have found the tariff")
 
 
 def _retry_all(page: Page) -> None:
-    page.get_by_role("button", name="Retry all").first.click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Reason").fill("Customs know these bills now")
-    dialog.get_by_role("button", name="Preview").click()
-    expect(dialog.get_by_label("What will be done")).to_be_visible()
+    _preview(page, "Retry all", "Customs know these bills now")
 
 
 def _open_orphan(page: Page) -> None:

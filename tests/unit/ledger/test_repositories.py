@@ -593,7 +593,7 @@ class CountingStore(MemoryStore):
 
 
 async def test_of_a_large_map_a_few_items_are_read() -> None:
-    """A page of an instance is read again and again: no item beyond the first ones of each map is looked at."""
+    """A page of an instance is read again and again: no item beyond the first ones is looked at."""
     store = CountingStore()
     ledger = Ledger(store, MemoryBlobs())
     for index in reversed(range(300)):
