@@ -50,7 +50,7 @@ MOST_VISITS = 2000
 MOST_REQUESTS = 500
 #: Items of maps whose journals are read for the detail; of a map with more, none are.
 _MOST_ITEMS = 100
-#: Items of its maps, the first of each, whose held messages are looked for: a page is read again and again.
+#: Items of its maps whose held messages are looked for, the first ones: a page is read again and again.
 _ITEMS_OF_HELD = 10
 
 
