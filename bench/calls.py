@@ -17,7 +17,7 @@ from bench.figures import Figures
 from cch.stack.local import LocalStack
 
 #: Calls of one run, one after the other; runs that are started together.
-CALLS, TOGETHER = 5, 8
+CALLS, TOGETHER = 5, 24
 #: Services that stand in for somebody else's computers.
 _STAND_INS = ("aws", "mock")
 _FUNCTION = "{prefix}orchestra-b3"

@@ -125,7 +125,7 @@ async def _look(url: str) -> dict[str, list[float]]:
     import httpx
 
     from cch.aws.objects import S3Blobs
-    from cch.aws.session import async_client
+    from cch.aws.session import async_clients
     from cch.aws.tables import DynamoStore
     from cch.ledger.ledger import Ledger
     from cch.settings import load_settings
@@ -136,7 +136,7 @@ async def _look(url: str) -> dict[str, list[float]]:
     headers = {"Authorization": f"Bearer {os.environ['BENCH_TOKEN']}"}
     limits = httpx.Limits(max_connections=200)
     async with contextlib.AsyncExitStack() as stack:
-        dynamodb = await async_client(stack, "dynamodb", settings)
+        (dynamodb,) = await async_clients(stack, settings, "dynamodb")
         ledger = Ledger(DynamoStore(dynamodb, settings.names.table), S3Blobs(settings))
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=60)

@@ -4,6 +4,7 @@ through ``cch_plugin.py`` where its folder merely lies in the plugins folder.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import sys
@@ -93,15 +94,23 @@ class CchPlugin(AirflowPlugin):
     @classmethod
     def on_load(cls, *_args: Any, **_kwargs: Any) -> None:
         """Only some processes are changed: what that needs is slow to load, and no task needs it."""
-        changes = _CHANGES.get(sys.argv[1] if len(sys.argv) > 1 else "", ())
-        if not changes:
-            return
-        from cch.errors import CchError  # noqa: PLC0415
-        from cch.settings import load_settings  # noqa: PLC0415
+        change(sys.argv[1] if len(sys.argv) > 1 else "")
 
-        try:
-            settings = load_settings()
-            for module in changes:
-                importlib.import_module(f"cch.scheduling.{module}").install(settings)
-        except CchError as error:  # a wrong setting must not keep Airflow from starting
-            logging.getLogger(__name__).warning("the %s works as ever: %s", sys.argv[1], error)
+
+@functools.cache
+def change(command: str) -> None:
+    """Change this process, which is one of ``command``. Once: the process of a task that was forked from it loads
+    plugins anew, and has the changes already.
+    """
+    changes = _CHANGES.get(command, ())
+    if not changes:
+        return
+    from cch.errors import CchError  # noqa: PLC0415
+    from cch.settings import load_settings  # noqa: PLC0415
+
+    try:
+        settings = load_settings()
+        for module in changes:
+            importlib.import_module(f"cch.scheduling.{module}").install(settings)
+    except CchError as error:  # a wrong setting must not keep Airflow from starting
+        logging.getLogger(__name__).warning("the %s works as ever: %s", command, error)

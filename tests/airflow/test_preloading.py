@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from cch import plugin
+from cch.scheduling import preloading
+
 #: Installs the change, does what the process of a task does, and tells what that had still to load.
 TASK = """
 import asyncio, json, sys
@@ -22,12 +25,16 @@ from cch.compiler.factory import workflow_dags
 from cch.operators.region import CallOperator
 from cch.runtime.execution import execute_region
 from cch.runtime.platform import open_platform
+from botocore import loaders
 dags = [dag.dag_id for dag in workflow_dags()]
 async def opened():
     async with open_platform() as platform:
         await platform.router.stop()
+read = []
+plain = loaders.JSONFileLoader.load_file
+loaders.JSONFileLoader.load_file = lambda self, path: read.append(path) or plain(self, path)
 asyncio.run(opened())
-print(json.dumps({"installed": installed, "dags": dags, "new": sorted(set(sys.modules) - before)}))
+print(json.dumps({"installed": installed, "dags": dags, "new": sorted(set(sys.modules) - before), "read": read}))
 """
 CELERY = """
 import json, sys
@@ -61,12 +68,16 @@ def slow(modules: list[str]) -> list[str]:
 
 
 def test_a_task_of_a_local_executor_has_everything(definitions: Path) -> None:
-    """Parsing the DAG file and opening the platform load nothing of ours, nor of AWS's libraries, any more."""
+    """Parsing the DAG file and opening the platform load nothing of ours, nor of AWS's libraries, any more.
+
+    Nor do its clients read again what botocore knows of the services.
+    """
     told = task_after("LocalExecutor", definitions)
 
     assert told["installed"] is True
     assert told["dags"] == ["one"]
     assert not slow(told["new"])
+    assert not told["read"]
 
 
 def test_where_no_task_is_forked_nothing_is_loaded(definitions: Path) -> None:
@@ -76,9 +87,25 @@ def test_where_no_task_is_forked_nothing_is_loaded(definitions: Path) -> None:
     assert told["installed"] is False
     assert "cch.runtime.execution" in told["new"]
     assert "aiobotocore" in told["new"]
+    assert told["read"]
 
 
 @pytest.mark.parametrize(("command", "loaded"), [("celery", True), ("scheduler", False)])
 def test_celery_s_workers_load_it_with_their_configuration(command: str, loaded: bool) -> None:
     """A scheduler reads the same configuration, and it is Airflow's own in both."""
     assert told_by(CELERY, json.dumps(["airflow", command])) == {"same": True, "loaded": loaded}
+
+
+def test_the_process_of_a_task_is_not_changed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is forked from a changed one and loads plugins anew; to ask Airflow's code again takes a tenth of a task."""
+    asked: list[object] = []
+    monkeypatch.setattr(sys, "argv", ["airflow", "scheduler"])
+    monkeypatch.setattr(plugin, "_CHANGES", {"scheduler": ("preloading",)})
+    monkeypatch.setattr(preloading, "install", asked.append)
+    plugin.change.cache_clear()
+
+    for _ in range(2):
+        plugin.CchPlugin.on_load()
+
+    plugin.change.cache_clear()
+    assert len(asked) == 1

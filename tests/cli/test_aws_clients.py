@@ -11,7 +11,7 @@ import pytest
 
 from cch.aws.objects import S3Definitions
 from cch.aws.queues import SqsQueues
-from cch.aws.session import async_client, client
+from cch.aws.session import async_clients, client
 from cch.aws.topics import SnsTopic
 from cch.errors import MessageRefusedError, ServiceUnavailableError
 from cch.settings import Settings
@@ -78,7 +78,8 @@ def test_a_slow_lambda_function_is_called_once() -> None:
 async def test_the_client_that_calls_functions_is_as_patient() -> None:
     """It watches its connections, which a NAT gateway forgets after minutes of silence, and has one for each call."""
     async with AsyncExitStack() as stack:
-        config = (await async_client(stack, "lambda", Settings(), connections=7)).meta.config
+        (made,) = await async_clients(stack, Settings(), "lambda", connections=7)
+        config = made.meta.config
         with config.connector_args["socket_factory"]((AF_INET, SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as made:
             assert made.getsockopt(SOL_SOCKET, SO_KEEPALIVE)
 

@@ -38,10 +38,25 @@ def _retries() -> dict[str, Any]:
     return {"mode": "standard", "max_attempts": _REPEATS_IN_AIRFLOW if _in_airflow() else _REPEATS_AT_PROMPT}
 
 
-def _hook(service: str, settings: Settings, config: Any) -> Any:
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook  # noqa: PLC0415 - slow, and only in Airflow
+class _Connection:
+    """Airflow's connection to AWS, read once for all the clients that are made with it.
 
-    return AwsGenericHook(aws_conn_id=settings.aws_conn_id, client_type=service, config=config)
+    The hook's own way to a client is not taken: for a part of the user agent that nobody here needs, it reads the
+    source of every frame of the stack, which costs more than the client (docs/adr/0043).
+    """
+
+    def __init__(self, connection: str | None, *, in_loop: bool) -> None:
+        """``in_loop``: for clients of aiobotocore. Asks Airflow for the connection, and so blocks."""
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook  # noqa: PLC0415 - slow, only in Airflow
+
+        self._hook = AwsGenericHook(aws_conn_id=connection, client_type="sts")
+        self.session: Any = self._hook.get_session(region_name=self._hook.region_name, deferrable=in_loop)
+
+    def arguments(self, service: str, config: Any) -> dict[str, Any]:
+        """What a client of this service is made with: what ``config`` leaves open is the connection's."""
+        endpoint = self._hook.conn_config.get_service_endpoint_url(service_name=service)
+        merged = type(config)().merge(self._hook.config).merge(config)
+        return {"endpoint_url": endpoint, "config": merged, "verify": self._hook.verify}
 
 
 @functools.lru_cache(maxsize=32)
@@ -53,28 +68,59 @@ def client(service: str, settings: Settings, *, hurried: bool = False) -> Any:
     options = _HURRIED if hurried else _LAMBDA if service == "lambda" else {"retries": _retries(), **_TIMEOUTS}
     config = Config(max_pool_connections=_POOL, **options)
     if _in_airflow():
-        return _hook(service, settings, config).get_conn()
+        connection = _Connection(settings.aws_conn_id, in_loop=False)
+        return connection.session.client(service, **connection.arguments(service, config))
     import boto3  # noqa: PLC0415 - half a second that `cch validate` does not need
 
     with explained(service):
         return boto3.client(service, config=config)
 
 
-async def async_client(stack: AsyncExitStack, service: str, settings: Settings, *, connections: int = _POOL) -> Any:
-    """An aiobotocore client that lives as long as ``stack``, with at most so many ``connections``."""
+async def async_clients(
+    stack: AsyncExitStack, settings: Settings, *services: str, connections: int = _POOL
+) -> list[Any]:
+    """An aiobotocore client of each service that lives as long as ``stack``, with at most so many ``connections``."""
+    from aiobotocore.session import get_session  # noqa: PLC0415
+
+    if not _in_airflow():
+        session = get_session()
+        made = []
+        for service in services:
+            with explained(service):
+                config = _async_config(service, connections)
+                made.append(await stack.enter_async_context(session.create_client(service, config=config)))
+        return made
+    from asgiref.sync import sync_to_async  # noqa: PLC0415 - Airflow's; its triggerer answers no other thread
+
+    connection = await sync_to_async(_Connection)(settings.aws_conn_id, in_loop=True)
+    return [
+        await stack.enter_async_context(
+            connection.session.create_client(
+                service, **connection.arguments(service, _async_config(service, connections))
+            )
+        )
+        for service in services
+    ]
+
+
+def _async_config(service: str, connections: int) -> Any:
     from aiobotocore.config import AioConfig  # noqa: PLC0415
 
     options: dict[str, Any] = {"retries": _retries(), **_TIMEOUTS}
     if service == "lambda":
         # aiobotocore does not do it for ``tcp_keepalive``.
         options = {**_LAMBDA, "connector_args": {"socket_factory": _watched_socket}}
-    config = AioConfig(max_pool_connections=connections, **options)
-    if _in_airflow():
-        return await stack.enter_async_context(await _hook(service, settings, config).get_async_conn())
-    from aiobotocore.session import get_session  # noqa: PLC0415
+    return AioConfig(max_pool_connections=connections, **options)
 
-    with explained(service):
-        return await stack.enter_async_context(get_session().create_client(service, config=config))
+
+def read_descriptions(*services: str) -> None:
+    """Read what botocore knows of these services, for every client of aiobotocore in this process and its forks.
+
+    Airflow's provider shares it among its sessions. Nobody is asked.
+    """
+    connection = _Connection(None, in_loop=True)
+    for service in services:
+        connection.session.warm_up_loader_caches(service)
 
 
 def _watched_socket(address: tuple[Any, ...]) -> socket.socket:

@@ -137,12 +137,12 @@ class Caller:
             raise CapabilityError(f"Lambda function {name} returned no JSON: {text[:200]}") from None
 
     async def _lambda_client(self) -> Any:
-        from cch.aws.session import async_client  # noqa: PLC0415 - as above
+        from cch.aws.session import async_clients  # noqa: PLC0415 - as above
 
         async with self._opening:
             if self._lambda is None:
                 connections = self._settings.calls_at_once
-                self._lambda = await async_client(self._stack, "lambda", self._settings, connections=connections)
+                (self._lambda,) = await async_clients(self._stack, self._settings, "lambda", connections=connections)
         return self._lambda
 
 

@@ -130,17 +130,14 @@ async def aws_platform() -> AsyncIterator[Platform]:
     """The platform on SQS, DynamoDB and S3."""
     from cch.aws.objects import S3Archive, S3Blobs, read_uri, write_uri  # noqa: PLC0415
     from cch.aws.queues import SqsQueues  # noqa: PLC0415
-    from cch.aws.session import async_client  # noqa: PLC0415
+    from cch.aws.session import async_clients  # noqa: PLC0415
     from cch.aws.tables import DynamoStore  # noqa: PLC0415
     from cch.aws.topics import SnsTopic  # noqa: PLC0415
 
     settings = load_settings()
     async with AsyncExitStack() as stack:
-        dynamodb = await async_client(stack, "dynamodb", settings)
-        sqs = await async_client(stack, "sqs", settings)
-        topic = None
-        if settings.lifecycle_topic:
-            topic = SnsTopic(await async_client(stack, "sns", settings), settings.lifecycle_topic)
+        published = ["sns"] if settings.lifecycle_topic else []
+        dynamodb, sqs, *sns = await async_clients(stack, settings, "dynamodb", "sqs", *published)
         ledger = Ledger(DynamoStore(dynamodb, settings.names.table), S3Blobs(settings), settings.retention_days)
         platform = Platform(
             settings=settings,
@@ -149,7 +146,7 @@ async def aws_platform() -> AsyncIterator[Platform]:
             catalogue=open_catalogue(settings),
             read_object=lambda uri: read_uri(uri, settings),
             write_object=lambda uri, text: write_uri(uri, text, settings),
-            topic=topic,
+            topic=SnsTopic(sns[0], settings.lifecycle_topic) if sns else None,
             archive=S3Archive(settings) if settings.archive else None,
         )
         stack.push_async_callback(platform.caller.close)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ MODULES = (
     "aiobotocore.session",
     "airflow.providers.amazon.aws.hooks.base_aws",
 )
+#: The services that every task asks.
+SERVICES = ("dynamodb", "sqs")
 
 
 def install(_settings: Settings) -> bool:
@@ -44,7 +48,17 @@ def install(_settings: Settings) -> bool:
 def preload() -> None:
     """Load what tasks of ours load. What is missing here, a task says better than a scheduler."""
     for module in MODULES:
-        try:
+        with _left_to_tasks(module):
             importlib.import_module(module)
-        except Exception as error:  # noqa: BLE001 - whatever it is, tasks load it themselves
-            log.info("%s is left to the tasks: %s: %s", module, type(error).__name__, error)
+    with _left_to_tasks("what botocore knows of services"):
+        from cch.aws.session import read_descriptions  # noqa: PLC0415 - only here
+
+        read_descriptions(*SERVICES)
+
+
+@contextmanager
+def _left_to_tasks(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, tasks meet it themselves
+        log.info("%s is left to the tasks: %s: %s", what, type(error).__name__, error)
