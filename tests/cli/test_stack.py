@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Collection, Iterator
@@ -182,6 +183,26 @@ def test_several_processes_of_a_kind_have_numbers() -> None:
     ports = choose_ports(cluster)
     assert set(cluster.ports) <= set(ports)
     assert len(set(ports.values())) == len(ports)
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_take() -> None:
+    """A service listens seconds after its port was chosen, and thousands of connections are made in that time."""
+    span = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(span.read_text().split()[0]) if span.exists() else 49_152
+
+    ports = choose_ports(TOPOLOGIES["cluster"], usual=False)
+
+    assert max(ports.values()) < first
+
+
+def test_ports_that_are_listened_on_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none is left, the message says where to look."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        busy = server.getsockname()[1]
+        monkeypatch.setattr("cch.stack.layout._FREE_PORTS", [busy])
+
+        with pytest.raises(SettingsError, match=f"no port from {busy} to {busy} is free"):
+            choose_ports(LOCAL, usual=False)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import secrets
 import socket
 import sys
@@ -27,6 +28,9 @@ USUAL_PORTS: Mapping[str, int] = {
     "worker_logs": 8793,
     "trigger_logs": 8794,
 }
+#: Where a free port is looked for: below those that Linux and macOS give to outgoing connections. One of those could
+#: be somebody's connection by the time that the service listens.
+_FREE_PORTS = range(20_000, 32_768)
 USER = "admin"
 #: Binds what the sample definitions call.
 _SAMPLES = "cch.testing.sample_capabilities"
@@ -63,12 +67,10 @@ def _is_free(port: int) -> bool:
 
 
 def _free_port(taken: set[int]) -> int:
-    while True:
-        with contextlib.closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in taken:
+    for port in random.sample(_FREE_PORTS, len(_FREE_PORTS)):
+        if port not in taken and _is_free(port):
             return port
+    raise SettingsError(f"no port from {_FREE_PORTS[0]} to {_FREE_PORTS[-1]} is free: stop what listens there")
 
 
 def choose_ports(topology: Topology = LOCAL, *, usual: bool = True) -> dict[str, int]:
