@@ -41,7 +41,7 @@ down: $(READY)  ## Stop the local stack
 	@$(BIN)/cch down
 
 test: $(READY)  ## All tests, on a real Airflow where they need one
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --durations 20
 
 check: lint types test  ## Everything that CI runs: ruff, mypy --strict, all tests
 

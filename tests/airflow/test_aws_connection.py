@@ -46,6 +46,7 @@ async def test_clients_of_the_loop_are_made_with_it() -> None:
     for made in (dynamodb, sqs):
         assert made.meta.config.proxies == {"http": "http://proxy.invalid"}
         assert (made.meta.config.read_timeout, made.meta.config.max_pool_connections) == (40, 50)
+        assert made.meta.config.user_agent.startswith("cch/")
 
 
 def test_so_are_those_of_threads() -> None:

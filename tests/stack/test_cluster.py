@@ -6,13 +6,16 @@ import asyncio
 import json
 import os
 import random
+import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.account import cpu_by_process
 from bench.airflow import Airflow
 from bench.figures import Figures, percentile
 from rich.console import Console
@@ -76,6 +79,15 @@ def visits(view: InstanceView) -> int:
     return sum(len(exit_.outcomes) for exit_ in view.exits)
 
 
+def computed(before: Mapping[str, float], after: Mapping[str, float]) -> Counter[str]:
+    """Seconds of CPU between the two, by kind of service, with what each has started."""
+    found: Counter[str] = Counter()
+    for name, seconds in after.items():
+        kind = re.sub(r"-\d+$", "", name.removesuffix(": what it starts"))
+        found[kind] += seconds - before.get(name, 0.0)  # type: ignore[assignment]
+    return found
+
+
 async def run(world: World, platform: Platform, count: int) -> tuple[Fleet, float]:
     """All instances from their start to their end; how long it took (s)."""
     fleet = Fleet(world=world, workflows=(WORKFLOW,))
@@ -96,8 +108,9 @@ async def run(world: World, platform: Platform, count: int) -> tuple[Fleet, floa
 async def measure(world: World, count: int) -> tuple[Figures, list[str]]:
     async with open_platform() as platform:
         world.aws_calls_anew()
+        before = cpu_by_process(world.stack)
         fleet, seconds = await run(world, platform, count)
-        calls = world.aws_calls()
+        calls, after = world.aws_calls(), cpu_by_process(world.stack)
         views = [view for i in fleet.instances if (view := await platform.ledger.instances.view(i))]
         lasted = [(view.instance.ended - view.instance.started) / 1000 for view in views]
         between = [hop for view in views for hop in hops(view)]
@@ -115,6 +128,7 @@ async def measure(world: World, count: int) -> tuple[Figures, list[str]]:
         ("instances/min", [60 * count / seconds]),
         ("visits/s", [sum(map(visits, views)) / seconds]),
         *((f"AWS calls per instance: {service}", [number]) for service, number in sorted(services.items())),
+        *((f"CPU s per instance: {kind}", [number / count]) for kind, number in computed(before, after).most_common()),
     ]
     title = f"{count} instances at the same time on a cluster, on {usual_stand_in()} in place of AWS"
     return Figures(title=title, columns=["value"], rows=rows), problems
