@@ -12,14 +12,12 @@ from cch.api.problems import not_found
 from cch.graph.model import Graph
 from cch.identity import ROOT
 from cch.interpreter.context import merge, selected
+from cch.interpreter.replay import replay
 from cch.ledger.records import ENDED, Instance, MapItem
 from cch.runtime.inspection import Inspector
 from cch.runtime.items import ItemProgress, ItemStates
 from cch.runtime.journaling import read
 from cch.runtime.platform import Platform
-
-#: Items whose journals are read at the same time.
-_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +90,8 @@ class ItemReader:
         states = ItemStates(plan.graph, ended=self._instance.status in ENDED)
         return _Map(node=node, visit=visit or latest[0], begun=latest[1], states=states)
 
-    async def _read(self, of: _Map, item: MapItem, slots: asyncio.Semaphore) -> ItemProgress:
-        async with slots:
-            return of.states.item(item, await read(self._ledger, item.key))
+    async def _read(self, of: _Map, item: MapItem) -> ItemProgress:
+        return of.states.item(item, await read(self._ledger, item.key))
 
     async def page(self, node: str, visit: int | None, limit: int, cursor: str | None, first: int = 0) -> MapItemPage:
         """One page of a map's items, from ``cursor`` on, or from the index ``first`` on.
@@ -107,10 +104,10 @@ class ItemReader:
         of = await self._map(node, visit)
         start = first - 1 if after is None else after
         found = await self._ledger.maps.map_items(self._instance, node, of.visit, limit, after=start)
-        slots = asyncio.Semaphore(_AT_ONCE)
         # An index may stand there twice, if the map was begun anew: the later path is the one that counts.
-        latest = {item.index: item for item in found}
-        items = await asyncio.gather(*(self._read(of, item, slots) for item in latest.values()))
+        latest = list({item.index: item for item in found}.values())
+        journals = await self._ledger.journal.read_many([item.key for item in latest])
+        items = [of.states.item(item, replay(journal)) for item, journal in zip(latest, journals, strict=True)]
         return MapItemPage(
             node=node,
             visit=of.visit,
@@ -131,7 +128,7 @@ class ItemReader:
             raise not_found("item", str(index))
         box, scope = instance.box(found[0].branch), found[0].key.scope
         item, asked, awaited = await asyncio.gather(
-            self._read(of, found[0], asyncio.Semaphore(1)),
+            self._read(of, found[0]),
             self._ledger.requests.of_box(box),
             self._ledger.waits.of_box(box),
         )

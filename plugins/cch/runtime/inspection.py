@@ -63,7 +63,7 @@ class Inspector:
             return ItemJournals()
         items = current(await ledger.maps.items(instance_id))
         shown = items[:most]
-        journals = await asyncio.gather(*(ledger.journal.read(item.key) for item in shown))
+        journals = await ledger.journal.read_many([item.key for item in shown])
         return ItemJournals(looked_at=tuple(zip(shown, journals, strict=True)), in_all=len(items))
 
     async def plan(self, instance: Instance) -> Plan | None:

@@ -294,6 +294,21 @@ async def test_a_journal_is_read_as_it_was_written(ledger: Ledger) -> None:
     assert await ledger.journal.read(replace(KEY, scope=Scope("m[1]"))) == []
 
 
+async def test_many_journals_are_read_as_each_is(ledger: Ledger) -> None:
+    """Empty ones, short ones, and those that are longer than what is asked for at first; in the order of the keys."""
+    keys = [replace(KEY, scope=Scope(f"m[{length}]")) for length in (0, 1, 3, 4, 5, 9)]
+    for length, key in zip((0, 1, 3, 4, 5, 9), keys, strict=True):
+        for number in range(length):
+            entry = JournalEntry(kind="turn", task_instance="t1", generation=0, outcomes=(outcome(f"N{number}"),))
+            assert await ledger.journal.append(key, number, entry)
+
+    read = await ledger.journal.read_many(keys)
+
+    assert read == [await ledger.journal.read(key) for key in keys]
+    assert [len(journal) for journal in read] == [0, 1, 3, 4, 5, 9]
+    assert await ledger.journal.read_many([]) == []
+
+
 async def test_of_two_copies_that_append_one_wins(ledger: Ledger) -> None:
     """The loser is told, and nothing is lost or overwritten."""
 
