@@ -15,7 +15,7 @@ from conftest import BUILT, STACK, UNSUPPORTED, Deployed, client
 
 from cch.aws.provision import SAMPLE_CAPABILITIES, provision
 from cch.aws.queues import SqsQueues
-from cch.aws.session import async_client
+from cch.aws.session import async_clients
 from cch.aws.tables import INDEXES, DynamoStore
 from cch.ledger.store import Absent, ConditionFailedError, When
 from cch.settings import load_settings
@@ -51,7 +51,8 @@ async def test_the_ledger_works_on_the_table(deployed: Deployed) -> None:
     """Conditional writes, queries and the lists behind every index."""
     async with AsyncExitStack() as stack:
         settings = load_settings()
-        store = DynamoStore(await async_client(stack, "dynamodb", settings), settings.names.table)
+        (dynamodb,) = await async_clients(stack, settings, "dynamodb")
+        store = DynamoStore(dynamodb, settings.names.table)
         indexed = {name: 1 if numeric else "x" for _, name, numeric in INDEXES.values()}
         item = {**{name: "x" for name, _, _ in INDEXES.values()}, **indexed, "PK": "TEST#1", "SK": "META"}
 
@@ -69,7 +70,8 @@ async def test_a_command_and_what_is_refused_find_their_queues(deployed: Deploye
     """Every queue that the program looks for by name is there, and carries a message."""
     async with AsyncExitStack() as stack:
         settings = load_settings()
-        queues, names = SqsQueues(await async_client(stack, "sqs", settings)), settings.names
+        (sqs,) = await async_clients(stack, settings, "sqs")
+        queues, names = SqsQueues(sqs), settings.names
         for name in (names.command_queue, names.reply_queue, names.rejected_queue(names.reply_queue)):
             queue = await queues.find(name)
             assert queue is not None
