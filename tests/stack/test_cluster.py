@@ -9,7 +9,7 @@ import random
 import re
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,12 @@ def visits(view: InstanceView) -> int:
     return sum(len(exit_.outcomes) for exit_ in view.exits)
 
 
-def computed(before: Mapping[str, float], after: Mapping[str, float]) -> Counter[str]:
-    """Seconds of CPU between the two, by kind of service, with what each has started."""
-    found: Counter[str] = Counter()
+def computed(before: Mapping[str, float], after: Mapping[str, float]) -> list[tuple[str, float]]:
+    """(kind of service, its seconds of CPU between the two, with what it has started), the largest first."""
+    found: defaultdict[str, float] = defaultdict(float)
     for name, seconds in after.items():
-        kind = re.sub(r"-\d+$", "", name.removesuffix(": what it starts"))
-        found[kind] += seconds - before.get(name, 0.0)  # type: ignore[assignment]
-    return found
+        found[re.sub(r"-\d+$", "", name.removesuffix(": what it starts"))] += seconds - before.get(name, 0.0)
+    return sorted(found.items(), key=lambda each: -each[1])
 
 
 async def run(world: World, platform: Platform, count: int) -> tuple[Fleet, float]:
@@ -128,7 +127,7 @@ async def measure(world: World, count: int) -> tuple[Figures, list[str]]:
         ("instances/min", [60 * count / seconds]),
         ("visits/s", [sum(map(visits, views)) / seconds]),
         *((f"AWS calls per instance: {service}", [number]) for service, number in sorted(services.items())),
-        *((f"CPU s per instance: {kind}", [number / count]) for kind, number in computed(before, after).most_common()),
+        *((f"CPU s per instance: {kind}", [number / count]) for kind, number in computed(before, after)),
     ]
     title = f"{count} instances at the same time on a cluster, on {usual_stand_in()} in place of AWS"
     return Figures(title=title, columns=["value"], rows=rows), problems
