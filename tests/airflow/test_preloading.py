@@ -57,10 +57,10 @@ def told_by(script: str, *arguments: str, **variables: str) -> dict[str, Any]:
     return told
 
 
-def task_after(executor: str, definitions: Path) -> dict[str, Any]:
+def task_after(executor: str, definitions: Path, **variables: str) -> dict[str, Any]:
     (definitions / "one.yaml").write_text(DEFINITION)
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
-    return told_by(TASK, AIRFLOW__CORE__EXECUTOR=executor, **keys)
+    return told_by(TASK, AIRFLOW__CORE__EXECUTOR=executor, **keys, **variables)
 
 
 def slow(modules: list[str]) -> list[str]:
@@ -72,7 +72,7 @@ def test_a_task_of_a_local_executor_has_everything(definitions: Path) -> None:
 
     Nor do its clients read again what botocore knows of the services.
     """
-    told = task_after("LocalExecutor", definitions)
+    told = task_after("LocalExecutor", definitions, CCH_LIFECYCLE_TOPIC="arn:aws:sns:us-east-1:1:told")
 
     assert told["installed"] is True
     assert told["dags"] == ["one"]

@@ -298,9 +298,12 @@ def started(settings: dict[str, str], prepare: Callable[[LocalStack], None] = la
     assert left == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(figures: Figures) -> Iterator[Stack]:
-    """The stack that everybody gets, started once, with the sample definitions and data published."""
+    """The stack that everybody here gets, started once, with the sample definitions and data published.
+
+    It ends with the last of these tests: those that follow in this process must not find its settings.
+    """
     with started({"CCH_LIFECYCLE_TOPIC": TOPIC, **figures.settings()}) as running:
         running.cch("publish")
         running.eventually("the DAGs", lambda: running.api("GET", "/dags/orchestra_fan_out_v1")[0] == 200)

@@ -70,13 +70,17 @@ def may_have_changed(now: datetime, full_look: timedelta, dialect: str) -> Colum
     return or_(looked.is_(None), looked < now - full_look, ahead, ~ours.exists(), busy.exists(), ~waits.exists())
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @contextmanager
 def _narrowed(session: Session, full_look: timedelta) -> Iterator[None]:
     """Within, a query for runs gets the condition too."""
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
     from sqlalchemy import event  # noqa: PLC0415
 
-    condition = may_have_changed(datetime.now(UTC), full_look, session.get_bind().dialect.name)
+    condition = may_have_changed(_now(), full_look, session.get_bind().dialect.name)
 
     def narrow(state: ORMExecuteState) -> None:
         if state.is_select and state.bind_mapper is not None and state.bind_mapper.class_ is DagRun:

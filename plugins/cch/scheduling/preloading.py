@@ -31,8 +31,8 @@ MODULES = (
     "aiobotocore.session",
     "airflow.providers.amazon.aws.hooks.base_aws",
 )
-#: The services that every task asks.
-SERVICES = ("dynamodb", "sqs")
+#: The services that a task asks; the last one where lifecycle events are published.
+SERVICES = ("dynamodb", "sqs", "sns")
 
 
 def install(_settings: Settings) -> bool:
