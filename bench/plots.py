@@ -62,10 +62,18 @@ def triggerer(theme: str) -> Figure:
     return bars(drawn, theme, axis="MB of memory, all processes", unit="MB", span=(0, 1.25 * most), scale="linear")
 
 
+def workflow(theme: str) -> Figure:
+    """Nodes a second of the benchmark's workflow, by how it is run."""
+    rows = json.loads((MEASURED / "workflow.json").read_text())["workflow"]["rows"]
+    drawn = [Bar(label=label, value=row["nodes/s"], ours=label.startswith("ours")) for label, row in rows.items()]
+    most = max(bar.value for bar in drawn)
+    return bars(drawn, theme, axis="nodes a second, all runs together", unit="", span=(0, 1.15 * most), scale="linear")
+
+
 def main() -> None:
     mpl.rcParams["font.family"] = "DejaVu Sans"
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for draw in (waiting, triggerer):
+    for draw in (workflow, waiting, triggerer):
         for theme in _THEMES:
             draw(theme).savefig(IMAGES / f"bench-{draw.__name__}-{theme}.png", dpi=120, transparent=True)
 
