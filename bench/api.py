@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figures, percentile
+from cch.stack.layout import free_port
 
 #: Instances, if nobody says another number (``--instances``).
 INSTANCES = 5_000
@@ -59,16 +59,9 @@ PATHS = {
 }
 
 
-def _free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port: int = chosen.getsockname()[1]
-        return port
-
-
 def environment_of(home: Path) -> tuple[dict[str, str], int]:
     """The environment of an Airflow on the stand-in for AWS, and the stand-in's port."""
-    port = _free_port()
+    port = free_port()
     definitions = home / "definitions"
     definitions.mkdir()
     (definitions / "bench_api.yaml").write_text(DEFINITION)

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.api import _free_port, _register, environment_of
+from bench.api import _register, environment_of
 from bench.figures import Figures, percentile
+from cch.stack.layout import free_port
 
 PAGES = 50
 #: Seconds of one measurement; seconds between two changes; and what a polling page waits between two looks.
@@ -47,7 +48,7 @@ def _served(folder: Path) -> Iterator[tuple[dict[str, str], str]]:
     aws = subprocess.Popen(
         [sys.executable, "-m", "bench.api", str(port)], env=environment, stdout=subprocess.PIPE, text=True
     )
-    web = _free_port()
+    web = free_port()
     server = None
     try:
         assert aws.stdout is not None

@@ -8,21 +8,24 @@ from typing import Any
 import pytest
 
 _STACKS = 2
-_ON_STACKS = sorted(f"tests/e2e/{path.name}" for path in Path(__file__).parent.glob("e2e/test_*.py"))
+#: File of tests that need a stack → which of the stacks it gets.
+_STACK_OF = {
+    f"tests/e2e/{name}": f"stack {number % _STACKS}"
+    for number, name in enumerate(sorted(path.name for path in Path(__file__).parent.glob("e2e/test_*.py")))
+}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """The files of tests that need the stack are dealt out among a few stacks, each of which one worker starts once.
 
-    They mostly wait, so two of them take half of the time; xdist begins with them, and with the others when they end.
+    xdist begins with them, as they are the largest scopes, and goes on with the tests that need none.
     (xdist's own groups change the ids of tests, which pytest 9 no longer lets it do.)
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class StacksApart(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return f"stack {_ON_STACKS.index(file) % _STACKS}" if file in _ON_STACKS else nodeid
+            return _STACK_OF.get(nodeid.partition("::")[0], nodeid)
 
     return StacksApart(config, log)

@@ -78,8 +78,8 @@ def test_a_slow_lambda_function_is_called_once() -> None:
 async def test_the_client_that_calls_functions_is_as_patient() -> None:
     """It watches its connections, which a NAT gateway forgets after minutes of silence, and has one for each call."""
     async with AsyncExitStack() as stack:
-        (made,) = await async_clients(stack, Settings(), "lambda", connections=7)
-        config = made.meta.config
+        (of_lambda,) = await async_clients(stack, Settings(), "lambda", connections=7)
+        config = of_lambda.meta.config
         with config.connector_args["socket_factory"]((AF_INET, SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as made:
             assert made.getsockopt(SOL_SOCKET, SO_KEEPALIVE)
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cch.stack.layout import USUAL_PORTS, aws_environment, open_layout
+from cch.stack.layout import aws_environment, choose_ports, free_port, open_layout
 from cch.stack.local import LocalStack
 from cch.stack.processes import Processes, Service
-from tests.deploy.servers import free_port, postgres, redis, wait_until
+from tests.deploy.servers import postgres, redis, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build" / "mwaa"
@@ -183,7 +183,7 @@ def running_environment(folder: Path) -> Iterator[Environment]:
         (home / "dags" / file.name).write_bytes(file.read_bytes())
     (home / "dags" / "other.py").write_text(OTHER)
     ports = {"api": free_port(), "database": free_port(), "broker": free_port()}
-    aws = LocalStack(replace(open_layout(), home=folder / "aws", ports={name: free_port() for name in USUAL_PORTS}))
+    aws = LocalStack(replace(open_layout(), home=folder / "aws", ports=choose_ports(usual=False)))
     processes = Processes(folder / "processes", folder / "logs")
     started: list[str] = []
     with postgres(ports["database"]), redis(ports["broker"]):

@@ -5,11 +5,9 @@ Needs the templates that the tests in ``../template`` have left in build/infra.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import shutil
-import socket
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -20,7 +18,7 @@ from typing import Any
 import boto3
 import pytest
 
-from cch.stack.layout import USUAL_PORTS, open_layout, usual_topology
+from cch.stack.layout import choose_ports, open_layout, usual_topology
 from cch.stack.local import LocalStack
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -94,15 +92,6 @@ class Deployed(LocalStack):
         return self.layout.aws_url
 
 
-def free_ports() -> dict[str, int]:
-    """Never the usual ones: Airflow starts a while after they are chosen, and so may other stacks."""
-    with contextlib.ExitStack() as held:
-        probes = {name: held.enter_context(socket.socket()) for name in USUAL_PORTS}
-        for probe in probes.values():
-            probe.bind(("127.0.0.1", 0))
-        return {name: int(probe.getsockname()[1]) for name, probe in probes.items()}
-
-
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[Deployed]:
     """A server of its own with the stack in it; this process's AWS settings lead there."""
@@ -111,7 +100,8 @@ def deployed() -> Iterator[Deployed]:
         home = tempfile.mkdtemp(prefix="cch-deployed-")
         patch.setenv("CCH_HOME", home)
         patch.setenv("CCH_PROJECT", str(ROOT))
-        stack = Deployed(replace(open_layout(), ports=free_ports(), topology=usual_topology()))
+        # Never the usual ports: Airflow starts a while after they are chosen, and so may other stacks.
+        stack = Deployed(replace(open_layout(), ports=choose_ports(usual=False), topology=usual_topology()))
         for name, value in stack.environment().items():
             if name.startswith(("AWS_", "CCH_")):
                 patch.setenv(name, value)

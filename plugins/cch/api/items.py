@@ -13,7 +13,7 @@ from cch.graph.model import Graph
 from cch.identity import ROOT
 from cch.interpreter.context import merge, selected
 from cch.interpreter.replay import replay
-from cch.ledger.records import ENDED, Instance, MapItem
+from cch.ledger.records import ENDED, Instance
 from cch.runtime.inspection import Inspector
 from cch.runtime.items import ItemProgress, ItemStates
 from cch.runtime.journaling import read
@@ -90,9 +90,6 @@ class ItemReader:
         states = ItemStates(plan.graph, ended=self._instance.status in ENDED)
         return _Map(node=node, visit=visit or latest[0], begun=latest[1], states=states)
 
-    async def _read(self, of: _Map, item: MapItem) -> ItemProgress:
-        return of.states.item(item, await read(self._ledger, item.key))
-
     async def page(self, node: str, visit: int | None, limit: int, cursor: str | None, first: int = 0) -> MapItemPage:
         """One page of a map's items, from ``cursor`` on, or from the index ``first`` on.
 
@@ -127,11 +124,12 @@ class ItemReader:
         if not found or found[0].index != index:
             raise not_found("item", str(index))
         box, scope = instance.box(found[0].branch), found[0].key.scope
-        item, asked, awaited = await asyncio.gather(
-            self._read(of, found[0]),
+        journal, asked, awaited = await asyncio.gather(
+            read(self._ledger, found[0].key),
             self._ledger.requests.of_box(box),
             self._ledger.waits.of_box(box),
         )
+        item = of.states.item(found[0], journal)
         requests = [each for each in asked if each.scope == scope]
         # Waits of the first scheme do not know their scope.
         event_waits = [each for each in awaited if each.scope in (scope, ROOT)]

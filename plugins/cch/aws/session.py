@@ -38,8 +38,12 @@ def _in_airflow() -> bool:
     return "airflow" in sys.modules
 
 
-def _retries() -> dict[str, Any]:
-    return {"mode": "standard", "max_attempts": _REPEATS_IN_AIRFLOW if _in_airflow() else _REPEATS_AT_PROMPT}
+def _patience(service: str) -> dict[str, Any]:
+    """What a client's configuration says of waiting and repeating."""
+    if service == "lambda":
+        return _LAMBDA
+    repeats = _REPEATS_IN_AIRFLOW if _in_airflow() else _REPEATS_AT_PROMPT
+    return {"retries": {"mode": "standard", "max_attempts": repeats}, **_TIMEOUTS}
 
 
 class _Connection:
@@ -53,6 +57,7 @@ class _Connection:
         """``in_loop``: for clients of aiobotocore. Asks Airflow for the connection, and so blocks."""
         from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook  # noqa: PLC0415 - slow, only in Airflow
 
+        # A hook is of one service, but what it is asked here is the same for all.
         self._hook = AwsGenericHook(aws_conn_id=connection, client_type="sts")
         self.session: Any = self._hook.get_session(region_name=self._hook.region_name, deferrable=in_loop)
 
@@ -69,8 +74,7 @@ def client(service: str, settings: Settings, *, hurried: bool = False) -> Any:
 
     ``hurried``: for somebody who cannot wait for an outage to pass, and has something else to fall back on.
     """
-    options = _HURRIED if hurried else _LAMBDA if service == "lambda" else {"retries": _retries(), **_TIMEOUTS}
-    config = Config(max_pool_connections=_POOL, **options)
+    config = Config(max_pool_connections=_POOL, **(_HURRIED if hurried else _patience(service)))
     if _in_airflow():
         connection = _Connection(settings.aws_conn_id, in_loop=False)
         return connection.session.client(service, **connection.arguments(service, config))
@@ -84,9 +88,9 @@ async def async_clients(
     stack: AsyncExitStack, settings: Settings, *services: str, connections: int = _POOL
 ) -> list[Any]:
     """An aiobotocore client of each service that lives as long as ``stack``, with at most so many ``connections``."""
-    from aiobotocore.session import get_session  # noqa: PLC0415
-
     if not _in_airflow():
+        from aiobotocore.session import get_session  # noqa: PLC0415
+
         session = get_session()
         made = []
         for service in services:
@@ -110,11 +114,9 @@ async def async_clients(
 def _async_config(service: str, connections: int) -> Any:
     from aiobotocore.config import AioConfig  # noqa: PLC0415
 
-    options: dict[str, Any] = {"retries": _retries(), **_TIMEOUTS}
-    if service == "lambda":
-        # aiobotocore does not do it for ``tcp_keepalive``.
-        options = {**_LAMBDA, "connector_args": {"socket_factory": _watched_socket}}
-    return AioConfig(max_pool_connections=connections, **options)
+    # aiobotocore does not do it for ``tcp_keepalive``.
+    watched = {"connector_args": {"socket_factory": _watched_socket}} if service == "lambda" else {}
+    return AioConfig(max_pool_connections=connections, **_patience(service), **watched)
 
 
 def read_descriptions(*services: str) -> None:

@@ -16,6 +16,8 @@ INTERPRETER_VERSION = 1
 #: Entries of a journal that are asked for by their numbers where many journals are read: those of an item of a map
 #: whose body sends one request are fewer.
 _SHORT = 4
+#: Journals that are read, or whose large outcomes are fetched, at the same time.
+_AT_ONCE = 50
 
 
 def _number(number: int) -> str:
@@ -37,11 +39,13 @@ class Journal:
         """The entries of each of these journals, in their order; of short ones with few calls for all of them."""
         wanted = [[(key.partition, _number(n)) for n in range(_SHORT)] for key in keys]
         begun = await self._store.get_many([name for names in wanted for name in names])
+        slots = asyncio.Semaphore(_AT_ONCE)
 
         async def one(key: RegionKey, names: Sequence[Key]) -> list[JournalEntry]:
-            if names[-1] in begun:
-                return await self.read(key)
-            return [await self._entry(begun[name]) for name in names if name in begun]
+            async with slots:
+                if names[-1] in begun:
+                    return await self.read(key)
+                return [await self._entry(begun[name]) for name in names if name in begun]
 
         return list(await asyncio.gather(*(one(key, names) for key, names in zip(keys, wanted, strict=True))))
 

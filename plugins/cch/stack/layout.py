@@ -9,7 +9,7 @@ import random
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,11 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port(taken: set[int]) -> int:
+def free_port(taken: Collection[int] = ()) -> int:
+    """One on which nothing listens, and which is none of ``taken``.
+
+    :raises SettingsError: there is none.
+    """
     for port in random.sample(_FREE_PORTS, len(_FREE_PORTS)):
         if port not in taken and _is_free(port):
             return port
@@ -78,10 +82,10 @@ def choose_ports(topology: Topology = LOCAL, *, usual: bool = True) -> dict[str,
     chosen: dict[str, int] = {}
     for name, port in USUAL_PORTS.items():
         taken = set(chosen.values())
-        chosen[name] = port if usual and port not in taken and _is_free(port) else _free_port(taken)
+        chosen[name] = port if usual and port not in taken and _is_free(port) else free_port(taken)
     for name in topology.ports:
         if name not in chosen:
-            chosen[name] = _free_port(set(chosen.values()))
+            chosen[name] = free_port(chosen.values())
     return chosen
 
 
