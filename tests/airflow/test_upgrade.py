@@ -14,7 +14,8 @@ import pytest
 
 from cch.definition.reader import digest_of
 from cch.definition.version import parse_version
-from tests.deploy.servers import free_port, postgres
+from cch.stack.layout import free_port
+from tests.deploy.servers import postgres
 
 pytestmark = pytest.mark.hooks
 
