@@ -49,8 +49,9 @@ lint: $(READY)  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)  ## mypy --strict
+types: $(READY)  ## mypy --strict; of tests and bench, that the names which they use exist
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini -p tests -p bench
 	$(BIN)/mypy --strict capability-mock-service/capability_mock
 
 unit: $(READY)  ## Only the tests that need no Airflow processes

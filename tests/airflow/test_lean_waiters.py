@@ -246,7 +246,7 @@ async def test_only_triggers_of_others_have_a_portal(
     monkeypatch.setattr(RegionTrigger, "run", Somebodys.run)
     runner = TriggerRunner()
     ours = RegionTrigger(workflow_id="w", region="A", definition_digest="d", structure_digest="s")
-    triggers = [Somebodys(), ours, Somebodys(), ours]
+    triggers: list[BaseTrigger] = [Somebodys(), ours, Somebodys(), ours]
     tasks = []
     for number, trigger in enumerate(triggers):
         runner.triggers[number] = {"name": str(number), "events": 0}  # type: ignore[typeddict-item]

@@ -25,7 +25,7 @@ from cch.runtime.platform import Platform, use_opener
 from cch.runtime.region_task import RegionTask
 from cch.runtime.run_conf import CONF_DIGEST, CONF_INSTANCE
 from cch.settings import Settings
-from cch.testing.memory_queue import MemoryQueues
+from cch.testing.memory_queue import MemoryQueue, MemoryQueues
 from cch.testing.memory_store import MemoryBlobs, MemoryStore
 from tests.airflow_home import HOME, USERS
 from tests.api import definitions as texts
@@ -118,6 +118,11 @@ class Office:
 
     async def post(self, path: str, body: Any = None, user: str = "ada") -> httpx.Response:
         return await self.call("POST", path, user, json={} if body is None else body)
+
+    async def fallback_queue(self) -> MemoryQueue:
+        queue = await self.platform.queues.find(self.platform.settings.names.fallback_queue)
+        assert isinstance(queue, MemoryQueue)
+        return queue
 
     async def start(self, workflow_id: str = "open_ask", user: str = "ada", **body: Any) -> str:
         """A new instance, its id."""

@@ -169,8 +169,7 @@ async def test_cancel_ends_everything(office: Office) -> None:
     assert [one["state"] for one in detail["requests"]] == ["superseded"]
     assert detail["visits"] == []
     assert not running.done()
-    requests = await office.platform.queues.find(office.platform.settings.names.fallback_queue)
-    assert requests is not None
+    requests = await office.fallback_queue()
     assert len(requests.messages) == 1
     late = (await office.get("/messages", state="late")).json()["items"]
     assert [(one["instance_id"], one["state"]) for one in late] == [(instance, "late")]
@@ -211,8 +210,7 @@ async def test_a_request_is_sent_again_as_it_was(office: Office) -> None:
     shown = (await office.get(path)).json()
     answer = await office.post(f"{path}/resend")
 
-    queue = await office.platform.queues.find(office.platform.settings.names.fallback_queue)
-    assert queue is not None
+    queue = await office.fallback_queue()
     assert answer.status_code == 200
     first, second = (body for body, _ in queue.messages)
     assert first == second

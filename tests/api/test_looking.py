@@ -211,8 +211,7 @@ async def test_the_items_of_a_map_are_paged(office: Office) -> None:
     packs = [{"id": f"P{number}"} for number in range(7)]
     instance = await office.start("open_map", context={"packs": packs})
     office.execute(instance, "open_map", "Fan")
-    queue = await office.platform.queues.find(office.platform.settings.names.fallback_queue)
-    assert queue is not None
+    queue = await office.fallback_queue()
     await office.until(lambda: len(queue.messages) == 7)
     shown = (await office.get(f"/instances/{instance}")).json()
     first = next(wait for wait in shown["waits"] if wait["branch"] == "P0")

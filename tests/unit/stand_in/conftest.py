@@ -11,7 +11,7 @@ from botocore.config import Config
 
 
 @pytest.fixture
-def one_try() -> Callable[[str, str], Any]:
+def one_try() -> Callable[..., Any]:
     """Makes a client of a service at an address; it tries once, so that each answer is seen as it is."""
 
     def make(service: str, url: str) -> Any:

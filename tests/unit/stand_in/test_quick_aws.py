@@ -29,7 +29,7 @@ def url(stand_in_url: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def client(url: str, one_try: Callable[[str, str], Any]) -> Callable[[str], Any]:
+def client(url: str, one_try: Callable[..., Any]) -> Callable[[str], Any]:
     return partial(one_try, url=url)
 
 

@@ -24,7 +24,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def client(aws_url: str, one_try: Callable[[str, str], Any]) -> Callable[[str], Any]:
+def client(aws_url: str, one_try: Callable[..., Any]) -> Callable[[str], Any]:
     return partial(one_try, url=aws_url)
 
 
