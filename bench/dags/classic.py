@@ -15,7 +15,7 @@ from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
 from airflow.providers.amazon.aws.triggers.sqs import SqsSensorTrigger
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import BranchPythonOperator, PythonOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.bases.operator import chain
 
 #: The mock answers at once, so that a reply that has not come by then has been lost.
@@ -43,6 +43,10 @@ class QuickSqsSensor(SqsSensor):
             sqs_queue=self.sqs_queue, max_messages=1, wait_time_seconds=1, waiter_delay=1, aws_conn_id=self.aws_conn_id
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=_ASKS_AGAIN)
+
+    def resume_execution(self, next_method, next_kwargs, context):
+        """As any operator does: a sensor makes a timeout an error that no retry follows."""
+        return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
 
 
 _QUEUES = f"{os.environ.get('AWS_ENDPOINT_URL', '')}/123456789012/cch-dev-local"
