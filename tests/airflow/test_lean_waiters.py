@@ -13,12 +13,14 @@ from typing import Any
 import greenback
 import pytest
 from airflow import settings
+from airflow.callbacks.database_callback_sink import DatabaseCallbackSink
 from airflow.jobs import triggerer_job_runner
 from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+from airflow.models import trigger as trigger_events
 from airflow.models.dagbag import DBDagBag
 from airflow.models.trigger import Trigger
 from airflow.serialization.serialized_objects import DagSerialization
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTaskEndEvent, BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from airflow.utils.session import create_session
 from sqlalchemy import delete, event, insert
 
@@ -49,6 +51,7 @@ CHANGED = (
     (TriggerRunner, "run_trigger"),
     (TriggerRunner, "cleanup_finished_triggers"),
     (Trigger, "ids_for_triggerer"),
+    (DatabaseCallbackSink, "send"),
 )
 
 
@@ -328,6 +331,52 @@ def test_ids_are_read_again_in_time(
     assert sorted(Trigger.ids_for_triggerer(1)) == [12, 13]
 
 
+class Ending:
+    """A task instance as its trigger ends it, and the session in which that happens; keeps what is written."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.states: list[str] = []
+        self.values: dict[str, Any] = {}
+        self.id, self.dag_version_id = uuid.uuid4(), VERSION
+        self.task_id, self.dag_id, self.run_id, self.try_number, self.map_index = "a", "d", "r", 1, -1
+        self.pool_slots, self.queue, self.priority_weight, self.hostname = 1, "default", 1, None
+        self.executor_config: dict[str, Any] = {}
+        self.context_carrier = self.parent_context_carrier = self.external_executor_id = None
+        self.dag_model = SimpleNamespace(relative_fileloc="d.py", bundle_name="b")
+        self.dag_run = SimpleNamespace(bundle_version=None)
+
+    def set_state(self, state: str, session: Any) -> None:
+        self.states.append(str(state))
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+    def add(self, request: Any) -> None:
+        self.told.append(request.get_callback_request().task_callback_type)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+@pytest.mark.parametrize(
+    ("event", "told"), [(TaskSuccessEvent(xcoms={"k": 1}), []), (TaskFailedEvent(xcoms={"k": 1}), ["failed"])]
+)
+def test_the_dag_processor_is_told_of_what_it_does_something_about(
+    supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch, event: BaseTaskEndEvent, told: list[str]
+) -> None:
+    """It would parse the DAG's file for a success, too, and then drop it. The task ends as ever."""
+    monkeypatch.setattr(DBDagBag, "get_dag_for_run", lambda *_, **__: None)
+    install(Settings())
+    ending: Any = Ending()
+
+    trigger_events.handle_event_submit(event, task_instance=ending, session=ending)
+
+    assert ending.told == told
+    assert ending.states == [str(event.task_instance_state)]
+    assert ending.values == {"k": 1}
+
+
 def changed() -> list[str]:
     """The methods that are not Airflow's own."""
     return [name for owner, name in CHANGED if getattr(getattr(owner, name), "_cch", False)] + (
@@ -378,6 +427,8 @@ RUNNER = "airflow.jobs.triggerer_job_runner.TriggerRunner"
          ["cleanup_finished_triggers"], "are dropped otherwise"),
         (("airflow.models.trigger.Trigger.ids_for_triggerer", classmethod(lambda cls, number, session: [5])),
          ["ids_for_triggerer"], "are not read by one query"),
+        (("airflow.dag_processing.processor._execute_task_callbacks", lambda dags, request, log: dags.get("d")),
+         ["send"], "does something when a task has succeeded"),
     ],
 )  # fmt: skip
 def test_what_an_airflow_lacks_costs_that_hook_alone(
@@ -400,7 +451,7 @@ def test_what_is_tried_out_leaves_no_trace(supervisor: type[TriggerRunnerSupervi
     """Also where the hooks are installed already."""
     install(Settings())
 
-    assert [hook.reason_against(Settings()) for hook in lean_needs.HOOKS] == [""] * 5
+    assert [hook.reason_against(Settings()) for hook in lean_needs.HOOKS] == [""] * 6
     assert changed() == ALL
 
 

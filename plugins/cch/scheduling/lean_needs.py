@@ -115,6 +115,22 @@ def _ids_are_read_by_one_query() -> bool:
     return list(ids) == [5] and [len(query.subquery().columns) for query in queries] == [1]
 
 
+def _a_success_calls_nobody() -> bool:
+    """The DAG processor parses the file, and then does nothing: it would ask the absent DAGs for the task."""
+    from airflow.callbacks.callback_requests import TaskCallbackRequest  # noqa: PLC0415
+    from airflow.callbacks.database_callback_sink import DatabaseCallbackSink  # noqa: PLC0415
+    from airflow.dag_processing import processor  # noqa: PLC0415
+    from airflow.models import trigger  # noqa: PLC0415
+
+    instance = SimpleNamespace(dag_id="probe", task_id="a", run_id="r", id="-")
+    request = TaskCallbackRequest.model_construct(ti=instance, task_callback_type="success")
+    no_dags: Any = None
+    quiet: Any = SimpleNamespace(warning=lambda *_, **__: None)
+    processor._execute_task_callbacks(no_dags, request, quiet)  # noqa: SLF001
+    ends = unwrapped(trigger.handle_event_submit.dispatch(trigger.BaseTaskEndEvent))
+    return mentions(ends, "DatabaseCallbackSink", "send") and takes(DatabaseCallbackSink.send, "callback", "session")
+
+
 _SWITCH = "lean_waiters"
 SMALL_WORKLOADS = Hook(
     name="small workloads",
@@ -149,4 +165,10 @@ IDS = Hook(
     without="a triggerer reads the ids of all of its waiters every second",
     needs=(Need("ids of triggers are not read by one query", _ids_are_read_by_one_query),),
 )
-HOOKS = (SMALL_WORKLOADS, PORTIONS, PORTALS, FINISHED, IDS)
+SUCCESSES = Hook(
+    name="successes",
+    switch=_SWITCH,
+    without="the DAG file is parsed for each task that succeeds in a triggerer",
+    needs=(Need("a DAG processor does something when a task has succeeded", _a_success_calls_nobody),),
+)
+HOOKS = (SMALL_WORKLOADS, PORTIONS, PORTALS, FINISHED, IDS, SUCCESSES)

@@ -3,7 +3,9 @@
 For every task that begins in a triggerer Airflow reads the serialised DAG from its database and sends it, with all its
 tasks, to the process where triggers run (docs/adr/0018). Here the DAG is read once for each batch of triggers, and what
 is sent has the one task. Every second Airflow reads the ids of all triggers and goes through all of them; here only if
-one has come, gone or finished. Airflow's methods stay as they are, and triggers that are not ours are sent as ever.
+one has come, gone or finished. When a task succeeds in a triggerer, Airflow tells the DAG processor, which parses the
+DAG's file and then does nothing; here it is not told. Airflow's methods stay as they are, and triggers that are not
+ours are sent as ever.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from cch.scheduling.lean_needs import FINISHED, HOOKS, IDS, PORTALS, PORTIONS, SMALL_WORKLOADS, only
+from cch.scheduling.lean_needs import FINISHED, HOOKS, IDS, PORTALS, PORTIONS, SMALL_WORKLOADS, SUCCESSES, only
 from cch.scheduling.replacing import replace
 from cch.triggers import REGION_TRIGGER
 
@@ -65,6 +67,7 @@ def install(settings: Settings) -> bool:
 
 
 def _install(hook: Hook) -> bool:
+    from airflow.callbacks.database_callback_sink import DatabaseCallbackSink  # noqa: PLC0415
     from airflow.jobs import triggerer_job_runner  # noqa: PLC0415
     from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor  # noqa: PLC0415
     from airflow.models.trigger import Trigger  # noqa: PLC0415
@@ -82,6 +85,8 @@ def _install(hook: Hook) -> bool:
             replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
         case IDS.name:
             replace(Trigger, "ids_for_triggerer", _reading_changes)
+        case SUCCESSES.name:
+            replace(DatabaseCallbackSink, "send", _without_successes)
     return True
 
 
@@ -189,6 +194,16 @@ def _reading_changes(original: Callable[..., Any]) -> Any:
             return original(*arguments, session=remembered, **options)
 
     return ids
+
+
+def _without_successes(original: Callable[..., Any]) -> Any:
+    """Everything else that the DAG processor is to do, such as calling back after a failure, it is told."""
+
+    def send(self: Any, callback: Any, **options: Any) -> Any:
+        if getattr(callback, "task_callback_type", None) != "success":
+            original(self, callback, **options)
+
+    return send
 
 
 class _Remembered:
