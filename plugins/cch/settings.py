@@ -146,8 +146,8 @@ class Settings:
     )
     lean_waiters: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "a triggerer gets only the task that waits, not its DAG, and looks only at what has changed (as far as"
-        " Airflow allows it)",
+        "a triggerer gets only the task that waits, not its DAG, looks only at what has changed, and has no DAG file"
+        " parsed when a task succeeds (as far as Airflow allows it)",
     )
     run_ahead: bool = _setting(
         True,  # noqa: FBT003 - a default
