@@ -146,8 +146,7 @@ class Settings:
     )
     lean_waiters: bool = _setting(
         True,  # noqa: FBT003 - a default
-        "a triggerer gets only the task that waits, not its DAG, looks only at what has changed, and has no DAG file"
-        " parsed when a task succeeds (as far as Airflow allows it)",
+        "a triggerer is sent, looks at and tells no more than is needed: docs/adr/0018 (as far as Airflow allows it)",
     )
     run_ahead: bool = _setting(
         True,  # noqa: FBT003 - a default
