@@ -170,6 +170,23 @@ def test_airflow_queues_what_does_not_rest(manager: DagFileProcessorManager, fol
     assert queued(manager, known) == list(names)
 
 
+def test_a_callback_does_not_make_airflow_parse_a_file_without_a_break(
+    manager: DagFileProcessorManager, folder: Path
+) -> None:
+    """It names the bundle version of a run, and Airflow then takes its parse for the file's last one, for ever."""
+    file = DagFileInfo(rel_path=Path("cch_workflows.py"), bundle_name="dags", bundle_path=folder)
+    os.utime(file.absolute_path, (0, 0))
+    parsed(manager, file, ago=2.0)
+    parsed(manager, DagFileInfo(file.rel_path, "dags", folder, bundle_version="mark"), ago=100.0)
+
+    assert queued(manager, {"dags": {file}}) == []
+    parsed(manager, file, ago=40.0)
+    assert queued(manager, {"dags": {file}}) == ["cch_workflows.py"]
+    parsed(manager, file, ago=2.0)
+    os.utime(file.absolute_path)
+    assert queued(manager, {"dags": {file}}) == ["cch_workflows.py"], "somebody has changed it since"
+
+
 def test_it_can_be_switched_off() -> None:
     """Then nothing is changed."""
     assert not resting.install(Settings(rest_files=False))
@@ -189,5 +206,6 @@ def test_a_decision_that_fails_parses(folder: Path, definitions: Path) -> None:
     """The parse says what is wrong with the file."""
     gone = DagFileInfo(rel_path=Path("cch_workflows.py"), bundle_name="dags", bundle_path=folder / "nowhere")
     stats = {gone: DagFileStat(num_dags=1, last_finish_time=datetime.now(UTC))}
+    manager = SimpleNamespace(_file_stats=stats, _file_process_interval=30.0)
 
-    assert not resting._rests(Resting(load_settings()), SimpleNamespace(_file_stats=stats), gone)
+    assert not resting._rests(Resting(load_settings()), manager, gone)

@@ -48,7 +48,7 @@ def _queue_is_filled_by_one_method() -> bool:
     return (
         list(inspect.signature(processor._add_files_to_queue).parameters) == ["self", "files", "mode"]  # noqa: SLF001
         and mentions(processor.prepare_file_queue, "_add_files_to_queue")
-        and "_file_stats" in attrs.fields_dict(processor)
+        and {"_file_stats", "_file_process_interval"} <= attrs.fields_dict(processor).keys()
         and has_parameters(manager.DagFileStat, "num_dags", "import_errors", "last_finish_time")
         and isinstance(manager.DagFileInfo.absolute_path, property)
     )
@@ -83,11 +83,16 @@ def _queueing(original: Callable[..., Any], resting: Resting) -> Callable[..., A
 
 def _rests(resting: Resting, manager: Any, file: Any) -> bool:
     stat = manager._file_stats.get(file)  # noqa: SLF001
-    if stat is None or stat.last_finish_time is None or stat.import_errors or not stat.num_dags:
+    if stat is None or stat.last_finish_time is None:
         return False
-    age = time.time() - stat.last_finish_time.timestamp()
+    finished = stat.last_finish_time.timestamp()
+    age = time.time() - finished
     try:
-        return resting.may(file.absolute_path, age)
+        # Airflow's own rule. It takes a callback's parse for the file's last one if the callback names a bundle
+        # version, as those of pinned runs do; later it would queue the file again and again.
+        if age < manager._file_process_interval and file.absolute_path.stat().st_mtime < finished:  # noqa: SLF001
+            return True
+        return bool(not stat.import_errors and stat.num_dags and resting.may(file.absolute_path, age))
     except (CchError, OSError, ValueError):
         return False  # Airflow says what is wrong with the file
 
