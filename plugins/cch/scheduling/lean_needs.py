@@ -127,7 +127,7 @@ def _a_success_calls_nobody() -> bool:
     no_dags: Any = None
     quiet: Any = SimpleNamespace(warning=lambda *_, **__: None)
     processor._execute_task_callbacks(no_dags, request, quiet)  # noqa: SLF001
-    ends = unwrapped(trigger.handle_event_submit.dispatch(trigger.BaseTaskEndEvent))
+    ends = trigger.handle_event_submit.dispatch(trigger.BaseTaskEndEvent)
     return mentions(ends, "DatabaseCallbackSink", "send") and takes(DatabaseCallbackSink.send, "callback", "session")
 
 
