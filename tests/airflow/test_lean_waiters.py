@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,14 +14,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import greenback
+import psutil
 import pytest
 from airflow import settings
 from airflow.callbacks.database_callback_sink import DatabaseCallbackSink
 from airflow.jobs import triggerer_job_runner
-from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+from airflow.jobs.triggerer_job_runner import TriggerLoggingFactory, TriggerRunner, TriggerRunnerSupervisor
 from airflow.models import trigger as trigger_events
 from airflow.models.dagbag import DBDagBag
 from airflow.models.trigger import Trigger
+from airflow.sdk.log import logging_processors
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseTaskEndEvent, BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from airflow.utils.session import create_session
@@ -51,6 +56,7 @@ CHANGED = (
     (TriggerRunner, "run_trigger"),
     (TriggerRunner, "cleanup_finished_triggers"),
     (Trigger, "ids_for_triggerer"),
+    (TriggerLoggingFactory, "__call__"),
     (DatabaseCallbackSink, "send"),
 )
 
@@ -152,6 +158,34 @@ def test_waiters_share_one_small_dag(supervisor: type[TriggerRunnerSupervisor]) 
     trigger = RegionTrigger(**kwargs.get("__var", kwargs))
     trigger.render_template_fields(runtime.get_template_context())
     assert (trigger.run_id, trigger.conf) == ("r", {"key": "MEDU1"})
+
+
+async def test_a_trigger_that_waits_has_neither_its_dag_nor_its_run(
+    supervisor: type[TriggerRunnerSupervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's task instance refers to both, and stays for as long as the trigger waits."""
+    install(Settings())
+    database = Database()
+    (workload,) = workloads(supervisor, database, database.trigger(1, waiting(database.dag)[0]))
+    runtime = TriggerRunner.create_runtime_ti(workload.ti, workload.dag_data, workload.dag_run_data)
+    kept = [weakref.ref(runtime.task), weakref.ref(runtime._ti_context_from_server.dag_run)]
+    trigger = RegionTrigger(workflow_id="w", region="A", definition_digest="d", structure_digest="s")
+    trigger.task_instance = runtime
+    trigger.render_template_fields(runtime.get_template_context())
+    waits = asyncio.Event()
+
+    async def platform() -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("cch.triggers.region.shared_platform", platform)
+    waiter = asyncio.create_task(anext(trigger.run()))
+    await waits.wait()
+    gc.collect()
+
+    assert [each() for each in kept] == [None, None]
+    assert (trigger.task_instance.id, trigger.run_id) == (runtime.id, "r")
+    waiter.cancel()
 
 
 def test_triggers_of_others_are_sent_as_ever(supervisor: type[TriggerRunnerSupervisor]) -> None:
@@ -331,6 +365,67 @@ def test_ids_are_read_again_in_time(
     assert sorted(Trigger.ids_for_triggerer(1)) == [12, 13]
 
 
+@pytest.fixture
+def log_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
+    return tmp_path
+
+
+def logged(lines: int) -> tuple[list[TriggerLoggingFactory], int]:
+    """The logs of 50 triggers that have written so many lines each, and how many more files are open than before."""
+    before = psutil.Process().num_fds()
+    logs = [TriggerLoggingFactory(log_path=f"dag/run/{number}.log", ti=NOBODY) for number in range(50)]
+    for line in range(lines):
+        for number, log in enumerate(logs):
+            log(logging_processors(json_output=True)).error("said", number=number, line=line)
+    return logs, psutil.Process().num_fds() - before
+
+
+NOBODY: Any = None
+
+
+def test_the_log_of_a_trigger_is_open_while_a_line_is_written(
+    supervisor: type[TriggerRunnerSupervisor], log_folder: Path
+) -> None:
+    """Airflow keeps a file open for each trigger. What is written is what Airflow writes; what was there is gone."""
+    theirs, opened = logged(2)
+    written = {path: read_log(path) for path in log_folder.rglob("*.log")}
+    for log in theirs:
+        log.close()
+    install(Settings())
+
+    ours, left = logged(2)
+
+    assert (opened, left) == (50, 0)
+    assert {path: read_log(path) for path in log_folder.rglob("*.log")} == written
+    assert written[log_folder / "dag/run/7.log"] == [("said", 7, 0), ("said", 7, 1)]
+    for log in ours:
+        log.close()
+
+
+def read_log(path: Path) -> list[tuple[str, int, int]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(line["event"], line["number"], line["line"]) for line in lines]
+
+
+def test_the_log_of_a_trigger_is_handed_over_to_where_logs_are_kept(
+    supervisor: type[TriggerRunnerSupervisor], log_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CloudWatch's handler gets it on MWAA; one without a line is not handed over."""
+    handed: list[str] = []
+    handler = SimpleNamespace(upload=lambda path, ti: handed.append(str(path)))
+    monkeypatch.setattr("airflow.sdk.log.load_remote_log_handler", lambda: handler)
+    install(Settings())
+    logs, _ = logged(1)
+    quiet = TriggerLoggingFactory(log_path="dag/run/quiet.log", ti=NOBODY)
+
+    for log in (logs[7], quiet):
+        log.upload_to_remote()
+        log.close()
+
+    assert handed == ["dag/run/7.log"]
+
+
 class Ending:
     """A task instance as its trigger ends it, and the session in which that happens; keeps what is written."""
 
@@ -427,6 +522,8 @@ RUNNER = "airflow.jobs.triggerer_job_runner.TriggerRunner"
          ["cleanup_finished_triggers"], "are dropped otherwise"),
         (("airflow.models.trigger.Trigger.ids_for_triggerer", classmethod(lambda cls, number, session: [5])),
          ["ids_for_triggerer"], "are not read by one query"),
+        (("airflow.jobs.triggerer_job_runner.TriggerLoggingFactory.__call__", lambda self: None),
+         ["__call__"], "the log of a trigger is written otherwise"),
         (("airflow.dag_processing.processor._execute_task_callbacks", lambda dags, request, log: dags.get("d")),
          ["send"], "does something when a task has succeeded"),
     ],
@@ -451,7 +548,7 @@ def test_what_is_tried_out_leaves_no_trace(supervisor: type[TriggerRunnerSupervi
     """Also where the hooks are installed already."""
     install(Settings())
 
-    assert [hook.reason_against(Settings()) for hook in lean_needs.HOOKS] == [""] * 6
+    assert [hook.reason_against(Settings()) for hook in lean_needs.HOOKS] == [""] * 7
     assert changed() == ALL
 
 

@@ -115,6 +115,21 @@ def _ids_are_read_by_one_query() -> bool:
     return list(ids) == [5] and [len(query.subquery().columns) for query in queries] == [1]
 
 
+def _logs_are_files() -> bool:
+    import attrs  # noqa: PLC0415
+    from airflow.jobs.triggerer_job_runner import TriggerLoggingFactory  # noqa: PLC0415
+    from airflow.sdk.log import relative_path_from_logger  # noqa: PLC0415
+
+    make = TriggerLoggingFactory.__call__
+    return (
+        list(inspect.signature(make).parameters) == ["self", "processors"]
+        and mentions(make, "bound_logger", "_filehandle", "BytesLogger")
+        and mentions(TriggerLoggingFactory.close, "_filehandle", "closed")
+        and mentions(relative_path_from_logger, "_file", "name", "fileno")
+        and {"bound_logger", "_filehandle"} <= attrs.fields_dict(TriggerLoggingFactory).keys()
+    )
+
+
 def _a_success_calls_nobody() -> bool:
     """The DAG processor parses the file, and then does nothing: it would ask the absent DAGs for the task."""
     from airflow.callbacks.callback_requests import TaskCallbackRequest  # noqa: PLC0415
@@ -165,10 +180,16 @@ IDS = Hook(
     without="a triggerer reads the ids of all of its waiters every second",
     needs=(Need("ids of triggers are not read by one query", _ids_are_read_by_one_query),),
 )
+LOGS = Hook(
+    name="logs of triggers",
+    switch=_SWITCH,
+    without="a triggerer keeps a log file open for each of its waiters, and ends where it may open no more",
+    needs=(Need("the log of a trigger is written otherwise", _logs_are_files),),
+)
 SUCCESSES = Hook(
     name="successes",
     switch=_SWITCH,
     without="the DAG file is parsed for each task that succeeds in a triggerer",
     needs=(Need("a DAG processor does something when a task has succeeded", _a_success_calls_nobody),),
 )
-HOOKS = (SMALL_WORKLOADS, PORTIONS, PORTALS, FINISHED, IDS, SUCCESSES)
+HOOKS = (SMALL_WORKLOADS, PORTIONS, PORTALS, FINISHED, IDS, LOGS, SUCCESSES)

@@ -3,7 +3,8 @@
 For every task that begins in a triggerer Airflow reads the serialised DAG from its database and sends it, with all its
 tasks, to the process where triggers run (docs/adr/0018). Here the DAG is read once for each batch of triggers, and what
 is sent has the one task. Every second Airflow reads the ids of all triggers and goes through all of them; here only if
-one has come, gone or finished. When a task succeeds in a triggerer, Airflow tells the DAG processor, which parses the
+one has come, gone or finished. Airflow keeps the log of each trigger open, once it has a line; here the file is open
+while a line is written. When a task succeeds in a triggerer, Airflow tells the DAG processor, which parses the
 DAG's file and then does nothing; here it is not told. Airflow's methods stay as they are, and triggers that are not
 ours are sent as ever.
 """
@@ -16,7 +17,7 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from cch.scheduling.lean_needs import FINISHED, HOOKS, IDS, PORTALS, PORTIONS, SMALL_WORKLOADS, SUCCESSES, only
+from cch.scheduling.lean_needs import FINISHED, HOOKS, IDS, LOGS, PORTALS, PORTIONS, SMALL_WORKLOADS, SUCCESSES, only
 from cch.scheduling.replacing import replace
 from cch.triggers import REGION_TRIGGER
 
@@ -69,7 +70,11 @@ def install(settings: Settings) -> bool:
 def _install(hook: Hook) -> bool:
     from airflow.callbacks.database_callback_sink import DatabaseCallbackSink  # noqa: PLC0415
     from airflow.jobs import triggerer_job_runner  # noqa: PLC0415
-    from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor  # noqa: PLC0415
+    from airflow.jobs.triggerer_job_runner import (  # noqa: PLC0415
+        TriggerLoggingFactory,
+        TriggerRunner,
+        TriggerRunnerSupervisor,
+    )
     from airflow.models.trigger import Trigger  # noqa: PLC0415
 
     match hook.name:
@@ -85,6 +90,8 @@ def _install(hook: Hook) -> bool:
             replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
         case IDS.name:
             replace(Trigger, "ids_for_triggerer", _reading_changes)
+        case LOGS.name:
+            replace(TriggerLoggingFactory, "__call__", _closing_the_log)
         case SUCCESSES.name:
             replace(DatabaseCallbackSink, "send", _without_successes)
     return True
@@ -194,6 +201,46 @@ def _reading_changes(original: Callable[..., Any]) -> Any:
             return original(*arguments, session=remembered, **options)
 
     return ids
+
+
+def _closing_the_log(original: Callable[..., Any]) -> Any:
+    def call(self: Any, processors: Any) -> Any:
+        import structlog  # noqa: PLC0415
+
+        known = hasattr(self, "bound_logger")
+        logger = original(self, processors)
+        if known:
+            return logger
+        file = self._filehandle  # has been made, with its folders and their permissions
+        file.close()
+        self.bound_logger = structlog.wrap_logger(_LogFile(file.name), processors=processors).bind()
+        return self.bound_logger
+
+    return call
+
+
+class _LogFile:
+    """The log of a trigger, to structlog; neither a file descriptor nor a buffer while nothing is written."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def msg(self, line: bytes) -> None:
+        with open(self.name, "ab", buffering=0) as file:  # noqa: PTH123 - a string is smaller than a path
+            file.write(line + b"\n")
+
+    log = debug = info = warn = warning = error = exception = critical = fatal = failure = msg
+
+    @property
+    def _file(self) -> _LogFile:
+        """What Airflow asks for its name, to hand the log over to where logs are kept."""
+        return self
+
+    def fileno(self) -> int:
+        """None of an open file."""
+        return -1
 
 
 def _without_successes(original: Callable[..., Any]) -> Any:

@@ -268,7 +268,7 @@ def environment(layout: Layout, *, database: Path | None = None) -> dict[str, st
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(layout.ports["worker_logs"]),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(layout.ports["trigger_logs"]),
         **{name: os.environ.get(name, value) for name, value in _SHORT_FIRST_RUN.items()},
-        "AIRFLOW__TRIGGERER__CAPACITY": "12000",
+        "AIRFLOW__TRIGGERER__CAPACITY": "24000",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         **_celery_environment(layout),
     }

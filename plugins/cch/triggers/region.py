@@ -19,6 +19,9 @@ from cch.triggers.pulse import quicken
 
 log = logging.getLogger(__name__)
 
+#: What Airflow's task instance has of the DAG and of the run; it stays in memory for as long as the trigger waits.
+_LET_GO = ("task", "_ti_context_from_server")
+
 
 class RegionTrigger(BaseTrigger):
     """Runs one region, or one item of its map, and ends its task; ``ref`` has the fields of a :class:`RegionRef`.
@@ -50,8 +53,9 @@ class RegionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         task_instance = str(getattr(self.task_instance, "id", ""))
-        if self.task_instance is not None and hasattr(self.task_instance, "task"):
-            self.task_instance.task = None  # see render_template_fields
+        for part in _LET_GO:
+            if hasattr(self.task_instance, part):
+                setattr(self.task_instance, part, None)
         try:
             task = RegionTask(**self.ref.arguments(), run_id=self.run_id, task_instance=task_instance, conf=self.conf)
             platform = await shared_platform()
