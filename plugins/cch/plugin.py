@@ -4,7 +4,6 @@ through ``cch_plugin.py`` where its folder merely lies in the plugins folder.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import logging
 import sys
@@ -97,14 +96,18 @@ class CchPlugin(AirflowPlugin):
         change(sys.argv[1] if len(sys.argv) > 1 else "")
 
 
-@functools.cache
+#: The commands as whose process this one has been changed, or is being changed.
+_changed: set[str] = set()
+
+
 def change(command: str) -> None:
-    """Change this process, which is one of ``command``. Once: the process of a task that was forked from it loads
-    plugins anew, and has the changes already.
+    """Change this process, which is one of ``command``. Once: what a hook tries out may load plugins again, and so does
+    the process of a task that was forked from it, which has the changes already.
     """
     changes = _CHANGES.get(command, ())
-    if not changes:
+    if not changes or command in _changed:
         return
+    _changed.add(command)
     from cch.errors import CchError  # noqa: PLC0415
     from cch.settings import load_settings  # noqa: PLC0415
 

@@ -39,6 +39,34 @@ def test_the_plugin_is_there_once(folder: str, tmp_path: Path) -> None:
     assert answer.stdout.splitlines()[-1] == "['cch'] {}"
 
 
+@pytest.mark.parametrize("command", ["dag-processor", "dags", "scheduler", "triggerer"])
+def test_a_process_of_airflow_is_changed_once_and_without_a_warning(command: str, tmp_path: Path) -> None:
+    """What a hook tries out may load the plugins again, while they are being loaded."""
+    code = (
+        "import importlib, json, sys\n"
+        f"sys.argv = ['airflow', '{command}']\n"
+        "from cch import plugin\n"
+        "from cch.scheduling import probing\n"
+        "installed, said = [], []\n"
+        "probing.log.warning = lambda text, *values: said.append(text % values)\n"
+        "for name in plugin._CHANGES[sys.argv[1]]:\n"
+        "    module = importlib.import_module(f'cch.scheduling.{name}')\n"
+        "    def install(settings, name=name, plain=module.install):\n"
+        "        installed.append(name)\n"
+        "        return plain(settings)\n"
+        "    module.install = install\n"
+        "from airflow.plugins_manager import ensure_plugins_loaded\n"
+        "ensure_plugins_loaded()\n"
+        "print(json.dumps([installed == list(plugin._CHANGES[sys.argv[1]]), said]))"
+    )
+    variables = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path), "AIRFLOW_HOME": str(tmp_path)}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **variables}, capture_output=True, text=True, check=True
+    )
+
+    assert json.loads(answer.stdout.splitlines()[-1]) == [True, []]
+
+
 def test_the_provider_information_has_airflow_s_form() -> None:
     """Airflow refuses to start its provider manager on a bad one."""
     schema = json.loads(files("airflow").joinpath("provider_info.schema.json").read_text())

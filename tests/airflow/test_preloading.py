@@ -102,10 +102,9 @@ def test_the_process_of_a_task_is_not_changed_again(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "argv", ["airflow", "scheduler"])
     monkeypatch.setattr(plugin, "_CHANGES", {"scheduler": ("preloading",)})
     monkeypatch.setattr(preloading, "install", asked.append)
-    plugin.change.cache_clear()
+    monkeypatch.setattr(plugin, "_changed", set())
 
     for _ in range(2):
         plugin.CchPlugin.on_load()
 
-    plugin.change.cache_clear()
     assert len(asked) == 1

@@ -183,7 +183,7 @@ IDS = Hook(
 LOGS = Hook(
     name="logs of triggers",
     switch=_SWITCH,
-    without="a triggerer keeps a log file open for each of its waiters, and ends where it may open no more",
+    without="a log file stays open for each waiter; the limit of open files has to be larger than their number",
     needs=(Need("the log of a trigger is written otherwise", _logs_are_files),),
 )
 SUCCESSES = Hook(
