@@ -153,6 +153,8 @@ def test_waiters_share_one_small_dag(supervisor: type[TriggerRunnerSupervisor]) 
     assert database.read == 1
     assert first.dag_data is second.dag_data
     assert len(first.dag_data["dag"]["tasks"]) == 1
+    assert "params" in database.data["dag"]
+    assert "params" not in first.dag_data["dag"], "Airflow would check them for each trigger"
     runtime = TriggerRunner.create_runtime_ti(first.ti, first.dag_data, first.dag_run_data)
     kwargs = runtime.task.start_trigger_args.trigger_kwargs
     trigger = RegionTrigger(**kwargs.get("__var", kwargs))

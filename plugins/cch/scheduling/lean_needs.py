@@ -13,6 +13,11 @@ from cch.scheduling.probing import Hook, Need, mentions, takes, unwrapped
 _MOST_STEPS = 100
 
 
+#: What nobody reads of a serialised DAG where a trigger of ours runs. Airflow checks the params of each trigger that
+#: begins against their schemas, which takes longer than anything else that it does for one.
+_UNREAD = frozenset({"doc_md", "edge_info", "params"})
+
+
 def only(task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The serialised DAG with this task alone; as it was, if its form is not the one that is known here."""
     try:
@@ -21,7 +26,7 @@ def only(task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
         alone = {**task, "__var": {**task["__var"], "downstream_task_ids": []}}
         children = {name: child for name, child in dag["task_group"]["children"].items() if name == task_id}
         group = {**dag["task_group"], "children": children}
-        kept = {name: value for name, value in dag.items() if name not in ("doc_md", "edge_info")}
+        kept = {name: value for name, value in dag.items() if name not in _UNREAD}
     except (AttributeError, KeyError, TypeError, ValueError):
         return data
     return {**data, "dag": {**kept, "tasks": [alone], "task_group": group}}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cch.settings import Settings
 
 #: Largest number of triggers on their way to the process where they run; others follow a second later.
-_AT_ONCE = 250
+_AT_ONCE = 500
 #: Seconds after which ids are read in any case: another set of ids may have the same count and sum.
 _READ_EVERY = 10.0
 
