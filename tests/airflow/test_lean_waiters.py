@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import shutil
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -403,6 +404,19 @@ def test_the_log_of_a_trigger_is_open_while_a_line_is_written(
     assert written[log_folder / "dag/run/7.log"] == [("said", 7, 0), ("said", 7, 1)]
     for log in ours:
         log.close()
+
+
+def test_the_log_of_a_trigger_is_made_anew_where_old_logs_are_cleared(
+    supervisor: type[TriggerRunnerSupervisor], log_folder: Path
+) -> None:
+    """A wait may outlast the logs of its beginning; an error here would end the triggerer."""
+    install(Settings())
+    logs, _ = logged(1)
+    shutil.rmtree(log_folder / "dag")
+
+    logs[7](logging_processors(json_output=True)).error("said", number=7, line=1)
+
+    assert read_log(log_folder / "dag/run/7.log") == [("said", 7, 1)]
 
 
 def read_log(path: Path) -> list[tuple[str, int, int]]:

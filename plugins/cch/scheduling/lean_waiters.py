@@ -228,6 +228,15 @@ class _LogFile:
         self.name = name
 
     def msg(self, line: bytes) -> None:
+        try:
+            self._append(line)
+        except FileNotFoundError:  # somebody has cleared old logs, and waits may be long
+            from airflow.sdk.log import init_log_file  # noqa: PLC0415
+
+            init_log_file(self.name)
+            self._append(line)
+
+    def _append(self, line: bytes) -> None:
         with open(self.name, "ab", buffering=0) as file:  # noqa: PTH123 - a string is smaller than a path
             file.write(line + b"\n")
 
