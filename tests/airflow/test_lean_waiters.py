@@ -560,6 +560,24 @@ def test_what_an_airflow_lacks_costs_that_hook_alone(
     assert all("the hook " in each for each in said)
 
 
+@pytest.mark.parametrize(
+    ("module", "gone", "lost"),
+    [
+        ("airflow.jobs.triggerer_job_runner", "TriggerLoggingFactory", "__call__"),
+        ("airflow.callbacks.database_callback_sink", "DatabaseCallbackSink", "send"),
+    ],
+)
+def test_a_class_that_an_airflow_has_not_costs_that_hook_alone(
+    supervisor: type[TriggerRunnerSupervisor], module: str, gone: str, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others do not even import it."""
+    monkeypatch.delattr(f"{module}.{gone}")
+
+    assert not install(Settings())
+
+    assert changed() == [name for name in ALL if name != lost]
+
+
 def test_what_is_tried_out_leaves_no_trace(supervisor: type[TriggerRunnerSupervisor]) -> None:
     """Also where the hooks are installed already."""
     install(Settings())

@@ -14,7 +14,7 @@ _MOST_STEPS = 100
 
 
 #: What nobody reads of a serialised DAG where a trigger of ours runs. Airflow checks the params of each trigger that
-#: begins against their schemas, which takes longer than anything else that it does for one.
+#: begins against their schemas, which takes longer than all the rest that it does for one.
 _UNREAD = frozenset({"doc_md", "edge_info", "params"})
 
 

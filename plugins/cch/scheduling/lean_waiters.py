@@ -68,31 +68,29 @@ def install(settings: Settings) -> bool:
 
 
 def _install(hook: Hook) -> bool:
-    from airflow.callbacks.database_callback_sink import DatabaseCallbackSink  # noqa: PLC0415
-    from airflow.jobs import triggerer_job_runner  # noqa: PLC0415
-    from airflow.jobs.triggerer_job_runner import (  # noqa: PLC0415
-        TriggerLoggingFactory,
-        TriggerRunner,
-        TriggerRunnerSupervisor,
-    )
-    from airflow.models.trigger import Trigger  # noqa: PLC0415
+    # Each hook names only what it needs, so that a class that another Airflow lacks costs the other hooks nothing.
+    from airflow.jobs import triggerer_job_runner as airflow  # noqa: PLC0415
 
     match hook.name:
         case SMALL_WORKLOADS.name:
-            replace(TriggerRunnerSupervisor, "_create_workload", _sending_less)
+            replace(airflow.TriggerRunnerSupervisor, "_create_workload", _sending_less)
         case PORTIONS.name:
-            replace(TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
+            replace(airflow.TriggerRunnerSupervisor, "build_trigger_workloads", _in_portions)
         case PORTALS.name:
-            replace(TriggerRunner, "run_trigger", _saying_whose)
-            if not isinstance(triggerer_job_runner.greenback, _Portals):
-                triggerer_job_runner.greenback = _Portals(triggerer_job_runner.greenback)
+            replace(airflow.TriggerRunner, "run_trigger", _saying_whose)
+            if not isinstance(airflow.greenback, _Portals):
+                airflow.greenback = _Portals(airflow.greenback)
         case FINISHED.name:
-            replace(TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
+            replace(airflow.TriggerRunner, "cleanup_finished_triggers", _looking_at_the_finished)
         case IDS.name:
+            from airflow.models.trigger import Trigger  # noqa: PLC0415
+
             replace(Trigger, "ids_for_triggerer", _reading_changes)
         case LOGS.name:
-            replace(TriggerLoggingFactory, "__call__", _closing_the_log)
+            replace(airflow.TriggerLoggingFactory, "__call__", _closing_the_log)
         case SUCCESSES.name:
+            from airflow.callbacks.database_callback_sink import DatabaseCallbackSink  # noqa: PLC0415
+
             replace(DatabaseCallbackSink, "send", _without_successes)
     return True
 
