@@ -16,10 +16,28 @@ from airflow.configuration import conf
 
 from cch.provider import get_provider_info
 from cch.settings import Settings, load_settings
+from tests.airflow.telling import told_by
 
 pytestmark = pytest.mark.hooks
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Loads the plugins as a command of Airflow's; whether each change was installed once, and the warnings.
+CHANGE = """
+import importlib, json, sys
+from cch import plugin
+from cch.scheduling import probing
+installed, said = [], []
+probing.log.warning = lambda text, *values: said.append(text % values)
+for name in plugin._CHANGES[sys.argv[1]]:
+    module = importlib.import_module(f"cch.scheduling.{name}")
+    def install(settings, name=name, plain=module.install):
+        installed.append(name)
+        return plain(settings)
+    module.install = install
+from airflow.plugins_manager import ensure_plugins_loaded
+ensure_plugins_loaded()
+print(json.dumps([installed == list(plugin._CHANGES[sys.argv[1]]), said]))
+"""
 
 
 @pytest.mark.parametrize("folder", ["plugins", "none"])
@@ -42,29 +60,9 @@ def test_the_plugin_is_there_once(folder: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["dag-processor", "dags", "scheduler", "triggerer"])
 def test_a_process_of_airflow_is_changed_once_and_without_a_warning(command: str, tmp_path: Path) -> None:
     """What a hook tries out may load the plugins again, while they are being loaded."""
-    code = (
-        "import importlib, json, sys\n"
-        f"sys.argv = ['airflow', '{command}']\n"
-        "from cch import plugin\n"
-        "from cch.scheduling import probing\n"
-        "installed, said = [], []\n"
-        "probing.log.warning = lambda text, *values: said.append(text % values)\n"
-        "for name in plugin._CHANGES[sys.argv[1]]:\n"
-        "    module = importlib.import_module(f'cch.scheduling.{name}')\n"
-        "    def install(settings, name=name, plain=module.install):\n"
-        "        installed.append(name)\n"
-        "        return plain(settings)\n"
-        "    module.install = install\n"
-        "from airflow.plugins_manager import ensure_plugins_loaded\n"
-        "ensure_plugins_loaded()\n"
-        "print(json.dumps([installed == list(plugin._CHANGES[sys.argv[1]]), said]))"
-    )
-    variables = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path), "AIRFLOW_HOME": str(tmp_path)}
-    answer = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **variables}, capture_output=True, text=True, check=True
-    )
+    told = told_by(CHANGE, command, AIRFLOW__CORE__PLUGINS_FOLDER=str(tmp_path), AIRFLOW_HOME=str(tmp_path))
 
-    assert json.loads(answer.stdout.splitlines()[-1]) == [True, []]
+    assert told == [True, []]
 
 
 def test_the_provider_information_has_airflow_s_form() -> None:

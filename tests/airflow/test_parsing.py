@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.airflow.telling import told_by
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 DEFINITION = "{workflow_id: one, workflow_name: One, entry_point: E, nodes: {E: {type: end}}}"
@@ -28,11 +26,7 @@ AWS = ("botocore", "boto3", "aiobotocore", "aiohttp")
 def test_parsing_loads_nothing_that_executes(file: str, name: str, definitions: Path) -> None:
     """Neither AWS's libraries nor the packages that run regions, which a worker loads when it executes a task."""
     (definitions / "one.yaml").write_text(DEFINITION)
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PARSE, str(DAGS / file)],
-        env=dict(os.environ), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    parsed = json.loads(answer.stdout.splitlines()[-1])
+    parsed = told_by(PARSE, str(DAGS / file))
 
     loaded = [name for name in parsed["modules"] if name in AWS or ".".join(name.split(".")[:2]) in EXECUTING]
 

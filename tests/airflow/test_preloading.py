@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 
 from cch import plugin
 from cch.scheduling import preloading
+from tests.airflow.telling import told_by
 
 #: Installs the change, does what the process of a task does, and tells what that had still to load.
 TASK = """
@@ -48,19 +47,11 @@ DEFINITION = "{workflow_id: one, workflow_name: One, entry_point: E, nodes: {E: 
 SLOW = ("cch", "aiobotocore", "aiohttp", "botocore", "boto3", "networkx", "pydantic", "jsonschema")
 
 
-def told_by(script: str, *arguments: str, **variables: str) -> dict[str, Any]:
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, *arguments],
-        env={**os.environ, **variables}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    told: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return told
-
-
 def task_after(executor: str, definitions: Path, **variables: str) -> dict[str, Any]:
     (definitions / "one.yaml").write_text(DEFINITION)
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
-    return told_by(TASK, AIRFLOW__CORE__EXECUTOR=executor, **keys, **variables)
+    told: dict[str, Any] = told_by(TASK, AIRFLOW__CORE__EXECUTOR=executor, **keys, **variables)
+    return told
 
 
 def slow(modules: list[str]) -> list[str]:
