@@ -429,7 +429,7 @@ def test_the_log_of_a_trigger_is_handed_over_to_where_logs_are_kept(
 ) -> None:
     """As CloudWatch's handler gets it on MWAA; one without a line is not handed over."""
     handed: list[str] = []
-    handler = SimpleNamespace(upload=lambda path, ti: handed.append(str(path)))
+    handler = SimpleNamespace(upload=lambda path, ti: handed.append(str(path)), processors=())
     monkeypatch.setattr("airflow.sdk.log.load_remote_log_handler", lambda: handler)
     install(Settings())
     logs, _ = logged(1)
