@@ -23,6 +23,8 @@ CALLS, TOGETHER, TURNS = 5, 24, 3
 #: Services that stand in for somebody else's computers.
 _STAND_INS = ("aws", "mock")
 _FUNCTION = "{prefix}orchestra-b3"
+#: Ends the name of a definition whose whole run is one task, and asks for that.
+_WHOLE = "_whole"
 #: What is measured → its DAG, and the DAG that does the same without tasks for code.
 _ROWS = {
     "empty PythonOperator": ("bench_python", "bench_none"),
@@ -32,6 +34,8 @@ _ROWS = {
     "HTTP, triggerer": ("bench_calls_http_triggerer", "bench_calls_none"),
     "Lambda, worker": ("bench_calls_lambda_worker", "bench_calls_none"),
     "Lambda, triggerer": ("bench_calls_lambda_triggerer", "bench_calls_none"),
+    "HTTP, triggerer, one task a run": ("bench_calls_http_triggerer_whole", "bench_calls_none_whole"),
+    "Lambda, triggerer, one task a run": ("bench_calls_lambda_triggerer_whole", "bench_calls_none_whole"),
 }
 
 
@@ -84,7 +88,7 @@ def _settings(url: str) -> Iterator[None]:
 
 def _definition(workflow_id: str) -> str:
     """A chain of calls of the capability that the workflow is named after; of nothing for ``none``."""
-    kind = workflow_id.removeprefix("bench_calls_")
+    kind = workflow_id.removeprefix("bench_calls_").removesuffix(_WHOLE)
     if kind == "none":
         nodes = "  N0: {type: set_state, static_outputs: {}, on_success: Done}\n"
     else:
@@ -93,7 +97,8 @@ def _definition(workflow_id: str) -> str:
             f"  N{number}: {{type: sync_call, capability_id: 'bench#{kind}', on_success: {then}}}\n"
             for number, then in enumerate(after)
         )
-    head = f"workflow_id: {workflow_id}\nworkflow_name: {workflow_id}\nentry_point: N0\nnodes:\n"
+    layout = "execution: {granularity: workflow}\n" if workflow_id.endswith(_WHOLE) else ""
+    head = f"workflow_id: {workflow_id}\nworkflow_name: {workflow_id}\n{layout}entry_point: N0\nnodes:\n"
     return f"{head}{nodes}  Done: {{type: end}}\n"
 
 

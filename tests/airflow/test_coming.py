@@ -12,11 +12,12 @@ import pytest
 from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable, VariableResult
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from cch.scheduling import coming
 from cch.scheduling.coming import install, to_come
@@ -51,6 +52,13 @@ def _change(model: Any, where: Any, **values: Any) -> None:
         session.execute(update(model).where(where).values(**values))
 
 
+def clear(run_id: str, task_id: str) -> None:
+    """As a person does in Airflow's UI."""
+    with create_session() as session:
+        where = (TaskInstance.run_id == run_id, TaskInstance.task_id == task_id)
+        clear_task_instances(list(session.scalars(select(TaskInstance).where(*where))), session)
+
+
 def test_a_task_that_airflow_has_not_touched_is_to_come(run_id: str) -> None:
     """Under the id that it will have; not one that was not asked for, nor one that is unknown."""
     found = to_come(Question("pinned", run_id, ("A", "B", "Nobody")))
@@ -79,6 +87,24 @@ def test_while_its_dag_is_paused_nothing_is_to_come(run_id: str) -> None:
     _change(DagModel, DagModel.dag_id == "pinned", is_paused=True)
 
     assert to_come(Question("pinned", run_id, ("A", "B"))) == {}
+
+
+def test_behind_a_task_that_was_cleared_nothing_is_to_come(run_id: str) -> None:
+    """Clearing gives it another id, under which it has not left."""
+    left = look(run_id)["A"].id
+    set_state(run_id, "A", "success")
+    asked = Question("pinned", run_id, ("B",), (("A", left),))
+    assert list(to_come(asked)) == ["B"]
+
+    clear(run_id, "A")
+
+    assert look(run_id)["A"].id != left
+    assert to_come(asked) == {}
+
+
+def test_behind_a_task_that_the_run_does_not_have_nothing_is_to_come(run_id: str) -> None:
+    """The instance was moved since: what its earlier tasks left says nothing about this run's."""
+    assert to_come(Question("pinned", run_id, ("B",), (("Gone", "1"),))) == {}
 
 
 def test_a_question_goes_through_a_variable_and_other_variables_stay_airflow_s(
@@ -137,7 +163,7 @@ def test_other_keys_are_no_questions(key: str) -> None:
 
 def test_a_question_survives_the_key() -> None:
     """Whatever characters a run's id has."""
-    asked = Question("d", 'manual__2026/"ü"', ("A", "B__x"))
+    asked = Question("d", 'manual__2026/"ü"', ("A", "B__x"), (("Before", "0199-ü"),))
 
     assert question_of(GetVariable(key=asked.key)) == asked
 
@@ -146,19 +172,20 @@ def test_a_question_survives_the_key() -> None:
     ("answer", "expected"),
     [
         (VariableResult(key="k", value='{"A": "1"}'), {"A": "1"}),
-        (VariableResult(key="k", value=None), {}),
-        (ErrorResponse(), {}),
+        (VariableResult(key="k", value="{}"), {}),
+        (VariableResult(key="k", value=None), None),
+        (ErrorResponse(), None),
     ],
 )
-def test_where_nobody_answers_nothing_is_to_come(
-    monkeypatch: pytest.MonkeyPatch, answer: Any, expected: dict[str, str]
+def test_a_triggerer_that_answers_nothing_is_told_from_one_where_nothing_is_to_come(
+    monkeypatch: pytest.MonkeyPatch, answer: Any, expected: dict[str, str] | None
 ) -> None:
-    """A triggerer without the hook looks for a Variable of that name, and finds none."""
+    """Without the hook it looks for a Variable of that name, and finds none."""
 
     async def asend(message: Any) -> Any:
-        assert question_of(message) == Question("d", "r", ("A",))
+        assert question_of(message) == Question("d", "r", ("A",), (("B", "1"), ("C", "2")))
         return answer
 
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(asend=asend), raising=False)
 
-    assert asyncio.run(tasks_to_come("d", "r", ["A"])) == expected
+    assert asyncio.run(tasks_to_come("d", "r", ["A"], {"C": "2", "B": "1"})) == expected

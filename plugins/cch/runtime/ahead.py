@@ -36,8 +36,9 @@ PATIENCE = 60.0
 #: Copies at the same time in one process.
 MOST = 2_000
 
-#: (workflow, run, ids of Airflow's tasks) → the ids of those task instances that Airflow may let begin.
-TasksToCome = Callable[[str, str, Sequence[str]], Awaitable[Mapping[str, str]]]
+#: (workflow, run, ids of Airflow's tasks, task → the task instance that has left, of the tasks before them) → the ids
+#: of those task instances that Airflow may let begin; None if nobody answers that here.
+TasksToCome = Callable[[str, str, Sequence[str], Mapping[str, str]], Awaitable[Mapping[str, str] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,15 @@ class Copies:
         view: InstanceView,
     ) -> None:
         """Begin the regions that wait for nothing but these outcomes, with which the task's region has left."""
-        heads = list(_next_regions(plan, flow, left))
-        if not heads or len(self._copies) + len(heads) > self._most:
+        heads = _next_regions(plan, flow, left)
+        if not heads or len(self._copies) + len(self._asking) + len(heads) > self._most:
+            return
+        rests_on = _rests_on(plan, flow, heads, view)
+        if rests_on is None:
             return
         # An empty context: what a copy logs, and its place in the turnstile, are not those of the task before.
         asking = asyncio.get_running_loop().create_task(
-            self._begin(task, platform, {plan.task_of[head]: head for head in heads}, view),
+            self._begin(task, platform, {plan.task_of[head]: head for head in heads}, rests_on, view),
             name=f"after {task.region}", context=contextvars.Context(),
         )  # fmt: skip
         self._asking.add(asking)
@@ -89,12 +93,21 @@ class Copies:
         return await copy.work  # cancelled with whoever waits for it
 
     async def _begin(
-        self, task: RegionTask, platform: Platform, regions: Mapping[str, str], view: InstanceView
+        self,
+        task: RegionTask,
+        platform: Platform,
+        regions: Mapping[str, str],
+        rests_on: Mapping[str, str],
+        view: InstanceView,
     ) -> None:
         try:
-            found = await self._to_come(task.workflow_id, task.run_id, list(regions))
+            found = await self._to_come(task.workflow_id, task.run_id, list(regions), rests_on)
         except Exception:
             log.exception("cannot ask which tasks are to come: they begin when Airflow lets them")
+            return
+        if found is None:
+            self._most = 0
+            log.info("this triggerer does not answer which tasks are to come: they begin when Airflow lets them")
             return
         for task_id, task_instance in found.items():
             if task_id in regions and task_instance not in self._copies:
@@ -106,8 +119,13 @@ class Copies:
         work = loop.create_task(
             _execute(copied, platform, view), name=f"ahead {copied.region}", context=contextvars.Context()
         )
-        self._copies[copied.task_instance] = _Copy(work, loop.call_later(self._patience, work.cancel))
+        timer = loop.call_later(self._patience, self._give_up, copied.task_instance, work)
+        self._copies[copied.task_instance] = _Copy(work, timer)
         work.add_done_callback(lambda _: self._forget(copied.task_instance, work))
+
+    def _give_up(self, task_instance: str, work: asyncio.Task[RegionEnd | None]) -> None:
+        self._forget(task_instance, work)  # first: a task that comes now is not to wait for what is cancelled
+        work.cancel()
 
     def _forget(self, task_instance: str, work: asyncio.Task[RegionEnd | None]) -> None:
         copy = self._copies.get(task_instance)
@@ -141,8 +159,23 @@ def _next_regions(plan: Plan, flow: TokenFlow, left: Sequence[Outcome]) -> list[
     ]  # fmt: skip
 
 
+def _rests_on(plan: Plan, flow: TokenFlow, heads: Sequence[str], view: InstanceView) -> Mapping[str, str] | None:
+    """What the regions begin from: Airflow's task → the task instance that has left. None: it is not known of all.
+
+    Airflow knows whether one of these was cleared since; the ledger does not, before the new task instance begins.
+    """
+    nodes = {name for head in heads for name in plan.regions[head].nodes}
+    parents = {parent for ready in flow.ready() if ready.node in nodes for parent in ready.parents}
+    amendments, found = view.instance.amendments, {}
+    for left in view.exits:
+        if own := parents.intersection(amendments.read(outcome).id for outcome in left.outcomes):
+            parents -= own
+            found[plan.task_of.get(amendments.now(left.region), left.region)] = left.task_instance
+    return None if parents else found
+
+
 def _calls_somebody(plan: Plan, region: Region) -> bool:
-    """Whether a function or an endpoint may be called in the region.
+    """Whether a function or an endpoint may be called in the region, one of the library included.
 
     A request has one id, whoever sends it, and its queue and capability know it. A call has a key alone: a copy in one
     triggerer and the task in another would both call, day by day, and only after a kill may that be.
@@ -154,4 +187,4 @@ def _calls_somebody(plan: Plan, region: Region) -> bool:
             executed |= body
             todo.extend(body)
     asked = (plan.graph.nodes[name].asks for name in executed)
-    return any(one is not None and one.answerer == "binding" for one in asked)
+    return any(one is not None and one.answerer != "queue" for one in asked)

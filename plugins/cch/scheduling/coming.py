@@ -19,7 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def to_come(asked: Question) -> Mapping[str, str]:
-    """Task → id of its task instance. None are to come of a run that does not run, or while its DAG is paused."""
+    """Task → id of its task instance.
+
+    None are to come of a run that does not run, while its DAG is paused, or if a task before them was cleared.
+    """
     from airflow.models.dag import DagModel  # noqa: PLC0415
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
     from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
@@ -27,23 +30,27 @@ def to_come(asked: Question) -> Mapping[str, str]:
     from airflow.utils.state import DagRunState  # noqa: PLC0415
     from sqlalchemy import and_, select  # noqa: PLC0415
 
+    rests_on = dict(asked.rests_on)
     of_run = and_(DagRun.dag_id == TaskInstance.dag_id, DagRun.run_id == TaskInstance.run_id)
     query = (
-        select(TaskInstance.task_id, TaskInstance.id)
+        select(TaskInstance.task_id, TaskInstance.id, TaskInstance.state)
         .join(DagRun, of_run)
         .join(DagModel, DagModel.dag_id == TaskInstance.dag_id)
         .where(
             TaskInstance.dag_id == asked.dag_id,
             TaskInstance.run_id == asked.run_id,
-            TaskInstance.task_id.in_(asked.task_ids),
+            TaskInstance.task_id.in_([*asked.task_ids, *rests_on]),
             TaskInstance.map_index == -1,
-            TaskInstance.state.is_(None),
             DagRun.state == DagRunState.RUNNING,
             DagModel.is_paused.is_(False),
         )
     )
     with create_session() as session:
-        return {task_id: str(task_instance) for task_id, task_instance in session.execute(query)}
+        found = {task_id: (str(task_instance), state) for task_id, task_instance, state in session.execute(query)}
+    if any(found.get(task_id, ("",))[0] != left for task_id, left in rests_on.items()):
+        return {}
+    wanted = ((task_id, found[task_id]) for task_id in asked.task_ids if task_id in found)
+    return {task_id: task_instance for task_id, (task_instance, state) in wanted if state is None}
 
 
 def install(settings: Settings) -> bool:

@@ -47,20 +47,36 @@ JOINED_CHAIN = JOINED.replace(
 
 @dataclass
 class Airflow:
-    """Knows which tasks have begun. ``paused``: it lets none begin.
+    """Knows which tasks have begun. ``paused``: it lets none begin. ``answers``: it has our hook.
 
-    Their ids are ``0-<task>``, which are older than those that a cancellation writes.
+    Their ids are ``0-<task>``, and ``1-<task>`` once they were cleared: older than those that a cancellation writes.
     """
 
     begun: set[str] = field(default_factory=set)
     paused: bool = False
+    answers: bool = True
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    cleared: Counter[str] = field(default_factory=Counter)
 
-    async def to_come(self, workflow_id: str, run_id: str, task_ids: Sequence[str]) -> Mapping[str, str]:
+    async def to_come(
+        self, workflow_id: str, run_id: str, task_ids: Sequence[str], rests_on: Mapping[str, str]
+    ) -> Mapping[str, str] | None:
         assert workflow_id
         assert run_id
         self.asked.append(tuple(task_ids))
-        return {} if self.paused else {each: f"0-{each}" for each in task_ids if each not in self.begun}
+        if not self.answers:
+            return None
+        if self.paused or any(self.id_of(task) != left for task, left in rests_on.items()):
+            return {}
+        return {each: self.id_of(each) for each in task_ids if each not in self.begun}
+
+    def id_of(self, task: str) -> str:
+        return f"{self.cleared[task]}-{task}"
+
+    def clear(self, *tasks: str) -> None:
+        """Each gets another id, and no state."""
+        self.cleared.update(tasks)
+        self.begun.difference_update(tasks)
 
 
 @dataclass
@@ -83,9 +99,16 @@ class Triggerer:
     async def task(self, region: str, task_instance: str = "") -> RegionEnd:
         """Airflow lets a task begin: it takes its copy over, or executes its region."""
         self.airflow.begun.add(region)
-        task = self.workshop.task(region, task_instance or f"0-{region}")
+        task = self.workshop.task(region, task_instance or self.airflow.id_of(region))
         end = await self.copies.taken_over(task.task_instance)
         return end or await execute_region(task, self.workshop.platform)
+
+    async def begin_task(self, region: str) -> asyncio.Task[RegionEnd]:
+        """The task has begun, and its request is sent."""
+        asked = len(self.workshop.requests)
+        task = asyncio.create_task(self.task(region))
+        await eventually(lambda: len(self.workshop.requests) > asked)
+        return task
 
     def running(self) -> list[str]:
         """The tasks whose copies run."""
@@ -211,8 +234,12 @@ async def test_nothing_runs_ahead_of_a_task_of_a_worker(tmp_path: Path) -> None:
             "N: {type: join, join_branches: [M], destination: d, on_success: X}\n"
             "J: {type: join, join_branches: [B], destination: d, on_success: E}"
         ),
+        (
+            "B: {type: library_call, library_function_id: 'own#one', parameters: {}, output_key: k, on_success: C}\n"
+            "C: {type: condition, condition_on_key: again, branches: {'true': B, _default: E}}"
+        ),
     ],
-    ids=["loop", "inner map"],
+    ids=["loop", "inner map", "library"],
 )
 async def test_nothing_that_calls_runs_ahead(tmp_path: Path, nodes: str) -> None:
     """Not in a triggerer either: a copy in one and the task in another would call twice, without any kill."""
@@ -251,6 +278,19 @@ async def test_copies_are_bounded(tmp_path: Path) -> None:
     await asyncio.sleep(0.01)
 
     assert triggerer.airflow.asked == []
+
+
+async def test_a_triggerer_that_answers_nothing_is_asked_once(tmp_path: Path) -> None:
+    """Its Airflow is another one than we know: each question would go to where its Variables are kept."""
+    triggerer = made(tmp_path, CHAIN)
+    triggerer.airflow.answers = False
+    await triggerer.workshop.create()
+
+    for region in ("A", "B", "C"):
+        assert (await triggerer.task(region)).state == "success"
+        await asyncio.sleep(0)
+
+    assert triggerer.airflow.asked == [("B",)]
 
 
 async def test_airflow_cannot_be_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -319,6 +359,91 @@ async def test_a_task_that_was_cleared_supersedes_the_copy(tmp_path: Path) -> No
     assert (await newer).state == "success"
     tries = [each.task_instance for each in await workshop.journal("B") if each.kind == "try"]
     assert tries == ["0-B", "0-B-2"]
+
+
+BRANCHES = """
+F: {type: fork, branches: [A, B]}
+A: {type: async_request, capability_id: 'a#x', on_response: A_End}
+A_End: {type: end_branch}
+B: {type: async_request, capability_id: 'a#y', on_response: B_End}
+B_End: {type: end_branch}
+J: {type: join, join_branches: [A, B], on_success: After}
+After: {type: async_request, capability_id: 'a#z', on_response: E}
+E: {type: end}
+"""
+
+
+async def test_nothing_runs_ahead_behind_a_task_that_is_done_again(tmp_path: Path) -> None:
+    """A branch before a join was cleared, and the other one leaves: what follows waits, as Airflow lets it wait."""
+    triggerer = made(tmp_path, BRANCHES, dict.fromkeys(("a#x", "a#y", "a#z"), silent))
+    workshop = triggerer.workshop
+    await workshop.create()
+    triggerer.airflow.begun |= {"A", "B"}  # which have no copies: both begin as tasks
+    await triggerer.task("F")
+    left, right = await triggerer.begin_task("A"), await triggerer.begin_task("B")
+    await workshop.reply(asked(workshop, "a#x")[0], "SUCCESS", {"v": "old"})
+    await left
+    triggerer.airflow.clear("A")
+    again = await triggerer.begin_task("A")
+
+    await workshop.reply(asked(workshop, "a#y")[0], "SUCCESS", {})
+    await right
+    await asyncio.sleep(0.02)
+    assert asked(workshop, "a#z") == []
+    await workshop.reply(asked(workshop, "a#x")[1], "SUCCESS", {"v": "new"})
+    await again
+    await eventually(lambda: len(asked(workshop, "a#z")) == 1)
+
+    assert asked(workshop, "a#z")[0]["body"]["context"]["v"] == "new"
+
+
+async def test_a_copy_whose_task_was_cleared_lets_nothing_begin(tmp_path: Path) -> None:
+    """It goes on until its newer task comes, and what it leaves is nothing that another task may rest on."""
+    triggerer = made(tmp_path, CHAIN, dict.fromkeys(("a#x", "a#y", "a#z"), silent))
+    workshop = triggerer.workshop
+    await workshop.create()
+    first = await triggerer.begin_task("A")
+    await workshop.reply(asked(workshop, "a#x")[0], "SUCCESS", {"v": "old"})
+    await first
+    await eventually(lambda: len(asked(workshop, "a#y")) == 1)  # of the copy of B
+    triggerer.airflow.clear("A", "B", "C")
+    again = await triggerer.begin_task("A")
+
+    await workshop.reply(asked(workshop, "a#y")[0], "SUCCESS", {})
+    await eventually(lambda: triggerer.running() == [])
+    await asyncio.sleep(0.02)
+    assert (asked(workshop, "a#z"), await workshop.status()) == ([], "running")
+    await workshop.reply(asked(workshop, "a#x")[1], "SUCCESS", {"v": "new"})
+    await again
+    for region, capability, number in (("B", "a#y", 2), ("C", "a#z", 1)):
+        task = asyncio.create_task(triggerer.task(region))
+        await eventually(lambda capability=capability, number=number: len(asked(workshop, capability)) == number)
+        await workshop.reply(asked(workshop, capability)[-1], "SUCCESS", {})
+        assert (await task).state == "success"
+
+    assert asked(workshop, "a#z")[0]["body"]["context"]["v"] == "new"
+
+
+def asked(workshop: Workshop, capability: str) -> list[dict[str, Any]]:
+    """The requests to a capability."""
+    return [each for each in workshop.requests if each["body"]["capability_id"] == capability]
+
+
+async def test_a_task_that_comes_while_its_copy_is_given_up_goes_on_by_itself(tmp_path: Path) -> None:
+    """The time is up right before: it must not be cancelled with the copy."""
+    triggerer = made(tmp_path, CHAIN, {"a#y": silent})
+    workshop = triggerer.workshop
+    await workshop.create()
+    await triggerer.task("A")
+    await eventually(lambda: len(workshop.requests) == 2)
+    (copy,) = triggerer.copies._copies.values()
+
+    copy.timer._callback(*copy.timer._args)
+    task = asyncio.create_task(triggerer.task("B"))
+    await asyncio.sleep(0)
+    await workshop.reply(workshop.requests[1], "SUCCESS", {})
+
+    assert (await task).state == "success"
 
 
 async def test_a_failure_ahead_is_the_failure_of_the_task(tmp_path: Path) -> None:
