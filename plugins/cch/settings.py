@@ -83,6 +83,11 @@ class Settings:
         "calls that one triggerer makes at the same time; others wait for their turn, which counts for no timeout",
         least=1,
     )
+    max_answer_bytes: int = _setting(
+        6_291_456,
+        "largest answer (bytes) of an address that is called; a larger one fails the call; Lambda has the same limit",
+        least=1024,
+    )
     lifecycle_topic: str = _setting(
         "",
         "ARN of an SNS topic that is told what instances do (section *Lifecycle events* of docs/operations.md)",

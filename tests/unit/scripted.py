@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from strategies import Behaviour
 
-from cch.errors import CapabilityError
+from cch.errors import CapabilityError, ServiceUnavailableError
 from cch.identity import Keys
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
@@ -111,6 +111,9 @@ class ScriptedHost:
 
     def place(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
+
+    async def unavailable(self, error: ServiceUnavailableError, tries: int) -> None:
+        raise error
 
     async def call(self, call: Call) -> Mapping[str, Any]:
         self.calls.append(call)

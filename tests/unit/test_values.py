@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cch.ledger.payloads import dump
-from cch.values import UnstorableError, reason_text, storable, storable_object
+from cch.values import UnstorableError, is_large, reason_text, storable, storable_object
 
 
 class Colour(Enum):
@@ -97,6 +97,22 @@ def test_outputs_are_a_mapping(value: Any, words: str) -> None:
     assert storable_object(None, "a#b") == {}
     with pytest.raises(UnstorableError, match=words):
         storable_object(value, "a#b")
+
+
+@pytest.mark.parametrize(
+    ("value", "large"),
+    [
+        ({}, False),
+        ("x" * 100_000, False),
+        (list(range(4_000)), False),
+        (list(range(10_000)), True),
+        ({"a": ({"b": list(range(10_000))},)}, True),
+        ([[[number]] for number in range(4_000)], True),
+    ],
+)
+def test_a_large_value_is_told_by_its_parts(value: Any, large: bool) -> None:
+    """Long text is one part, and quickly read."""
+    assert is_large(value) is large
 
 
 VALUES = st.recursive(

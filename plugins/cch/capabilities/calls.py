@@ -29,8 +29,9 @@ from cch.errors import CapabilityError
 from cch.interpreter.host import Call
 from cch.settings import Settings
 
-#: Threads for Python functions in a shared process, at most: they cannot be stopped, so each may be taken for long.
-_THREADS = 32
+#: Threads in a shared process beyond those of the calls that are made at the same time: a function, and the resolver
+#: of names, cannot be stopped, and keeps its thread when its call has been given up.
+_SPARE_THREADS = 32
 
 
 def call_body(call: Call) -> dict[str, Any]:
@@ -61,8 +62,12 @@ class Caller:
 
     def share(self) -> None:
         """From now on it makes the calls of many instances: of a triggerer."""
+        threads = self._settings.calls_at_once + _SPARE_THREADS
         self._places = asyncio.Semaphore(self._settings.calls_at_once)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cch call")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="cch call")
+        # asyncio's own are a few more than there are cores, and names are resolved in them: those of endpoints that do
+        # not resolve would hold up whoever else needs a thread, AWS's client included.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="asyncio"))
 
     @property
     def is_shared(self) -> bool:
@@ -95,7 +100,7 @@ class Caller:
                     name = function.format(prefix=self._settings.names.prefix)
                     return await self._invoke(name, call)
                 case HttpBinding(url):
-                    return await post(url, call_body(call), call)
+                    return await post(url, call_body(call), call, most=self._settings.max_answer_bytes)
                 case _:
                     assert_never(bound)
 

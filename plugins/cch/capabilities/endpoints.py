@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import ssl
 import time
 from collections.abc import Mapping
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
 _SILENCE = 300.0
 #: Seconds to connect: a host that is there answers within a few.
 _CONNECT = 30.0
+#: Bytes of an answer that an error may show.
+_SHOWN = 4_000
 
 
-async def post(url: str, body: Mapping[str, Any], call: Call) -> Any:
+async def post(url: str, body: Mapping[str, Any], call: Call, *, most: int) -> Any:
     """The JSON value that the endpoint answers; None if it answers nothing.
 
-    :raises CapabilityError: no answer, no JSON, or a status that says no; its codes are ``HTTP_503`` and ``HTTP_5XX``.
+    ``most``: bytes that it may answer. More is not read: a process that waits for thousands would stand still.
+
+    :raises CapabilityError: no answer, too large a one, no JSON, or a status that says no; its codes are then
+        ``HTTP_503`` and ``HTTP_5XX``.
     """
     import httpx  # noqa: PLC0415 - only where an endpoint is bound
 
@@ -34,18 +40,37 @@ async def post(url: str, body: Mapping[str, Any], call: Call) -> Any:
     limits = httpx.Timeout(_SILENCE if call.timeout is None else None, connect=_CONNECT)
     try:
         # A client of its own, so that no cookie and no connection that the endpoint may have closed comes along.
-        async with httpx.AsyncClient(timeout=limits, verify=_certificates()) as http:
-            answer = await http.post(url, json=body, headers=headers)
+        async with (
+            httpx.AsyncClient(timeout=limits, verify=_certificates()) as http,
+            http.stream("POST", url, json=body, headers=headers) as answer,
+        ):
+            content = await _content(answer, most)
     except httpx.HTTPError as error:
         raise CapabilityError(f"{url} did not answer: {type(error).__name__}: {error}") from None
+    text = content[:_SHOWN].decode("utf-8", "replace")
     if not answer.is_success:
-        raise _refusal(url, answer)
-    if not answer.content.strip():
+        raise _refusal(url, answer, text)
+    if len(content) > most:
+        raise CapabilityError(
+            f"{url} answered more than {most} bytes: let it answer less, for example where to find it, or raise"
+            " CCH_MAX_ANSWER_BYTES"
+        )
+    if not content.strip():
         return None
     try:
-        return answer.json()
+        return json.loads(content)
     except ValueError:
-        raise CapabilityError(f"{url} answered no JSON: {answer.text[:200]}") from None
+        raise CapabilityError(f"{url} answered no JSON: {text[:200]}") from None
+
+
+async def _content(answer: httpx.Response, most: int) -> bytes:
+    """The answer's body, or its beginning, which is longer than ``most`` bytes."""
+    content = bytearray()
+    async for chunk in answer.aiter_bytes():
+        content += chunk
+        if len(content) > most:
+            break
+    return bytes(content)
 
 
 @functools.cache
@@ -56,10 +81,10 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _refusal(url: str, answer: httpx.Response) -> CapabilityError:
+def _refusal(url: str, answer: httpx.Response, text: str) -> CapabilityError:
     status = answer.status_code
     return CapabilityError(
-        f"{url} answered {status}: {answer.text[:300]}",
+        f"{url} answered {status}: {text[:300]}",
         codes=(f"HTTP_{status}", f"HTTP_{status // 100}XX"),
         retry_after=_seconds(answer.headers.get("retry-after", "")),
     )

@@ -13,7 +13,14 @@ from cch.definition.dates import DateError, iso, milliseconds, read_date
 from cch.definition.kinds import Calling, NodeRecord, Requesting, Retry
 from cch.definition.nodes import AsyncRequest, EventWait, LibraryCall, ScheduledRequest, SyncCall
 from cch.definition.rules import FIRST
-from cch.errors import BrokenContractError, CapabilityError, CapabilityTimeoutError, GraphError, MissingOutputError
+from cch.errors import (
+    BrokenContractError,
+    CapabilityError,
+    CapabilityTimeoutError,
+    GraphError,
+    MissingOutputError,
+    ServiceUnavailableError,
+)
 from cch.expressions.expression import FailedError
 from cch.expressions.matching import MatchError
 from cch.interpreter.context import MISSING, PathError, as_text, placed, read_key, read_path
@@ -21,7 +28,7 @@ from cch.interpreter.contracted import Breach, reply_breach, request_breach, tol
 from cch.interpreter.expressing import EXPRESSION_CODE, match_of, sent, value_of
 from cch.interpreter.host import Answer, Call, EventQuery, Host, Request
 from cch.interpreter.visit import Result, Visit, failure, written
-from cch.values import UnstorableError, storable, storable_object
+from cch.values import UnstorableError, is_large, storable, storable_object
 
 #: Error code under which ``retry.on`` names a timeout.
 TIMEOUT_CODE = "TIMEOUT"
@@ -201,6 +208,14 @@ async def _output(
     return written(node, visit, Result(label="on_response", patch={"status": reply["status"], **values}, cause=cause))
 
 
+def _limit(node: Calling, visit: Visit) -> float | None:
+    """How long an attempt may take (s).
+
+    The first rules took "0s" for no limit here, and for a limit that is up at once at the other nodes.
+    """
+    return None if node.timeout == 0 and visit.rules == FIRST else node.timeout
+
+
 async def _attempts(
     node: Calling,
     visit: Visit,
@@ -209,9 +224,8 @@ async def _attempts(
     place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> Result:
     attempt = host.first_attempt(node.name, visit.number)
-    tries = 0
-    # The first rules took "0s" for no limit here, and for a limit that is up at once at the other nodes.
-    limit = None if node.timeout == 0 and visit.rules == FIRST else node.timeout
+    tries = unanswered = 0
+    limit = _limit(node, visit)
     while True:
         tries += 1
         cause = {"kind": "call", "attempt": attempt}
@@ -225,6 +239,11 @@ async def _attempts(
             error = CapabilityError(str(unusable), codes=code)
         except CapabilityError as failed:
             error = failed
+        except ServiceUnavailableError as silent:  # nobody was called: this is no attempt, and its time begins anew
+            unanswered += 1
+            tries -= 1
+            await host.unavailable(silent, unanswered)
+            continue
         else:
             return Result(label="on_success", patch=patch, cause=cause)
         timed_out = isinstance(error, CapabilityTimeoutError)
@@ -271,10 +290,11 @@ async def _called(
             request_key=keys.request,
             idempotency_key=keys.header,
             attempt=attempt,
-            timeout=node.timeout,
+            timeout=_limit(node, visit),
         )
     )
-    result = storable_object(answer, node.capability_id)
+    stored = functools.partial(storable_object, answer, node.capability_id)
+    result = await host.compute(stored) if is_large(answer) else stored()
     breaches["reply"] = await reply_breach(node.asks, "SUCCESS", result, visit, host)
     _refused(breaches["reply"], final=False)
     if node.output is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from cch.definition.rules import NEWEST
+from cch.errors import ServiceUnavailableError
 from cch.expressions.matching import Match
 from cch.identity import Keys
 from cch.interpreter.flow import TokenFlow
@@ -180,6 +181,10 @@ class Host(Protocol):
 
     async def map_begun(self, node: str, visit: int, items: int) -> None:
         """A map is about to run its body for each item; also when it goes on after a crash."""
+        ...
+
+    async def unavailable(self, error: ServiceUnavailableError, tries: int) -> None:
+        """AWS has not answered ``tries`` times: say so, and wait a while before the next try."""
         ...
 
     def note(self, event: str, **facts: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -38,7 +38,9 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         always = ("node", "visit", "stamp", "started")
-        return {key: value for key, value in asdict(self).items() if key in always or value not in ((), "", {}, False)}
+        # Not dataclasses.asdict, which copies every value of a patch: seconds, if a reply has megabytes.
+        items = ((key, getattr(self, key)) for key in self.__dataclass_fields__)
+        return {key: value for key, value in items if key in always or value not in ((), "", {}, False)}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Outcome:

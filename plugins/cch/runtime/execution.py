@@ -33,7 +33,7 @@ from cch.runtime.ending import end_instance
 from cch.runtime.gating import HeldError, is_stopped
 from cch.runtime.holding import is_held_back
 from cch.runtime.host import LedgerHost, Try
-from cch.runtime.journaling import StoppedError, enter, never, succeeded
+from cch.runtime.journaling import InstanceCancelledError, StoppedError, enter, never, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
 from cch.runtime.overdue import require_time
 from cch.runtime.plans import PlanKey
@@ -83,6 +83,8 @@ async def _persistently(task: RegionTask, platform: Platform, work: _Work[T], kn
             plan = await platform.plans.get(PlanKey.of(view.instance))
             _check_structure(task, plan, view.instance)
             return await work(task, platform, view, plan)
+        except InstanceCancelledError:
+            log.info("the instance was cancelled: nothing more is sent", extra={"cch_region": task.region})
         except (OvertakenError, StoppedError):
             continue
         except (ServiceUnavailableError, UnknownSchemeError, UnknownDialectError, UnknownPlannerError) as error:

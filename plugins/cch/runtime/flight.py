@@ -13,6 +13,7 @@ from cch.ledger.payloads import sha256
 from cch.ledger.records import RequestRecord
 from cch.messaging.outgoing import Reference, capability_queue, queue_fault, send_request
 from cch.runtime.deadlines import Deadlines
+from cch.runtime.journaling import InstanceCancelledError
 from cch.runtime.passing import pass_gate
 from cch.runtime.platform import Platform
 from cch.tracing import export_span
@@ -100,7 +101,12 @@ class Flight:
 
         :raises StoppedError: the instance is to send nothing now.
         """
-        await pass_gate(self._platform, record.instance, record.source)
+        try:
+            await pass_gate(self._platform, record.instance, record.source)
+        except InstanceCancelledError:
+            # Opened after all requests of the instance were superseded, so nobody else closes it.
+            await self._platform.exchange.close(record.command_id, "superseded")
+            raise
         names = self._platform.settings.names
         queue = await capability_queue(self._platform.queues, names, record.source)
         if queue is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -106,6 +106,24 @@ class LedgerHost:
         self._platform.turnstile.leave()
         return self._platform.caller.place()
 
+    async def unavailable(self, error: ServiceUnavailableError, tries: int) -> None:
+        self.note("AWS does not answer yet", error=str(error))
+        self._platform.turnstile.leave()
+        await asyncio.sleep(self._platform.pauses().after(tries - 1))
+
+    async def _persistently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What ``work`` gives once AWS answers; it may be repeated.
+
+        Out of here the error would begin the region anew, and repeat the calls that are being made beside this.
+        """
+        tries = 0
+        while True:
+            try:
+                return await work()
+            except ServiceUnavailableError as error:
+                tries += 1
+                await self.unavailable(error, tries)
+
     async def call(self, call: Call) -> Any:
         await pass_gate(self._platform, self.instance_id, call.capability_id)
         return await self._platform.caller.run(call)
@@ -138,7 +156,8 @@ class LedgerHost:
             generation=self._try.generation,
             outcomes=tuple(outcomes),
         )
-        if not await self._platform.ledger.journal.append(self._try.key, self._next_entry, entry):
+        journal = self._platform.ledger.journal
+        if not await self._persistently(lambda: journal.append(self._try.key, self._next_entry, entry)):
             raise OvertakenError
         self._next_entry += 1
         for outcome in outcomes:
@@ -155,13 +174,17 @@ class LedgerHost:
         """Take part in the journal of an item's scope."""
         ledger, task_instance = self._platform.ledger, self._try.task_instance
         key = self.item_key(step)
-        await ledger.maps.put_scope(key, step.map, index, step.branch)
-        state = await enter(ledger, key, task_instance, anew, self._instance, now=self.now())
+
+        async def entered() -> JournalState | None:
+            await ledger.maps.put_scope(key, step.map, index, step.branch)
+            return await enter(ledger, key, task_instance, anew, self._instance, now=self.now())
+
+        state = await self._persistently(entered)
         if state is None:
             self._platform.turnstile.leave()
             await asyncio.Event().wait()  # a newer copy of this task runs; Airflow will cancel this one
         assert state is not None
-        await require_time(self._platform, self._instance)
+        await self._persistently(lambda: require_time(self._platform, self._instance))
         attempt = Try(key=key, task_instance=task_instance, generation=state.generation, dropped=state.dropped)
         host = LedgerHost(self._platform, self._instance, attempt, state, step.branch)
         return host, tuple(state.outcomes.values())
@@ -185,10 +208,7 @@ class LedgerHost:
         wait_id = self._step(query.node, query.visit).id
         with platform.exchange.waiters.registered(wait_id) as woken:
             wanted = self._wanted_event(query, wait_id)
-            await self._announce_wait(wanted, query.visit)
-            wait = await platform.exchange.await_event(wanted)
-            if self._instance.amendments.count and (wait.event_key, wait.match) != (wanted.event_key, wanted.match):
-                wait = await platform.exchange.await_another(wanted)  # of the version before, or without a patch
+            wait = await self._persistently(lambda: self._open_wait(wanted, query.visit))
             self.note("waiting for an event", node=query.node, event_key=query.event_key)
             pauses = platform.pauses()
             while wait.state == "open":
@@ -202,10 +222,18 @@ class LedgerHost:
             self._announcer.wait_ended(wait, query.visit, self._flow)
         if wait.state != "event":
             return EventAnswer(kind="timeout")
-        record = await platform.ledger.messages.get(wait.message)
+        message = wait.message
+        record = await self._persistently(lambda: platform.ledger.messages.get(message))
         assert record is not None
         command = parse_command(record.body)
         return EventAnswer(kind="event", payload=command.payload, status=command.status, message=wait.message)
+
+    async def _open_wait(self, wanted: WaitRecord, visit: int) -> WaitRecord:
+        await self._announce_wait(wanted, visit)
+        wait = await self._platform.exchange.await_event(wanted)
+        if self._instance.amendments.count and (wait.event_key, wait.match) != (wanted.event_key, wanted.match):
+            wait = await self._platform.exchange.await_another(wanted)  # of the version before, or without a patch
+        return wait
 
     async def _announce_wait(self, wanted: WaitRecord, visit: int) -> None:
         """Tell that the wait begins, unless it is there: before it is, so that a crash in between loses no event."""
@@ -251,7 +279,8 @@ class LedgerHost:
         platform.router.start(_SHORT_POLL)
         command_id = self._step(request.node, request.visit).command_id(request.attempt)
         with platform.exchange.waiters.registered(command_id) as woken:
-            reply_to = await platform.queues.address(platform.settings.names.reply_queue)
+            reply_queue = platform.settings.names.reply_queue
+            reply_to = await self._persistently(lambda: platform.queues.address(reply_queue))
 
             def body(created: int) -> str:
                 return self._body(request, command_id, created, reply_to)
@@ -265,7 +294,13 @@ class LedgerHost:
                 note=self.note, announced=self._announce_sent, due=self._instance.due,
             )  # fmt: skip
             del text
-            closed = await flight.fly(woken, again=again)
+
+            async def fly() -> Closed:
+                nonlocal again
+                asked, again = again, True
+                return await flight.fly(woken, again=asked)
+
+            closed = await self._persistently(fly)
             if self._announcer and self._flow:
                 self._announcer.request_closed(closed.record, self._flow)
             if closed.record.state == "superseded":
@@ -285,7 +320,8 @@ class LedgerHost:
 
         :raises OvertakenError: a newer try is in the journal.
         """
-        if await self._platform.ledger.journal.read(self._try.key, self._next_entry):
+        journal = self._platform.ledger.journal
+        if await self._persistently(lambda: journal.read(self._try.key, self._next_entry)):
             raise OvertakenError
 
     def _body(self, request: Request, command_id: str, created: int, reply_to: str) -> str:

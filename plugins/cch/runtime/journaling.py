@@ -16,6 +16,10 @@ class StoppedError(Exception):
     """A gate was closed before the instance since it was read: it may be of another version now."""
 
 
+class InstanceCancelledError(StoppedError):
+    """The instance was cancelled; the journals are about to say so, if they do not yet."""
+
+
 def next_try(state: JournalState, task_instance: str, anew: Anew) -> JournalEntry:
     """How a newer task instance begins: after what counts, or with nothing."""
     if not state.task_instance:

@@ -13,7 +13,7 @@ from cch.capabilities.failing import as_failure
 from cch.capabilities.library_calls import LibraryWork, run_library
 from cch.capabilities.registry import PythonBinding, binding
 from cch.definition.contract import codes_of
-from cch.errors import CapabilityError, CapabilityNotBoundError
+from cch.errors import CapabilityError, CapabilityNotBoundError, ServiceUnavailableError
 from cch.identity import NEWEST_SCHEME, ROOT, Address, ItemStep, Keys, Scope, Step
 from cch.interpreter.flow import TokenFlow
 from cch.interpreter.host import Answer, Call, EventAnswer, EventQuery, Request
@@ -157,6 +157,9 @@ class SimulationHost:
 
     def place(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
+
+    async def unavailable(self, error: ServiceUnavailableError, tries: int) -> None:  # noqa: ARG002
+        raise error  # nothing here asks AWS but what a function of the library reads
 
     async def call(self, call: Call) -> Any:
         if call.capability_id in self._world.scenario.answers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -94,6 +95,83 @@ async def test_a_coroutine_function_whose_time_is_up_is_stopped() -> None:
         with pytest.raises(asyncio.CancelledError):
             await calling
         await finished(asyncio.to_thread(stopped.wait))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_cancellation_within_a_function_is_its_failure(shared: bool) -> None:
+    """Something that it waited for was cancelled; whoever waits for the function was not."""
+
+    @sync_capability("t#x")
+    async def broken(_: Call) -> None:
+        inner = asyncio.create_task(asyncio.sleep(9))
+        inner.cancel()
+        await inner
+
+    @sync_capability("t#plain")
+    def plain(_: Call) -> None:
+        raise asyncio.CancelledError
+
+    async with opened(shared=shared) as caller:
+        for capability in ("t#x", "t#plain"):
+            with pytest.raises(CapabilityError, match=f"{capability} failed: CancelledError"):
+                await caller.run(replace(CALL, capability_id=capability))
+
+
+async def test_whoever_has_a_place_has_a_thread() -> None:
+    """To wait for one would be a part of the timeout, which begins with the place."""
+    most, inside = SETTINGS.calls_at_once, threading.Barrier(SETTINGS.calls_at_once)
+
+    @sync_capability("t#x")
+    def together(_: Call) -> None:
+        inside.wait()  # for ever, unless all run at the same time
+
+    async with opened() as caller:
+
+        async def called() -> Any:
+            async with caller.place():
+                return await caller.run(CALL)
+
+        assert await finished(asyncio.gather(*(called() for _ in range(most)))) == [None] * most
+
+
+async def test_names_that_nobody_resolves_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver takes a thread of the loop's for as long as it likes; AWS's client needs one, too."""
+    resolve, stuck, released = socket.getaddrinfo, 0, threading.Event()
+
+    def slow(host: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal stuck
+        if host in (b"partner.example", "partner.example"):
+            stuck += 1
+            released.wait()
+            raise socket.gaierror("no answer")
+        return resolve(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    settings = Settings(capability_bindings=json.dumps({"t#x": "https://partner.example/"}))
+    async with opened(settings) as caller:
+        calls = [asyncio.create_task(caller.run(CALL)) for _ in range(SETTINGS.calls_at_once)]
+        await eventually(lambda: stuck == len(calls))
+        try:
+            assert await finished(asyncio.to_thread(int)) == 0
+        finally:
+            released.set()
+        ends = await finished(asyncio.gather(*calls, return_exceptions=True))
+
+    assert all("did not answer" in str(end) for end in ends)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
+async def test_an_answer_that_is_too_large_fails_the_call(status: str) -> None:
+    """It is not read to its end; a status that says no is told as ever."""
+    async with serving() as endpoint:
+        settings = Settings(max_answer_bytes=1024, capability_bindings=json.dumps({"t#x": endpoint.url}))
+        async with opened(settings) as caller:
+            endpoint.body = json.dumps("x" * 1022).encode()
+            assert await caller.run(CALL) == "x" * 1022
+            endpoint.body, endpoint.status = json.dumps("x" * 1023).encode(), status
+            endpoint.missing = 10**9  # nobody waits for it
+            with pytest.raises(CapabilityError, match='answered more than 1024 bytes|answered 500: "xxx'):
+                await caller.run(CALL)
 
 
 async def test_only_so_many_calls_are_made_at_once() -> None:

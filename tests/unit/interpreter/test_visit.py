@@ -464,9 +464,12 @@ async def test_a_timeout_of_nothing_is_up_at_once(kind: str, rules: int, label: 
     node, visit = visit_of(f"{{type: {kind}, {what[kind]}, timeout: 0s, on_success: E, on_timeout: X}}")
     graph = replace(visit.graph, definition=replace(visit.graph.definition, reading_rules=rules))
 
-    result = await perform(node, replace(visit, graph=graph), ScriptedHost())
+    host = ScriptedHost()
+    result = await perform(node, replace(visit, graph=graph), host)
 
     assert result.label == label
+    # None: whoever makes the call has to give up by himself if nobody answers.
+    assert [call.timeout for call in host.calls] == ([None] if (kind, rules) == ("sync_call", FIRST) else [])
 
 
 @pytest.mark.parametrize(

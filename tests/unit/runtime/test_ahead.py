@@ -15,12 +15,14 @@ from workflows import JOINED, definition_text
 from workshop import INSTANCE, Answer, Workshop
 from world import World, eventually, open_memory_platform, with_answers
 
+from cch.errors import ServiceUnavailableError
 from cch.graph.plan import plan_of
 from cch.graph.planners import planner_for
 from cch.identity import Box
 from cch.interpreter.replay import replay
 from cch.ledger.gates import Gate
 from cch.ledger.records import ENDED
+from cch.pauses import Pauses
 from cch.runtime.ahead import Copies
 from cch.runtime.cancelling import cancel
 from cch.runtime.execution import execute_region
@@ -344,6 +346,56 @@ async def test_a_cancelled_instance_goes_no_further_ahead(tmp_path: Path) -> Non
     assert len(workshop.requests) == 2
 
 
+async def test_a_copy_that_pauses_asks_nobody_after_a_cancellation(tmp_path: Path) -> None:
+    """Its task may be in another triggerer, and nobody ends the copy."""
+    nodes = CHAIN.replace("'a#y'", "'a#y', retry: {max_attempts: 2, delay: 100ms}")
+    triggerer = made(tmp_path, nodes, {"a#y": lambda _: ("ERROR", {})})
+    workshop = triggerer.workshop
+    await workshop.create()
+    await triggerer.task("A")
+    await eventually(lambda: _has_closed(workshop, "B"))
+    assert triggerer.running() == ["0-B"]
+
+    await cancel(workshop.platform, (await workshop.view()).instance, "by telephone")
+    workshop.clock.advance(1)
+    await asyncio.sleep(0.1)
+
+    assert (await workshop.status(), len(workshop.requests)) == ("cancelled", 2)
+    asked = await workshop.platform.ledger.requests.of_box(Box(INSTANCE))
+    assert [each.command_id for each in asked if each.state == "open"] == []
+
+
+async def _has_closed(workshop: Workshop, node: str) -> bool:
+    asked = await workshop.platform.ledger.requests.of_box(Box(INSTANCE))
+    return any(each.node == node and each.state != "open" for each in asked)
+
+
+async def test_a_copy_that_cannot_send_yet_sends_nothing_after_a_cancellation(tmp_path: Path) -> None:
+    """SQS is away until the instance has been cancelled."""
+    triggerer = made(tmp_path, CHAIN, {"a#x": silent})
+    workshop = triggerer.workshop
+    workshop.platform.pauses = lambda: Pauses(first=0.01, longest=0.01)
+    await workshop.create()
+    queue = workshop.queues.make(workshop.settings.names.capability_queue("a#x"))
+    send, tried = queue.send, 0
+    first = await triggerer.begin_task("A")
+
+    async def away(*_: Any, **__: Any) -> None:
+        nonlocal tried
+        tried += 1
+        raise ServiceUnavailableError("SQS: ThrottlingException")
+
+    queue.send = away  # type: ignore[method-assign]
+    await workshop.reply(workshop.requests[0], "SUCCESS", {})
+    await first
+    await eventually(lambda: tried > 0)
+    await cancel(workshop.platform, (await workshop.view()).instance, "by telephone")
+    queue.send = send  # type: ignore[method-assign]
+    await asyncio.sleep(0.1)
+
+    assert (await workshop.status(), len(workshop.requests)) == ("cancelled", 1)
+
+
 async def test_a_task_that_was_cleared_supersedes_the_copy(tmp_path: Path) -> None:
     """A newer task instance is another try: it asks anew, and the copy of the older one changes nothing any more."""
     triggerer = made(tmp_path, CHAIN, {"a#y": silent})
@@ -438,7 +490,8 @@ async def test_a_task_that_comes_while_its_copy_is_given_up_goes_on_by_itself(tm
     await eventually(lambda: len(workshop.requests) == 2)
     (copy,) = triggerer.copies._copies.values()
 
-    copy.timer._callback(*copy.timer._args)
+    timer: Any = copy.timer
+    timer._callback(*timer._args)
     task = asyncio.create_task(triggerer.task("B"))
     await asyncio.sleep(0)
     await workshop.reply(workshop.requests[1], "SUCCESS", {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ from workflows import definition_text
 from workshop import INSTANCE, NOW, Workshop
 from world import eventually
 
+from cch import values
 from cch.capabilities import registry, sync_capability
+from cch.errors import ServiceUnavailableError
 from cch.graph.plan import Plan, plan_of
 from cch.graph.planners import planner_for
 from cch.interpreter.host import Call
 from cch.ledger.gates import Gate
+from cch.pauses import Pauses
+from cch.runtime.cancelling import cancel
 from cch.runtime.execution import execute_region
 from cch.runtime.gating import hold_behind
 from cch.runtime.region_task import RegionEnd, RegionTask
@@ -182,6 +187,133 @@ async def test_who_is_held_while_it_waits_for_a_place_calls_nobody(tmp_path: Pat
 
         assert (await finished(running)).state == "success"
         assert len(endpoint.seen) == 1
+
+
+async def test_who_is_cancelled_while_it_waits_for_a_place_calls_nobody(tmp_path: Path) -> None:
+    """Nothing is sent after a cancellation, and a call is no exception."""
+    async with serving() as endpoint:
+        here = await triggerer(tmp_path, endpoint)
+        here.bind(calls_at_once=1)
+        async with here.platform.caller.place():
+            running = asyncio.create_task(execute_region(here.task("Pay", "0"), here.platform))
+            await eventually(lambda: here.journal("Pay"))
+            await cancel(here.platform, (await here.view()).instance, "by telephone")
+        await asyncio.sleep(0.1)
+        running.cancel()  # as Airflow does with the trigger
+
+        assert (endpoint.seen, await here.status()) == ([], "cancelled")
+
+
+class Refusing:
+    """Stands before a method of the ledger, and refuses some of its calls, as a table does that is asked too much."""
+
+    def __init__(self, holder: Any, name: str, times: int, refuses: Callable[..., bool] = lambda *_: True) -> None:
+        self._original = getattr(holder, name)
+        self._refuses = refuses
+        self.left = times
+        setattr(holder, name, self)
+
+    async def __call__(self, *given: Any, **named: Any) -> Any:
+        if self.left and self._refuses(*given):
+            self.left -= 1
+            raise ServiceUnavailableError("ProvisionedThroughputExceededException")
+        return await self._original(*given, **named)
+
+
+def _is_turn(_: Any, __: int, entry: Any) -> bool:
+    return bool(entry.kind == "turn")
+
+
+async def test_a_ledger_that_takes_no_outcome_repeats_no_call(tmp_path: Path) -> None:
+    """The call was answered: its outcome waits until the table takes it."""
+    async with serving() as endpoint:
+        here = await triggerer(tmp_path, endpoint)
+        here.platform.pauses = lambda: Pauses(first=0.001, longest=0.001)
+        refusing = Refusing(here.platform.ledger.journal, "append", 20, _is_turn)
+
+        assert (await here.run("Pay")).state == "success"
+        assert (refusing.left, len(endpoint.seen)) == (0, 1)
+
+
+async def test_a_ledger_that_does_not_answer_before_a_call_costs_no_attempt(tmp_path: Path) -> None:
+    """Nor is it a part of the timeout: nobody was called."""
+    async with serving() as endpoint:
+        here = await triggerer(tmp_path, endpoint, ", timeout: 500ms")
+        here.bind(calls_at_once=1)
+        here.platform.pauses = lambda: Pauses(first=0.6, longest=0.6, draw=lambda: 1.0)
+        async with here.platform.caller.place():
+            running = asyncio.create_task(execute_region(here.task("Pay"), here.platform))
+            await eventually(lambda: here.journal("Pay"))
+            refusing = Refusing(here.platform.ledger.instances, "head", 2)
+
+        assert (await finished(running)).followed == ("E",)
+        assert refusing.left == 0
+        assert [body["attempt"] for body, _ in endpoint.seen] == [1]
+
+
+PARALLEL = """
+F: {type: fork, branches: [X, Y]}
+X: {type: sync_call, capability_id: 'test#pay', on_success: XE}
+XE: {type: end_branch}
+Y: {type: async_request, capability_id: 'a#b', on_response: W}
+W: {type: event_wait, event_key: k, timeout: 10ms, on_event: V, on_timeout: V}
+V: {type: async_request, capability_id: 'a#c', on_response: Z}
+Z: {type: sync_call, capability_id: 'test#pay', on_success: YE}
+YE: {type: end_branch}
+J: {type: join, join_branches: [X, Y], on_success: E}
+E: {type: end}
+"""
+
+
+@pytest.mark.parametrize("refused", ["append", "ask", "await_event", "address"])
+async def test_a_ledger_that_refuses_something_beside_a_call_repeats_no_call(tmp_path: Path, refused: str) -> None:
+    """One task does both branches: what goes on in one must not begin the other anew."""
+    async with serving() as endpoint:
+        here = Triggerer(
+            folder=tmp_path,
+            answers={"a#b": lambda _: None, "a#c": lambda _: None},
+            definitions={"w": definition_text(PARALLEL, execution={"granularity": "workflow"})},
+        )
+        here.bind(capability_bindings=json.dumps({"test#pay": endpoint.url}))
+        platform = here.platform
+        platform.pauses = lambda: Pauses(first=0.001, longest=0.001)
+        await here.create()
+        endpoint.hold()
+        (head,) = here.plan.regions
+        running = asyncio.create_task(execute_region(here.task(head), platform))
+        await eventually(lambda: endpoint.open == 1 and len(here.requests) == 1)
+
+        holders: dict[str, Any] = {"append": platform.ledger.journal, "address": platform.queues}
+        refusing = Refusing(holders.get(refused, platform.exchange), refused, 2)
+        await here.reply(here.requests[0], "SUCCESS", {})
+        await eventually(lambda: len(here.requests) == 2)
+        await here.reply(here.requests[1], "SUCCESS", {})
+        await eventually(lambda: len(endpoint.seen) == 2)
+        endpoint.answers.set()
+
+        assert (await finished(running)).state == "success"
+        assert (refusing.left, len(endpoint.seen)) == (0, 2)
+
+
+async def test_a_large_answer_is_walked_through_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait in it; a small one is not worth a thread."""
+    threads: list[threading.Thread] = []
+    stored = values.storable
+
+    def seen(value: Any, place: str = "") -> Any:
+        threads.append(threading.current_thread())
+        return stored(value, place)
+
+    monkeypatch.setattr(values, "storable", seen)
+    for number, rows in enumerate((1, 10_000)):
+        async with serving() as endpoint:
+            here = await triggerer(tmp_path / str(number), endpoint)
+            endpoint.body = json.dumps({"rows": list(range(rows))}).encode()
+            assert (await here.run("Pay")).state == "success"
+
+    assert [thread is threading.main_thread() for thread in threads] == [True, False]
 
 
 async def test_a_layout_outlives_its_setting_and_its_bindings(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from cch.interpreter.replay import flow_of
 from cch.ledger.records import Instance, RequestRecord, instance_id_of_run
 from cch.messaging.queue import ILLEGAL
 from cch.pauses import Pauses
+from cch.runtime.cancelling import cancel
 from cch.runtime.execution import execute_region
 from cch.runtime.region_task import RegionEnd
 from cch.runtime.run_conf import initial_context
@@ -546,6 +547,19 @@ async def test_a_request_that_the_table_has_lost(make: Maker) -> None:
     end = await run
 
     assert (end.state, end.reason.partition(":")[0]) == ("failed", f"the ledger has lost request {command_id}")
+
+
+async def test_a_start_that_was_cancelled_in_the_same_moment_asks_nobody(make: Maker) -> None:
+    """Its run was made when the cancellation had looked for one."""
+    workshop = await make()
+    await cancel(workshop.platform, (await workshop.view()).instance, "by telephone")
+
+    running = asyncio.create_task(workshop.run("Prepare_Import_Enrichment"))
+    await asyncio.sleep(0.05)
+
+    assert not running.done()
+    running.cancel()
+    assert (workshop.requests, await workshop.status()) == ([], "cancelled")
 
 
 async def test_two_copies_of_one_try_go_in_lockstep(make: Maker) -> None:

@@ -14,6 +14,7 @@ from world import World, eventually, open_memory_platform, with_answers
 from cch.identity import Box
 from cch.interpreter.context import merge
 from cch.ledger.records import RequestRecord
+from cch.runtime.cancelling import cancel
 from cch.runtime.execution import list_items
 from cch.runtime.mending import Mend, apply, preview, retry
 from cch.runtime.platform import Platform
@@ -267,6 +268,21 @@ async def test_an_item_that_somebody_stopped_is_a_failed_item(platform: Platform
 
     assert end.state == "failed"
     assert "1 item failed: b: its task ended before its work was done" in end.reason
+
+
+async def test_an_item_that_begins_after_a_cancellation_asks_nobody(platform: Platform) -> None:
+    """Airflow lets items begin until it has stopped the map's task."""
+    world = await begun(platform, "a")
+    await cancel(platform, (await world.view()).instance, "by telephone")
+
+    item = asyncio.create_task(world.execute("Fan", "t2-a", "a"))
+    await asyncio.sleep(0.05)
+
+    assert not item.done()
+    item.cancel()
+    assert (await world.view()).instance.status == "cancelled"
+    requests = await platform.ledger.requests.of_box(Box(world.instance, "a"))
+    assert [(each.state, each.sent_at) for each in requests] == [("superseded", 0)]
 
 
 async def test_an_item_whose_task_never_began_is_done_by_the_region(platform: Platform) -> None:
