@@ -111,9 +111,14 @@ def change(command: str) -> None:
     from cch.errors import CchError  # noqa: PLC0415
     from cch.settings import load_settings  # noqa: PLC0415
 
+    log = logging.getLogger(__name__)
     try:
         settings = load_settings()
-        for module in changes:
-            importlib.import_module(f"cch.scheduling.{module}").install(settings)
     except CchError as error:  # a wrong setting must not keep Airflow from starting
-        logging.getLogger(__name__).warning("the %s works as ever: %s", command, error)
+        log.warning("the %s works as ever: %s", command, error)
+        return
+    for module in changes:
+        try:
+            importlib.import_module(f"cch.scheduling.{module}").install(settings)
+        except Exception as error:  # noqa: BLE001 - Airflow would leave out the whole plugin, and with it its pages
+            log.warning("the %s works as ever, as far as %s would change it: %r", command, module, error)

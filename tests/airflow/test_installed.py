@@ -65,6 +65,33 @@ def test_a_process_of_airflow_is_changed_once_and_without_a_warning(command: str
     assert told == [True, []]
 
 
+#: As above, where one change fails in a way that nobody has thought of.
+FAILING = """
+import importlib, json, logging, sys
+from cch import plugin
+installed, said = [], []
+logging.getLogger("cch.plugin").warning = lambda text, *values: said.append(text % values)
+for number, name in enumerate(plugin._CHANGES["scheduler"]):
+    def install(settings, name=name, number=number):
+        installed.append(name)
+        if not number:
+            raise AttributeError("gone")
+    importlib.import_module(f"cch.scheduling.{name}").install = install
+plugin.change("scheduler")
+print(json.dumps([installed == list(plugin._CHANGES["scheduler"]), said]))
+"""
+
+
+def test_a_change_that_fails_costs_no_other(tmp_path: Path) -> None:
+    """Nor the plugin, which Airflow would leave out with its pages and its API."""
+    told = told_by(FAILING, "scheduler", AIRFLOW__CORE__PLUGINS_FOLDER=str(tmp_path), AIRFLOW_HOME=str(tmp_path))
+
+    assert told[0] is True
+    (said,) = told[1]
+    assert said.startswith("the scheduler works as ever, as far as ")
+    assert said.endswith("would change it: AttributeError('gone')")
+
+
 def test_the_provider_information_has_airflow_s_form() -> None:
     """Airflow refuses to start its provider manager on a bad one."""
     schema = json.loads(files("airflow").joinpath("provider_info.schema.json").read_text())

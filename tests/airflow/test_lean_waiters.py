@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
-import shutil
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import greenback
-import psutil
 import pytest
 from airflow import settings
 from airflow.callbacks.database_callback_sink import DatabaseCallbackSink
@@ -24,7 +21,6 @@ from airflow.jobs.triggerer_job_runner import TriggerLoggingFactory, TriggerRunn
 from airflow.models import trigger as trigger_events
 from airflow.models.dagbag import DBDagBag
 from airflow.models.trigger import Trigger
-from airflow.sdk.log import logging_processors
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseTaskEndEvent, BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from airflow.utils.session import create_session
@@ -368,78 +364,16 @@ def test_ids_are_read_again_in_time(
     assert sorted(Trigger.ids_for_triggerer(1)) == [12, 13]
 
 
-@pytest.fixture
-def log_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
-    return tmp_path
+def test_whatever_airflow_reads_of_a_stored_dag_is_there() -> None:
+    """An Airflow that nobody has tested may read more of it than the DAG and its data."""
+    stored = SimpleNamespace(dag="d", data={}, dag_hash="h")
+    batch = lean_waiters._Batch(lambda version_id, session: stored)
 
+    read = batch.get_serialized_dag_model(1, None)
 
-def logged(lines: int) -> tuple[list[TriggerLoggingFactory], int]:
-    """The logs of 50 triggers that have written so many lines each, and how many more files are open than before."""
-    before = psutil.Process().num_fds()
-    logs = [TriggerLoggingFactory(log_path=f"dag/run/{number}.log", ti=NOBODY) for number in range(50)]
-    for line in range(lines):
-        for number, log in enumerate(logs):
-            log(logging_processors(json_output=True)).error("said", number=number, line=line)
-    return logs, psutil.Process().num_fds() - before
-
-
-NOBODY: Any = None
-
-
-def test_the_log_of_a_trigger_is_open_while_a_line_is_written(
-    supervisor: type[TriggerRunnerSupervisor], log_folder: Path
-) -> None:
-    """Airflow keeps a file open for each trigger. What is written is what Airflow writes; what was there is gone."""
-    theirs, opened = logged(2)
-    written = {path: read_log(path) for path in log_folder.rglob("*.log")}
-    for log in theirs:
-        log.close()
-    install(Settings())
-
-    ours, left = logged(2)
-
-    assert (opened, left) == (50, 0)
-    assert {path: read_log(path) for path in log_folder.rglob("*.log")} == written
-    assert written[log_folder / "dag/run/7.log"] == [("said", 7, 0), ("said", 7, 1)]
-    for log in ours:
-        log.close()
-
-
-def test_the_log_of_a_trigger_is_made_anew_where_old_logs_are_cleared(
-    supervisor: type[TriggerRunnerSupervisor], log_folder: Path
-) -> None:
-    """A wait may outlast the logs of its beginning; an error here would end the triggerer."""
-    install(Settings())
-    logs, _ = logged(1)
-    shutil.rmtree(log_folder / "dag")
-
-    logs[7](logging_processors(json_output=True)).error("said", number=7, line=1)
-
-    assert read_log(log_folder / "dag/run/7.log") == [("said", 7, 1)]
-
-
-def read_log(path: Path) -> list[tuple[str, int, int]]:
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [(line["event"], line["number"], line["line"]) for line in lines]
-
-
-def test_the_log_of_a_trigger_is_handed_over_to_where_logs_are_kept(
-    supervisor: type[TriggerRunnerSupervisor], log_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As CloudWatch's handler gets it on MWAA; one without a line is not handed over."""
-    handed: list[str] = []
-    handler = SimpleNamespace(upload=lambda path, ti: handed.append(str(path)), processors=())
-    monkeypatch.setattr("airflow.sdk.log.load_remote_log_handler", lambda: handler)
-    install(Settings())
-    logs, _ = logged(1)
-    quiet = TriggerLoggingFactory(log_path="dag/run/quiet.log", ti=NOBODY)
-
-    for log in (logs[7], quiet):
-        log.upload_to_remote()
-        log.close()
-
-    assert handed == ["dag/run/7.log"]
+    assert (read.dag, read.data, read.dag_hash) == ("d", {}, "h")
+    with pytest.raises(AttributeError):
+        read.nothing  # noqa: B018 - the attribute is asked for
 
 
 class Ending:

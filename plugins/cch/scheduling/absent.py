@@ -91,6 +91,8 @@ class AbsentVersions:
         try:
             answer = Answer(version=self._find(wish))
         except WrongUseError as error:
+            # A run that has not begun fails with this; one that has begun goes no further, and says nothing itself.
+            log.warning("there is no version %s of %s: %s", wish.name, wish.dag_id, error)
             answer = Answer(refusal=str(error))
         except CchError as error:
             log.warning("version %s of %s cannot be had yet: %s", wish.name, wish.dag_id, error)

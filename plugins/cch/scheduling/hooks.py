@@ -12,7 +12,7 @@ def reasons_against(settings: Settings) -> dict[str, str]:
     Tries out Airflow's code, which takes a second or two of a process that has not loaded the scheduler's.
     """
     asked = (
-        resting.HOOK, idle_runs.HOOK, whole_rounds.HOOK, *lean_needs.HOOKS, coming.HOOK, prompt.HOOK, rewriting.HOOK,
+        *resting.HOOKS, idle_runs.HOOK, whole_rounds.HOOK, *lean_needs.HOOKS, coming.HOOK, prompt.HOOK, rewriting.HOOK,
     )  # fmt: skip
     return {
         pinning.HOOK.name: pinning.reason_against(),

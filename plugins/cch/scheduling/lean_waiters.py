@@ -12,10 +12,12 @@ ours are sent as ever.
 from __future__ import annotations
 
 import heapq
+import logging
+import math
 import time
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cch.scheduling.lean_needs import FINISHED, HOOKS, IDS, LOGS, PORTALS, PORTIONS, SMALL_WORKLOADS, SUCCESSES, only
 from cch.scheduling.replacing import replace
@@ -27,10 +29,27 @@ if TYPE_CHECKING:
     from cch.scheduling.probing import Hook
     from cch.settings import Settings
 
+log = logging.getLogger(__name__)
+
 #: Largest number of triggers on their way to the process where they run; others follow a second later.
 _AT_ONCE = 500
 #: Seconds after which ids are read in any case: another set of ids may have the same count and sum.
 _READ_EVERY = 10.0
+#: Seconds between two warnings that lines are lost.
+_TELL_EVERY = 60.0
+
+
+class _ReadOnce:
+    """A stored DAG, with what Airflow's own model makes anew at every look."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.dag = model.dag
+        self.data = model.data
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else another Airflow reads."""
+        return getattr(self._model, name)
 
 
 class _Batch:
@@ -47,8 +66,7 @@ class _Batch:
         self._version = version_id
         if version_id not in self._models:
             model = self._read(version_id=version_id, session=session)
-            # What Airflow's own model makes anew at every look.
-            self._models[version_id] = model and SimpleNamespace(dag=model.dag, data=model.data)
+            self._models[version_id] = model and _ReadOnce(model)
         return self._models[version_id]
 
     def alone(self, task_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -211,43 +229,53 @@ def _closing_the_log(original: Callable[..., Any]) -> Any:
             return logger
         file = self._filehandle  # has been made, with its folders and their permissions
         file.close()
-        self.bound_logger = structlog.wrap_logger(_LogFile(file.name), processors=processors).bind()
+        self.bound_logger = structlog.wrap_logger(_LogFile(file.name, self.log_path), processors=processors).bind()
         return self.bound_logger
 
     return call
 
 
 class _LogFile:
-    """The log of a trigger, to structlog; neither a file descriptor nor a buffer while nothing is written."""
+    """The log of a trigger, to structlog; neither a file descriptor nor a buffer while nothing is written.
 
-    __slots__ = ("name",)
+    It has no ``name``: Airflow would write that into each line, as the name of the logger.
+    """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    __slots__ = ("_path", "_place")
+
+    #: When a lost line was told of last (monotonic, s).
+    _told: ClassVar[float] = -math.inf
+
+    def __init__(self, path: str, place: str) -> None:
+        """``place``: the path within the folder of all logs."""
+        self._path = path
+        self._place = place
 
     def msg(self, line: bytes) -> None:
+        """Write a line. One that cannot be written is lost: an error here would end the triggerer."""
         try:
-            self._append(line)
-        except FileNotFoundError:  # somebody has cleared old logs, and waits may be long
-            from airflow.sdk.log import init_log_file  # noqa: PLC0415
+            try:
+                self._append(line)
+            except FileNotFoundError:  # somebody has cleared old logs, and waits may be long
+                from airflow.sdk.log import init_log_file  # noqa: PLC0415
 
-            init_log_file(self.name)
-            self._append(line)
+                init_log_file(self._place)
+                self._append(line)
+        except OSError as error:
+            if time.monotonic() - _LogFile._told > _TELL_EVERY:
+                _LogFile._told = time.monotonic()
+                log.warning("lines of the logs of triggers are lost: %s", error)
 
     def _append(self, line: bytes) -> None:
-        with open(self.name, "ab", buffering=0) as file:  # noqa: PTH123 - a string is smaller than a path
+        with open(self._path, "ab", buffering=0) as file:  # noqa: PTH123 - a string is smaller than a path
             file.write(line + b"\n")
 
     log = debug = info = warn = warning = error = exception = critical = fatal = failure = msg
 
     @property
-    def _file(self) -> _LogFile:
-        """What Airflow asks for its name, to hand the log over to where logs are kept."""
-        return self
-
-    def fileno(self) -> int:
-        """None of an open file."""
-        return -1
+    def _file(self) -> Any:
+        """What Airflow asks for its name, to hand the log over to where logs are kept; it is not open."""
+        return SimpleNamespace(name=self._path, fileno=lambda: -1)
 
 
 def _without_successes(original: Callable[..., Any]) -> Any:
