@@ -214,6 +214,13 @@ def test_an_airflow_that_works_otherwise_is_left_alone(
     assert words in said[0]
 
 
+def test_a_database_of_another_kind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cch doctor` must not call something active that would change nothing."""
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "mysql+mysqldb://airflow@localhost/airflow")
+
+    assert "its database is MySQL" in idle_runs.HOOK.reason_against(Settings())
+
+
 def test_it_can_be_switched_off() -> None:
     """Then nothing is changed."""
     assert not idle_runs.install(Settings(skip_idle_runs=False))

@@ -134,6 +134,14 @@ def _changes_leave_their_time() -> bool:
     )
 
 
+def _the_database_is_known() -> bool:
+    from airflow.configuration import conf  # noqa: PLC0415
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    # Whoever asks may have no database, and says nothing against the hook then.
+    return make_url(conf.get_mandatory_value("database", "sql_alchemy_conn")).get_backend_name() != "mysql"
+
+
 def _schedulers_ask_the_class() -> bool:
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner  # noqa: PLC0415
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
@@ -151,6 +159,7 @@ HOOK = Hook(
         Need("runs are not chosen by one query", _runs_are_chosen_by_one_query),
         Need("a table or a state that tells an idle run is another", _the_condition_can_be_asked),
         Need("a task or a run does not note when it changed or was examined", _changes_leave_their_time),
+        Need("its database is MySQL, for which nobody has written the condition", _the_database_is_known),
     ),
 )
 
