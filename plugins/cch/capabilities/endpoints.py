@@ -47,7 +47,7 @@ async def post(url: str, body: Mapping[str, Any], call: Call, *, most: int) -> A
             content = await _content(answer, most)
     except httpx.HTTPError as error:
         raise CapabilityError(f"{url} did not answer: {type(error).__name__}: {error}") from None
-    text = content[:_SHOWN].decode("utf-8", "replace")
+    text = _text(content[:_SHOWN], answer.charset_encoding or "utf-8")
     if not answer.is_success:
         raise _refusal(url, answer, text)
     if len(content) > most:
@@ -61,6 +61,13 @@ async def post(url: str, body: Mapping[str, Any], call: Call, *, most: int) -> A
         return json.loads(content)
     except ValueError:
         raise CapabilityError(f"{url} answered no JSON: {text[:200]}") from None
+
+
+def _text(content: bytes, charset: str) -> str:
+    try:
+        return content.decode(charset, "replace")
+    except LookupError:  # nobody knows this charset
+        return content.decode("utf-8", "replace")
 
 
 async def _content(answer: httpx.Response, most: int) -> bytes:

@@ -238,15 +238,19 @@ class TokenFlow:
             return {}
         parents = tuple(parents)
         seen = self.context(parents)
-        led = {each.id: each for parent in parents if parent in self.outcomes for each in self._way_to(parent)}
+        led = [self.outcomes[each] for each in self.ways_to(parents)]
         brought: dict[str, Any] = {}
-        for outcome in sorted(led.values(), key=_order):
+        for outcome in sorted(led, key=_order):
             brought = merge(brought, outcome.patch)
         # What was written into a list comes with the whole list.
         brought = {key: seen[key] if has_items(value) else value for key, value in brought.items()}
         item = seen.get(self.item_key)
         flat = merge(merge(self._around, item if isinstance(item, Mapping) else {}), brought)
         return {key: value for key, value in flat.items() if key != self.item_key}
+
+    def ways_to(self, outcomes: Iterable[str]) -> set[str]:
+        """These outcomes, and all that led to them."""
+        return {each.id for outcome in outcomes if outcome in self.outcomes for each in self._way_to(outcome)}
 
     def _way_to(self, outcome: str) -> list[Outcome]:
         return [self.outcomes[outcome], *self._ancestors(self.outcomes[outcome])]

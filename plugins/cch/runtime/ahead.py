@@ -160,18 +160,19 @@ def _next_regions(plan: Plan, flow: TokenFlow, left: Sequence[Outcome]) -> list[
 
 
 def _rests_on(plan: Plan, flow: TokenFlow, heads: Sequence[str], view: InstanceView) -> Mapping[str, str] | None:
-    """What the regions begin from: Airflow's task → the task instance that has left. None: it is not known of all.
+    """All that has led to the regions: Airflow's task → its task instance that has left. None: it is not known of all.
 
     Airflow knows whether one of these was cleared since; the ledger does not, before the new task instance begins.
+    Those further back count, too: a copy goes on with what one of them had left before it was cleared.
     """
     nodes = {name for head in heads for name in plan.regions[head].nodes}
-    parents = {parent for ready in flow.ready() if ready.node in nodes for parent in ready.parents}
+    led = flow.ways_to(parent for ready in flow.ready() if ready.node in nodes for parent in ready.parents)
     amendments, found = view.instance.amendments, {}
     for left in view.exits:
-        if own := parents.intersection(amendments.read(outcome).id for outcome in left.outcomes):
-            parents -= own
+        if own := led.intersection(amendments.read(outcome).id for outcome in left.outcomes):
+            led -= own
             found[plan.task_of.get(amendments.now(left.region), left.region)] = left.task_instance
-    return None if parents else found
+    return None if led else found
 
 
 def _calls_somebody(plan: Plan, region: Region) -> bool:

@@ -33,7 +33,7 @@ from cch.runtime.ending import end_instance
 from cch.runtime.gating import HeldError, is_stopped
 from cch.runtime.holding import is_held_back
 from cch.runtime.host import LedgerHost, Try
-from cch.runtime.journaling import InstanceCancelledError, StoppedError, enter, never, succeeded
+from cch.runtime.journaling import InstanceCancelledError, StoppedError, enter, never, read, succeeded
 from cch.runtime.mapped import ItemHost, ResultsHost, begin_items, run_mapped_item
 from cch.runtime.overdue import require_time
 from cch.runtime.plans import PlanKey
@@ -249,6 +249,10 @@ def _not_begun(region: Region, flow: TokenFlow) -> RegionEnd:
 
 
 async def _list_items(task: RegionTask, platform: Platform, view: InstanceView, plan: Plan) -> list[str] | None:
+    if view.instance.status == "cancelled":  # by somebody who did not know this task: then a person has cleared it
+        state = await read(platform.ledger, view.instance.region(task.region))
+        if state.task_instance and state.task_instance < task.task_instance:
+            await platform.ledger.instances.reopen(view.instance.id, platform.clock())
     flow, host = _before_map(task, platform, view, plan)
     return await begin_items(plan.regions[task.region], flow, host)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -86,7 +87,7 @@ class LedgerHost:
 
     async def sleep_until(self, when: int) -> None:
         self._platform.turnstile.leave()
-        await self._deadlines.sleep_until(when)
+        await self._persistently(lambda: self._deadlines.sleep_until(when))
 
     async def compute(self, work: Callable[[], T]) -> T:
         return await computed(work)
@@ -107,14 +108,15 @@ class LedgerHost:
         return self._platform.caller.place()
 
     async def unavailable(self, error: ServiceUnavailableError, tries: int) -> None:
-        self.note("AWS does not answer yet", error=str(error))
+        log.warning("AWS does not answer yet: %s", error, extra={"cch_instance": self.instance_id})
         self._platform.turnstile.leave()
         await asyncio.sleep(self._platform.pauses().after(tries - 1))
 
-    async def _persistently(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _persistently(self, work: Callable[[], Awaitable[T]], *, gated: bool = True) -> T:
         """What ``work`` gives once AWS answers; it may be repeated.
 
         Out of here the error would begin the region anew, and repeat the calls that are being made beside this.
+        ``gated``: gates, a cancellation and the time limit are looked at between two tries.
         """
         tries = 0
         while True:
@@ -123,6 +125,9 @@ class LedgerHost:
             except ServiceUnavailableError as error:
                 tries += 1
                 await self.unavailable(error, tries)
+                if gated:
+                    with contextlib.suppress(ServiceUnavailableError):
+                        await pass_gate(self._platform, self.instance_id)
 
     async def call(self, call: Call) -> Any:
         await pass_gate(self._platform, self.instance_id, call.capability_id)
@@ -157,7 +162,7 @@ class LedgerHost:
             outcomes=tuple(outcomes),
         )
         journal = self._platform.ledger.journal
-        if not await self._persistently(lambda: journal.append(self._try.key, self._next_entry, entry)):
+        if not await self._persistently(lambda: journal.append(self._try.key, self._next_entry, entry), gated=False):
             raise OvertakenError
         self._next_entry += 1
         for outcome in outcomes:

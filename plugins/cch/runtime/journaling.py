@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from cch.interpreter.outcome import Outcome
 from cch.interpreter.replay import JournalEntry, JournalState, replay
 from cch.ledger.ledger import Ledger
-from cch.ledger.records import Instance, RegionKey
+from cch.ledger.records import ENDED, Instance, RegionKey
 
 Anew = Callable[[Sequence[Outcome]], bool]
 
@@ -83,8 +83,11 @@ async def enter(
         if state.task_instance > task_instance:
             return None
         entry = next_try(state, task_instance, anew)
+        if entry.mode != "first" and instance.status in ENDED:
+            # Before the entry: whoever is interrupted and finds it afterwards goes on, and reopens nothing.
+            await ledger.instances.reopen(key.instance, now)
         if await ledger.journal.append(key, state.entries, entry):
             state.take(entry)
-            if entry.mode != "first":
+            if entry.mode != "first":  # it may have ended meanwhile
                 await ledger.instances.reopen(key.instance, now)
             return state

@@ -56,7 +56,8 @@ class ResultsHost(LedgerHost):
         """Whoever listed the items has told it."""
 
     async def item(self, node: str, visit: int, index: int, branch: str) -> tuple[LedgerHost | None, Sequence[Outcome]]:
-        state = await read(self._platform.ledger, self.item_key(_step(node, visit, branch)))
+        key = self.item_key(_step(node, visit, branch))
+        state = await self._persistently(lambda: read(self._platform.ledger, key))
         if state.entries:
             return None, tuple(state.outcomes.values())
         return await super().item(node, visit, index, branch)

@@ -156,35 +156,39 @@ def _count_as_parsed(file: Any, finished: datetime) -> bool:
     """Whether the file's last parse, which ended at ``finished``, was stored; its DAGs then count as parsed now."""
     from airflow.models.dag import DagModel  # noqa: PLC0415
     from airflow.utils.session import create_session  # noqa: PLC0415
-    from sqlalchemy import update  # noqa: PLC0415
+    from sqlalchemy import select, update  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
+    now = datetime.now(UTC)
     of_last_parse = (  # not what the parse before has found alone: that was removed since
         DagModel.bundle_name == file.bundle_name,
         DagModel.relative_fileloc == str(file.rel_path),
         DagModel.is_stale.is_(False),
         DagModel.last_parsed_time >= finished,
     )
+    # Another DAG processor's clock may be ahead: its time stays.
+    counted = update(DagModel).where(*of_last_parse, DagModel.last_parsed_time < now).values(last_parsed_time=now)
     try:
         with create_session() as session:
-            counted: Any = session.execute(
-                update(DagModel)
-                .where(*of_last_parse)
-                .values(last_parsed_time=datetime.now(UTC))
-                .execution_options(synchronize_session=False)
-            )
-            return bool(counted.rowcount)
+            if session.scalar(select(DagModel.dag_id).where(*of_last_parse).limit(1)) is None:
+                return False
+            session.execute(counted.execution_options(synchronize_session=False))
+            return True
     except SQLAlchemyError as error:
         log.warning("the DAG files are parsed though nothing has changed: %s", error)
         return False
 
 
 def _settles() -> float:
-    """How long (s) a file is parsed as ever after a change: Airflow drops what it would store soon after the last."""
+    """How long (s) a file is parsed as ever after a change.
+
+    Airflow drops what it would store soon after the last, and needs some parses to find what was removed.
+    """
     from airflow.configuration import conf  # noqa: PLC0415
 
-    interval: int = conf.getint("core", "min_serialized_dag_update_interval")
-    return max(_SETTLES, _TWO_PARSES + interval)
+    dropped: int = conf.getint("core", "min_serialized_dag_update_interval")
+    pace: int = conf.getint("dag_processor", "min_file_process_interval")
+    return max(_SETTLES, _TWO_PARSES + dropped, 3 * pace)
 
 
 @dataclass(slots=True)

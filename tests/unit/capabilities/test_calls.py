@@ -131,7 +131,10 @@ async def test_whoever_has_a_place_has_a_thread() -> None:
             async with caller.place():
                 return await caller.run(CALL)
 
-        assert await finished(asyncio.gather(*(called() for _ in range(most)))) == [None] * most
+        try:
+            assert await finished(asyncio.gather(*(called() for _ in range(most)))) == [None] * most
+        finally:
+            inside.abort()  # nobody waits for the threads at the end
 
 
 async def test_names_that_nobody_resolves_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +174,17 @@ async def test_an_answer_that_is_too_large_fails_the_call(status: str) -> None:
             endpoint.body, endpoint.status = json.dumps("x" * 1023).encode(), status
             endpoint.missing = 10**9  # nobody waits for it
             with pytest.raises(CapabilityError, match='answered more than 1024 bytes|answered 500: "xxx'):
+                await caller.run(CALL)
+
+
+@pytest.mark.parametrize(("charset", "shown"), [("iso-8859-1", "für"), ("unheard-of", "f\ufffdr")])
+async def test_a_refusal_is_read_in_its_charset(charset: str, shown: str) -> None:
+    """As far as anybody knows it."""
+    async with serving() as endpoint:
+        endpoint.body, endpoint.status = "gesperrt für alle".encode("latin-1"), "409 Conflict"
+        endpoint.headers = {"Content-Type": f"text/plain; charset={charset}"}
+        async with opened(Settings(capability_bindings=json.dumps({"t#x": endpoint.url}))) as caller:
+            with pytest.raises(CapabilityError, match=f"answered 409: gesperrt {shown} alle"):
                 await caller.run(CALL)
 
 

@@ -449,6 +449,26 @@ async def test_nothing_runs_ahead_behind_a_task_that_is_done_again(tmp_path: Pat
     assert asked(workshop, "a#z")[0]["body"]["context"]["v"] == "new"
 
 
+async def test_nothing_runs_ahead_of_what_a_cleared_task_led_to_further_back(tmp_path: Path) -> None:
+    """A copy goes on with what the task had left before; what would come after the copy waits for the task."""
+    triggerer = made(tmp_path, CHAIN, dict.fromkeys(("a#x", "a#y", "a#z"), silent))
+    workshop = triggerer.workshop
+    await workshop.create()
+    first = await triggerer.begin_task("A")
+    await workshop.reply(asked(workshop, "a#x")[0], "SUCCESS", {"v": "old"})
+    await first
+    await eventually(lambda: len(asked(workshop, "a#y")) == 1)  # of the copy of B
+    triggerer.airflow.clear("A")  # and nothing behind it
+    again = await triggerer.begin_task("A")
+
+    await workshop.reply(asked(workshop, "a#y")[0], "SUCCESS", {})
+    await eventually(lambda: triggerer.running() == [])
+    await asyncio.sleep(0.02)
+
+    assert (asked(workshop, "a#z"), await workshop.status()) == ([], "running")
+    again.cancel()
+
+
 async def test_a_copy_whose_task_was_cleared_lets_nothing_begin(tmp_path: Path) -> None:
     """It goes on until its newer task comes, and what it leaves is nothing that another task may rest on."""
     triggerer = made(tmp_path, CHAIN, dict.fromkeys(("a#x", "a#y", "a#z"), silent))

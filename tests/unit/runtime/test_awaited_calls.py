@@ -194,14 +194,22 @@ async def test_who_is_cancelled_while_it_waits_for_a_place_calls_nobody(tmp_path
     async with serving() as endpoint:
         here = await triggerer(tmp_path, endpoint)
         here.bind(calls_at_once=1)
+        called: list[Call] = []
+
+        async def run(call: Call) -> Any:
+            called.append(call)
+            return {}
+
+        here.platform.caller.run = run  # type: ignore[method-assign]
         async with here.platform.caller.place():
             running = asyncio.create_task(execute_region(here.task("Pay", "0"), here.platform))
             await eventually(lambda: here.journal("Pay"))
             await cancel(here.platform, (await here.view()).instance, "by telephone")
-        await asyncio.sleep(0.1)
+        for _ in range(100):
+            await asyncio.sleep(0)
         running.cancel()  # as Airflow does with the trigger
 
-        assert (endpoint.seen, await here.status()) == ([], "cancelled")
+        assert (called, await here.status()) == ([], "cancelled")
 
 
 class Refusing:
@@ -249,6 +257,70 @@ async def test_a_ledger_that_does_not_answer_before_a_call_costs_no_attempt(tmp_
         assert (await finished(running)).followed == ("E",)
         assert refusing.left == 0
         assert [body["attempt"] for body, _ in endpoint.seen] == [1]
+
+
+async def test_an_attempt_that_the_ledger_held_up_is_not_counted(tmp_path: Path) -> None:
+    """Two attempts are two calls, whatever the ledger does before one of them, or at the end of the pause between."""
+    async with serving() as endpoint:
+        here = await triggerer(tmp_path, endpoint, ", retry: {max_attempts: 2, delay: 1ms, on: [HTTP_5XX]}")
+        here.bind(calls_at_once=1)
+        here.platform.pauses = lambda: Pauses(first=0.001, longest=0.001)
+        endpoint.status = "503 Service Unavailable"
+
+        async def server_time() -> int:
+            return here.clock()
+
+        here.platform.ledger.store.server_time = server_time  # type: ignore[method-assign]
+        async with here.platform.caller.place():
+            running = asyncio.create_task(execute_region(here.task("Pay"), here.platform))
+            await eventually(lambda: here.journal("Pay"))
+            refusing = [
+                Refusing(here.platform.ledger.instances, "head", 1),
+                Refusing(here.platform.ledger.store, "server_time", 1),
+            ]
+
+        async def ended() -> bool:
+            here.clock.advance(1)
+            await asyncio.sleep(0.01)
+            return running.done()
+
+        await eventually(ended)
+
+        assert (await running).followed == ("F",)
+        assert [each.left for each in refusing] == [0, 0]
+        assert [body["attempt"] for body, _ in endpoint.seen] == [1, 2]
+
+
+@pytest.mark.parametrize("what", ["time", "hold", "cancel"])
+async def test_what_asks_a_service_that_never_answers_can_be_stopped(tmp_path: Path, what: str) -> None:
+    """Credentials that lack a right, for example: what asks again looks at gates and the time limit meanwhile."""
+    nodes = "A: {type: async_request, capability_id: 'a#x', on_response: E}\nE: {type: end}\n"
+    here = Workshop(folder=tmp_path, definitions={"w": definition_text(nodes, timeout="1h")})
+    here.platform.pauses = lambda: Pauses(first=0.001, longest=0.001)
+    here.platform.yields = True
+    await here.create()
+    refusing = Refusing(here.platform.queues, "address", -1)
+    running = asyncio.create_task(execute_region(here.task("A", "0-A"), here.platform))
+    await eventually(lambda: refusing.left < -3)
+    if what == "time":
+        here.clock.advance(2 * 3600)
+    elif what == "hold":
+        await hold_behind(here.platform, (await here.view()).instance, Gate(kind="held", by="ada", since=NOW))
+    else:
+        await cancel(here.platform, (await here.view()).instance, "by telephone")
+
+    if what != "cancel":  # the task ends, or gives its worker up
+        await finished(asyncio.wait([running]))
+        assert running.done()
+    else:
+        await eventually(lambda: _is_quiet(refusing))
+        running.cancel()
+
+
+async def _is_quiet(refusing: Refusing) -> bool:
+    asked = refusing.left
+    await asyncio.sleep(0.05)
+    return refusing.left == asked
 
 
 PARALLEL = """

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from faults import Died
+from tests.patience import finished
 from workflows import definition_text
 from workshop import INSTANCE, NOW, Answer, Workshop
+from world import eventually
 
 from cch.capabilities import sync_capability
 from cch.definition.rules import FIRST, NEWEST
-from cch.errors import MessageRefusedError
+from cch.errors import MessageRefusedError, ServiceUnavailableError
 from cch.interpreter.host import Call
 from cch.interpreter.replay import flow_of
 from cch.ledger.records import Instance, RequestRecord, instance_id_of_run
@@ -560,6 +562,34 @@ async def test_a_start_that_was_cancelled_in_the_same_moment_asks_nobody(make: M
     assert not running.done()
     running.cancel()
     assert (workshop.requests, await workshop.status()) == ([], "cancelled")
+
+
+async def test_a_clear_after_a_cancellation_goes_on_though_the_table_refuses_once(make: Maker) -> None:
+    """What was interrupted between its entry in the journal and the reopening of the instance does both."""
+    nodes = "A: {type: async_request, capability_id: 'a#x', on_response: B}\n"
+    nodes += "B: {type: async_request, capability_id: 'a#y', on_response: E}\nE: {type: end}"
+    workshop = await make(nodes, answers={"a#x": lambda _: None})
+    workshop.platform.pauses = lambda: Pauses(first=0.001, longest=0.001)
+    first = asyncio.create_task(execute_region(workshop.task("A", "0-A"), workshop.platform))
+    await eventually(lambda: len(workshop.requests) == 1)
+    await cancel(workshop.platform, (await workshop.view()).instance, "by telephone")
+    first.cancel()
+    workshop.answers = {}
+    instances, refused = workshop.platform.ledger.instances, 0
+    reopen = instances.reopen
+
+    async def refuse_once(*given: Any) -> None:
+        nonlocal refused
+        refused += 1
+        if refused == 1:
+            raise ServiceUnavailableError("ProvisionedThroughputExceededException")
+        await reopen(*given)
+
+    instances.reopen = refuse_once
+    end = await finished(execute_region(workshop.task("A", "t2"), workshop.platform))
+
+    assert (end.state, await workshop.status()) == ("success", "running")
+    assert refused > 1
 
 
 async def test_two_copies_of_one_try_go_in_lockstep(make: Maker) -> None:

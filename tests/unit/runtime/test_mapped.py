@@ -11,9 +11,13 @@ import pytest
 from changed import Tables
 from world import World, eventually, open_memory_platform, with_answers
 
+from cch.errors import ServiceUnavailableError
 from cch.identity import Box
 from cch.interpreter.context import merge
+from cch.interpreter.host import Call
 from cch.ledger.records import RequestRecord
+from cch.pauses import Pauses
+from cch.runtime import journaling, mapped
 from cch.runtime.cancelling import cancel
 from cch.runtime.execution import list_items
 from cch.runtime.mending import Mend, apply, preview, retry
@@ -283,6 +287,58 @@ async def test_an_item_that_begins_after_a_cancellation_asks_nobody(platform: Pl
     assert (await world.view()).instance.status == "cancelled"
     requests = await platform.ledger.requests.of_box(Box(world.instance, "a"))
     assert [(each.state, each.sent_at) for each in requests] == [("superseded", 0)]
+
+
+async def test_a_map_that_was_cleared_after_a_cancellation_is_done(platform: Platform) -> None:
+    """No item had begun: the list's own task says that a person wants it."""
+    world = await begun(platform, "a")
+    await keys(world)
+    await cancel(platform, (await world.view()).instance, "by telephone")
+    assert (await world.view()).instance.status == "cancelled"
+
+    assert await list_items(world.task("Fan", "t3"), platform) == ["a"]
+
+    item = await with_answers(world, world.execute("Fan", "t4-a", "a"))
+    results = await with_answers(world, world.execute("Fan", "t5"))
+    assert (item.state, results.state) == ("success", "success")
+    assert (await world.view()).instance.status == "completed"
+
+
+async def test_a_table_that_refuses_the_journal_of_an_item_repeats_no_call_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The region does the items that no task has begun, one beside the other."""
+    asks = "Ask: {type: async_request, capability_id: some#thing, on_response: Then"
+    assert asks in MAPPED
+    nodes = MAPPED.replace(asks, "Ask: {type: sync_call, capability_id: some#call, on_success: Then")
+    called: list[Call] = []
+    refused = asyncio.Event()
+    reads = 0
+
+    async def call(call: Call) -> Any:
+        called.append(call)
+        await refused.wait()
+        return {}
+
+    async def read(ledger: Any, key: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            await eventually(lambda: called)
+            refused.set()
+            raise ServiceUnavailableError("ProvisionedThroughputExceededException")
+        return await journaling.read(ledger, key)
+
+    monkeypatch.setattr(mapped, "read", read)
+    async with open_memory_platform(tmp_path, nodes) as platform:
+        platform.pauses = lambda: Pauses(first=0.001, longest=0.001)
+        platform.caller.run = call  # type: ignore[method-assign]
+        world = World(platform, nodes, context={"items": [{"id": "a"}, {"id": "b"}]}, answers=[OK])
+        await world.create()
+        await world.execute("Start", "t0")
+        end = await with_answers(world, world.execute("Fan", "t3"))
+
+    assert (end.state, len(called), reads) == ("success", 2, 3)
 
 
 async def test_an_item_whose_task_never_began_is_done_by_the_region(platform: Platform) -> None:
