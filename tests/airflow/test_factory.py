@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
 UNIT = Path(__file__).resolve().parents[1] / "unit"
@@ -35,6 +36,45 @@ def served() -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DefinitionWarning)
         return {dag.dag_id: dag for dag in workflow_dags()}
+
+
+def test_a_workflow_may_be_called_like_anything_in_the_dag_file(definitions: Path) -> None:
+    """Airflow takes the file's names, and no name of its own replaces a DAG."""
+    names = ["dag", "each", "other", "workflow_dags"]
+    for name in names:
+        (definitions / f"{name}.yaml").write_text(GOOD.format(name=name))
+    for path in ("dags/cch_workflows.py", "plugins/cch/dag_files/cch_workflows.py"):
+        spec = importlib.util.spec_from_file_location("parsed", Path(__file__).resolve().parents[2] / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+        assert sorted({each.dag_id for each in vars(module).values() if isinstance(each, DAG)}) == names
+
+
+def test_names_for_people_are_cut_to_what_airflow_stores(definitions: Path) -> None:
+    """A longer one would stop the DAG processor of all."""
+    long = "n" * 2_100
+    node = f"A: {{type: async_request, title: {long},"
+    text = GOOD.format(name="good").replace("workflow_name: good", f"workflow_name: {long}\nowner: {long}")
+    (definitions / "good.yaml").write_text(text.replace("A: {type: async_request,", node))
+
+    dag = served()["good"]
+
+    assert len(dag.dag_display_name) == len(dag.get_task("A").task_display_name) == len(dag.owner) == 250
+
+
+@pytest.mark.parametrize("name", [".yaml", "...yaml"])
+def test_a_file_without_a_name_has_a_placeholder(name: str, definitions: Path) -> None:
+    """And takes nobody's place."""
+    (definitions / name).write_text("workflow_id: [")
+    (definitions / "good.yaml").write_text(GOOD.format(name="good"))
+
+    dags = served()
+
+    assert "definition-error" not in dags.pop("good").tags
+    assert all("definition-error" in dag.tags for dag in dags.values())
 
 
 def test_dag_file_serves_every_definition(definitions: Path) -> None:

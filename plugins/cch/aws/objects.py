@@ -10,7 +10,7 @@ import botocore.exceptions
 
 from cch.aws.session import client, error_code, explained
 from cch.definition.addresses import ALIASES, is_key
-from cch.definition.source import BY_DIGEST, NotModified, SourceObject
+from cch.definition.source import BY_DIGEST, MOST_READ, NotModified, SourceObject
 from cch.errors import CapabilityError, DefinitionNotFoundError, ServiceUnavailableError
 from cch.settings import Settings
 
@@ -134,7 +134,8 @@ class S3Definitions:
         with explained(self._bucket):
             try:
                 answer = self._client().get_object(Bucket=self._bucket, Key=name, **condition)
-                body: bytes = answer["Body"].read()
+                with answer["Body"] as stream:
+                    body: bytes = stream.read(MOST_READ)
             except botocore.exceptions.ClientError as error:
                 if error_code(error) in ("304", "NotModified"):
                     return NotModified()

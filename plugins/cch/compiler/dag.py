@@ -24,6 +24,8 @@ from cch.runtime.region_task import RegionRef
 
 #: Instances wait for weeks, and Airflow's limit of 16 active runs would hold back the 17th.
 _NO_LIMIT = 1_000_000
+#: Characters of a name for people: Airflow's tables take 2,000, and one that is longer would stop its DAG processor.
+_LONGEST_NAME = 250
 #: A task on a worker survives this many deaths of its worker: it then continues from its journal. While the API server
 #: is away every start of a task is such a death, one every few seconds: the pauses grow so that they outlast that.
 #: What fails is not retried by Airflow (AirflowFailException); its attempts are the interpreter's.
@@ -61,7 +63,7 @@ def dag_of(
     why = problem_list("The published version has errors; this is the last good one.", problems) if problems else ""
     dag = DAG(
         dag_id=made_of.workflow_id,
-        dag_display_name=made_of.name,
+        dag_display_name=made_of.name[:_LONGEST_NAME],
         description=made_of.description,
         doc_md="\n\n".join(part for part in (why, made_of.doc) if part),
         schedule=None,
@@ -70,7 +72,7 @@ def dag_of(
         max_active_runs=_NO_LIMIT,
         max_active_tasks=_NO_LIMIT,
         is_paused_upon_creation=False,
-        default_args={"owner": made_of.owner, "retries": 0},
+        default_args={"owner": made_of.owner[:_LONGEST_NAME], "retries": 0},
     )
     operators: dict[str, BaseOperator | MappedOperator] = {}
     mapped = {task.task_id: task for task in made_of.tasks if task.kind == "item"}
@@ -93,7 +95,7 @@ def _shown(task: TaskPrint, dag: DAG) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
         "trigger_rule": task.rule,
-        "task_display_name": task.label,
+        "task_display_name": task.label[:_LONGEST_NAME],
         "doc_md": task.doc,
         "shows": task.shows,
         "dag": dag,

@@ -6,26 +6,32 @@ The cache is written by many processes at once; every file is put in place whole
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cch import __version__
-from cch.definition.addresses import alias_key, aliased
+from cch.definition.addresses import alias_key, aliased, is_key
 from cch.definition.contract_shelf import ContractShelf
 from cch.definition.entries import Entry, Good, safe_name, served_entries, stem_of
-from cch.definition.files import read_file, read_json, write_file
+from cch.definition.files import read_file, read_json, try_to_write_file, write_file
 from cch.definition.model import Definition
 from cch.definition.names import OWN_DAGS
 from cch.definition.reader import digest_of, read_by, read_checked
 from cch.definition.source import BY_DIGEST, DefinitionSource, NotModified
 from cch.errors import CchError, DefinitionError, DefinitionNotFoundError, Problem, ServiceUnavailableError
 
+log = logging.getLogger(__name__)
+
 Check = Callable[[str, str], tuple[Definition | None, tuple[Problem, ...]]]
 
 
+#: The listing of whoever asked last, and the courier's.
+_LISTING, _BROUGHT = "listing.json", "brought.json"
 #: Verdicts of other versions do not count: their checks were others.
 _GOOD = f"good-{__version__}"
 #: Names that files of definitions may have, in bytes well below what file systems and S3 take.
@@ -196,23 +202,30 @@ class Catalogue:
                 answer = self._source.read(f"{BY_DIGEST}{digest}.yaml")
                 assert not isinstance(answer, NotModified)
                 cached = answer.text
+                self._require_digest(cached, digest)
             except DefinitionNotFoundError:
                 if workflow_id and (current := self.current(workflow_id)).digest == digest:
                     return current if rules is None else read_by(rules, current.text, current.file)
                 raise
-            write_file(self._cache / "by-digest" / digest, cached)
+            try_to_write_file(self._cache / "by-digest" / digest, cached)
         file = f"{workflow_id or digest[:12]}.yaml"
         return read_checked(cached, file) if rules is None else read_by(rules, cached, file)
+
+    def _require_digest(self, text: str, digest: str) -> None:
+        """:raises DefinitionNotFoundError: somebody has changed what is kept, and it is no version of any instance."""
+        if digest_of(text) != digest:
+            name = f"{BY_DIGEST}{digest}.yaml"
+            raise DefinitionNotFoundError(f"{name} in {self.place} was changed, and is not that version any more")
 
     def keep(self, definition: Definition | Good) -> None:
         """Keep a version for the instances that run it, beyond its next publication."""
         path = self._cache / "by-digest" / definition.digest
         marker = self._cache / "kept" / definition.digest
         if read_file(path) is None:
-            write_file(path, definition.text)
-        if read_file(marker) is None:
+            try_to_write_file(path, definition.text)
+        if read_file(marker) != self.place:  # where it was kept
             self._source.write(f"{BY_DIGEST}{definition.digest}.yaml", definition.text)
-            write_file(marker, "")
+            try_to_write_file(marker, self.place)
 
     def uri(self, workflow_id: str) -> str:
         """What messages call the definition."""
@@ -229,7 +242,7 @@ class Catalogue:
         entries: list[Entry] = []
         for file, stamp in sorted(stamps.items()):
             try:
-                entries.append(self._entry(file, self._text(file, stamp)))
+                entries.append(self._entry(file, self._text(file, stamp, asks=not outage)))
             except CchError as error:
                 problem = Problem(code=error.code, message=str(error), file=file)
                 entries.append(Entry(file=file, workflow_id=stem_of(file), good=None, problems=(problem,)))
@@ -241,7 +254,8 @@ class Catalogue:
 
     def _indexed(self, workflow_id: str) -> str:
         """The file that served the workflow before; "" if this cache knows none."""
-        return read_file(self._cache / "index" / safe_name(workflow_id)) or ""
+        file = read_file(self._cache / "index" / safe_name(workflow_id)) or ""
+        return file if is_key(file) else ""  # "": it was damaged
 
     def stamps(self) -> dict[str, str]:
         """The files with their stamps, as the source has them now.
@@ -251,16 +265,18 @@ class Catalogue:
         return self._source.stamps()
 
     def _stamps(self) -> dict[str, str]:
-        path = self._cache / "listing.json"
+        path = self._cache / _LISTING
         listing = read_json(path, "at", "stamps")
         if listing and self._is_recent(listing["at"]):
             known: dict[str, str] = listing["stamps"]
             return known
         if self._trusts_courier and (brought := self.brought()) is not None:
             return brought
-        now = self._clock()
+        now, before = self._clock(), self._cached_stamps()
         stamps = self._source.stamps()
-        write_file(path, json.dumps({"at": now, "stamps": stamps}, sort_keys=True))
+        for file in before.keys() - stamps.keys():
+            self._forget(file)
+        try_to_write_file(path, json.dumps({"at": now, "stamps": stamps}, sort_keys=True))
         return stamps
 
     def _is_recent(self, read_at: float) -> bool:
@@ -274,7 +290,7 @@ class Catalogue:
             return self._cached_stamps()
 
     def _cached_stamps(self) -> dict[str, str]:
-        listing = read_json(self._cache / "listing.json", "stamps")
+        listing = read_json(self._cache / _LISTING, "stamps")
         stamps: dict[str, str] = listing["stamps"] if listing else {}
         return stamps
 
@@ -285,22 +301,32 @@ class Catalogue:
 
         :raises ServiceUnavailableError: the source does not answer.
         """
-        stamps = self._source.stamps()
+        listed = self._clock()  # what is published from now on may not be in the listing
+        before, stamps = self._cached_stamps(), self._source.stamps()
+        for file in before.keys() - stamps.keys():
+            self._forget(file)
         for file, stamp in stamps.items():
             try:
-                entry = self._entry(file, self._text(file, stamp))
-            except DefinitionNotFoundError:  # it has gone since
-                continue
-            if entry.good is not None:
-                self.keep(entry.good)
-        now = self._clock()
-        listing = {"at": now, "stamps": stamps, "until": now + seconds}
-        # Last: who reads it finds every text.
-        write_file(self._cache / "listing.json", json.dumps(listing, sort_keys=True))
+                self._bring(file, stamp)
+            except ServiceUnavailableError as error:  # one that may not be read, or kept, is a matter of its own
+                log.warning("%s cannot be brought: %s", file, error)
+        listing = {"at": listed, "stamps": stamps}
+        # Last: who reads it finds every text. Others overwrite their listing, and not the courier's.
+        write_file(self._cache / _LISTING, json.dumps(listing, sort_keys=True))
+        brought = {**listing, "until": self._clock() + seconds}
+        write_file(self._cache / _BROUGHT, json.dumps(brought, sort_keys=True))
+
+    def _bring(self, file: str, stamp: str) -> None:
+        try:
+            entry = self._entry(file, self._text(file, stamp))
+        except DefinitionNotFoundError:  # it has gone since
+            return
+        if entry.good is not None:
+            self.keep(entry.good)
 
     def brought(self) -> dict[str, str] | None:
         """The stamps that a courier brought; None if they are too old. Asks nobody."""
-        listing = read_json(self._cache / "listing.json", "at", "stamps", "until")
+        listing = read_json(self._cache / _BROUGHT, "at", "stamps", "until")
         if listing is None or not listing["at"] <= self._clock() < listing["until"]:
             return None
         stamps: dict[str, str] = listing["stamps"]
@@ -308,26 +334,42 @@ class Catalogue:
 
     # --- one file --------------------------------------------------------------------------------------------
 
-    def _text(self, file: str, stamp: str = "") -> str:
-        """The file's text; with ``stamp`` from the cache if that has it, else by a conditional read."""
+    def _text(self, file: str, stamp: str = "", *, asks: bool = True) -> str:
+        """The file's text; with ``stamp`` from the cache if that has it, else by a conditional read.
+
+        ``asks``: the source may be asked; it has not answered a moment ago if not.
+        """
         path = self._cache / "objects" / safe_name(file)
         cached = read_json(path, "stamp", "text", "at")
         if cached and (cached["stamp"] == stamp or (not stamp and self._is_recent(cached["at"]))):
             return str(cached["text"])
         now = self._clock()
+        if cached and not asks:
+            return str(cached["text"])
+        if not asks:
+            raise ServiceUnavailableError(f"{self.place} does not answer, and {file} is not in the cache")
         try:
             answer = self._source.read(file, cached["stamp"] if cached else "")
         except ServiceUnavailableError:
             if cached:
                 return str(cached["text"])
             raise
+        except DefinitionNotFoundError:
+            self._forget(file)
+            raise
         if isinstance(answer, NotModified):
             assert cached
             fresh = {**cached, "at": now}
         else:
             fresh = {"stamp": answer.stamp, "text": answer.text, "at": now}
-        write_file(path, json.dumps(fresh))
+        try_to_write_file(path, json.dumps(fresh))
         return str(fresh["text"])
+
+    def _forget(self, file: str) -> None:
+        """The file has been deleted: it is not to come back when the source does not answer, or gets a bad one."""
+        for folder in ("objects", "last-good"):
+            with suppress(OSError):
+                (self._cache / folder / safe_name(file)).unlink(missing_ok=True)
 
     def _entry(self, file: str, text: str) -> Entry:
         """Check a text once: the verdict is cached under its digest."""
@@ -376,4 +418,4 @@ class Catalogue:
     def _remember(self, remembered: Mapping[Path, str]) -> None:
         for path, text in remembered.items():
             if read_file(path) != text:
-                write_file(path, text)
+                try_to_write_file(path, text)

@@ -187,6 +187,8 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.report(key_node, "CCH-D004", "a key must be plain text", "quote it or write it in one word")
                 continue
+            if not self._is_text(key_node):
+                continue
             # The text as written: `true:` and `null:` are branch labels here, not booleans and nothing.
             key = str(key_node.value)
             self._characters += len(key)
@@ -222,9 +224,7 @@ class _Builder:
         if kind not in (PLAIN, *_SCALAR_TAGS):
             self.report(node, "CCH-D004", f"tag {_written_tag(node.tag)!r} is not allowed", "remove the tag")
             return None
-        if any("\ud800" <= character <= "\udfff" for character in node.value):
-            message, hint = "half of a surrogate pair is no text", "write both halves, or the character itself"
-            self.report(node, "CCH-D001", message, hint)
+        if not self._is_text(node):
             return None
         try:
             match kind:
@@ -240,6 +240,17 @@ class _Builder:
         except NoValueError as error:
             self.report(node, "CCH-D004", f"{node.value:.60} is no JSON {error}", "quote it if it is text")
             return None
+
+    def _is_text(self, node: Any) -> bool:
+        """Whether every database and queue takes the scalar; says why not."""
+        if any("\ud800" <= character <= "\udfff" for character in node.value):
+            message, hint = "half of a surrogate pair is no text", "write both halves, or the character itself"
+        elif "\0" in node.value:
+            message, hint = "the character NUL is in no text", "remove it"
+        else:
+            return True
+        self.report(node, "CCH-D001", message, hint)
+        return False
 
     def _plain(self, node: Any, path: Path) -> Any:
         text = str(node.value)

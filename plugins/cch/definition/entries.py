@@ -75,10 +75,10 @@ def stem_of(file: str) -> str:
 def safe_name(name: str) -> str:
     """A file name for any name."""
     plain = "".join(c if c.isalnum() or c in "_.-" else "_" for c in name)
-    digest = hashlib.sha256(name.encode()).hexdigest()
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     if len(plain.encode()) > _LONGEST:  # the key of a file with prefixes may be longer than a file's name
         return f"{plain[:30]}-{digest}"
-    return name if name == plain else f"{plain}-{digest[:8]}"
+    return name if name == plain and name.strip(".") else f"{plain}-{digest[:8]}"
 
 
 def is_called(file: str, workflow_id: str) -> bool:
@@ -143,7 +143,7 @@ def _judged(entry: Entry, entries: Sequence[Entry]) -> Entry:
 def _free_id(entry: Entry, taken: set[str]) -> str:
     """A DAG id for a file that cannot be used: its name without the ending, with it, or with a number."""
     for name in (entry.workflow_id, entry.file.rsplit("/", 1)[-1]):
-        plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:_LONGEST]
+        plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:_LONGEST] or "unnamed"
         if plain not in taken:
             return plain
     number = 2

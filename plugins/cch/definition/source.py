@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cch.definition.document import MAX_BYTES
 from cch.errors import DefinitionNotFoundError, ServiceUnavailableError
 
 #: Prefix under which every published version is kept by its digest, for the instances that run it.
 BY_DIGEST = "by-digest/"
+#: Bytes or characters of a file that are read: more than a definition may have, so that the reader refuses it.
+MOST_READ = MAX_BYTES + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +62,14 @@ class FolderSource:
     def stamps(self) -> dict[str, str]:
         if not self._folder.is_dir():
             raise ServiceUnavailableError(f"definitions folder {self._folder} does not exist")
+        found = {}
         with os.scandir(self._folder) as entries:
-            return {
-                entry.name: _stamp(entry.stat())
-                for entry in entries
-                if entry.name.endswith((".yaml", ".yml")) and entry.is_file()
-            }
+            for entry in entries:
+                with suppress(FileNotFoundError, UnicodeEncodeError):  # it has just gone; nobody can write its name
+                    entry.name.encode("utf-8")
+                    if entry.name.endswith((".yaml", ".yml")) and entry.is_file():
+                        found[entry.name] = _stamp(entry.stat())
+        return found
 
     def read(self, name: str, known_stamp: str = "") -> SourceObject | NotModified:
         path = self._folder / name
@@ -71,9 +77,12 @@ class FolderSource:
             stamp = _stamp(path.stat())
             if stamp == known_stamp:
                 return NotModified()
-            return SourceObject(name=name, text=path.read_text("utf-8", "replace"), stamp=stamp)
+            with path.open(encoding="utf-8", errors="replace") as file:
+                return SourceObject(name=name, text=file.read(MOST_READ), stamp=stamp)
         except FileNotFoundError:
             raise DefinitionNotFoundError(f"there is no {name} in {self._folder}") from None
+        except OSError as error:
+            raise ServiceUnavailableError(f"{path} cannot be read: {error.strerror or error}") from None
 
     def write(self, name: str, text: str) -> None:
         path = self._folder / name

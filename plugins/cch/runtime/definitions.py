@@ -51,4 +51,6 @@ class _Unopened:
         return self._source.names(prefix)
 
     def describe(self) -> str:
-        return self._source.describe()
+        settings = self._settings
+        folder = settings.definitions_folder
+        return str(Path(folder)) if folder else f"s3://{settings.names.definitions_bucket}"
