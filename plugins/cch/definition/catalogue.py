@@ -311,7 +311,7 @@ class Catalogue:
             except ServiceUnavailableError as error:  # one that may not be read, or kept, is a matter of its own
                 log.warning("%s cannot be brought: %s", file, error)
         listing = {"at": listed, "stamps": stamps}
-        # Last: who reads it finds every text. Others overwrite their listing, and not the courier's.
+        # Last: who reads it finds every text that could be read. Others overwrite their own listing alone.
         write_file(self._cache / _LISTING, json.dumps(listing, sort_keys=True))
         brought = {**listing, "until": self._clock() + seconds}
         write_file(self._cache / _BROUGHT, json.dumps(brought, sort_keys=True))
