@@ -22,7 +22,7 @@ from cch.compiler.blueprint import Blueprint, blueprint  # noqa: E402
 from cch.compiler.blueprints import Blueprints  # noqa: E402
 from cch.compiler.dag import compile_workflow, dag_of  # noqa: E402
 from cch.compiler.factory import DefinitionWarning, workflow_dags  # noqa: E402
-from cch.definition import entries  # noqa: E402
+from cch.definition import entries, files  # noqa: E402
 from cch.definition.entries import Good  # noqa: E402
 from cch.definition.version import Version  # noqa: E402
 from cch.graph.checks import load  # noqa: E402
@@ -140,7 +140,7 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(
         raise OSError(28, "No space left on device")
 
     publish(definitions, "w")
-    monkeypatch.setattr(blueprints, "write_file", full)
+    monkeypatch.setattr(files, "write_file", full)
 
     assert served() == served()
     assert work.count("compiled w") == 2

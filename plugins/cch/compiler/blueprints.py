@@ -6,13 +6,12 @@ import functools
 import hashlib
 import json
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 import cch
 from cch.compiler.blueprint import Blueprint, blueprint
 from cch.definition.entries import Good
-from cch.definition.files import read_json, write_file
+from cch.definition.files import read_json, try_to_write_file
 from cch.definition.model import Definition
 from cch.definition.version import Version
 from cch.graph.planners import NEWEST_PLANNER, planner_of
@@ -54,8 +53,7 @@ class Blueprints:
         called = kept[_CALLED] if kept is not None else None
         if not isinstance(called, list) or not all(isinstance(each, str) for each in called):
             called = list(good.definition.called)
-            with suppress(OSError):
-                write_file(file, json.dumps({_CALLED: called}))
+            try_to_write_file(file, json.dumps({_CALLED: called}))
         return planner_of(called, awaited)
 
     def kept(self, version: Version) -> Blueprint | None:
@@ -76,7 +74,7 @@ class Blueprints:
         try:
             text = json.dumps(made.as_json())
             if Blueprint.from_json(json.loads(text)) == made:  # a schema may have what JSON has not
-                write_file(self._folder / str(version), text)
-        except (OSError, TypeError, ValueError):
+                try_to_write_file(self._folder / str(version), text)
+        except (TypeError, ValueError):
             pass
         return made

@@ -272,11 +272,16 @@ class Catalogue:
             return known
         if self._trusts_courier and (brought := self.brought()) is not None:
             return brought
-        now, before = self._clock(), self._cached_stamps()
+        now, stamps = self._clock(), self._asked_stamps()
+        try_to_write_file(path, json.dumps({"at": now, "stamps": stamps}, sort_keys=True))
+        return stamps
+
+    def _asked_stamps(self) -> dict[str, str]:
+        """The stamps that the source has; what it had before and has no more is forgotten."""
+        before = self._cached_stamps()  # first: another process may list what has just come
         stamps = self._source.stamps()
         for file in before.keys() - stamps.keys():
             self._forget(file)
-        try_to_write_file(path, json.dumps({"at": now, "stamps": stamps}, sort_keys=True))
         return stamps
 
     def _is_recent(self, read_at: float) -> bool:
@@ -302,9 +307,7 @@ class Catalogue:
         :raises ServiceUnavailableError: the source does not answer.
         """
         listed = self._clock()  # what is published from now on may not be in the listing
-        before, stamps = self._cached_stamps(), self._source.stamps()
-        for file in before.keys() - stamps.keys():
-            self._forget(file)
+        stamps = self._asked_stamps()
         for file, stamp in stamps.items():
             try:
                 self._bring(file, stamp)
@@ -341,13 +344,11 @@ class Catalogue:
         """
         path = self._cache / "objects" / safe_name(file)
         cached = read_json(path, "stamp", "text", "at")
-        if cached and (cached["stamp"] == stamp or (not stamp and self._is_recent(cached["at"]))):
-            return str(cached["text"])
-        now = self._clock()
-        if cached and not asks:
+        if cached and (not asks or cached["stamp"] == stamp or (not stamp and self._is_recent(cached["at"]))):
             return str(cached["text"])
         if not asks:
             raise ServiceUnavailableError(f"{self.place} does not answer, and {file} is not in the cache")
+        now = self._clock()
         try:
             answer = self._source.read(file, cached["stamp"] if cached else "")
         except ServiceUnavailableError:

@@ -12,7 +12,7 @@ from cch.definition.contract import Contract, by_id
 from cch.definition.contract_pins import CONTRACTS_BY_DIGEST, NEWEST_CONTRACTS
 from cch.definition.contract_reader import kept_contract
 from cch.definition.entries import safe_name
-from cch.definition.files import read_file, read_json, write_file
+from cch.definition.files import read_file, read_json, try_to_write_file
 from cch.definition.model import Definition
 from cch.definition.reader import digest_of
 from cch.definition.source import DefinitionSource, NotModified
@@ -77,7 +77,7 @@ class ContractShelf:
                 return None
             if digest_of(text) != digest:
                 return None
-            write_file(path, text)
+            try_to_write_file(path, text)
         return kept_contract(text)
 
     def newest(self) -> Mapping[str, Contract]:
@@ -90,7 +90,7 @@ class ContractShelf:
         cached = self._cache / "newest.json"
         try:
             texts = [_text_at(self._source, name) for name in self._source.names(NEWEST_CONTRACTS)]
-            write_file(cached, json.dumps({"texts": texts}))
+            try_to_write_file(cached, json.dumps({"texts": texts}))
         except DefinitionNotFoundError:  # removed after it was listed
             return self._newest[1] if self._newest is not None else {}
         except ServiceUnavailableError:

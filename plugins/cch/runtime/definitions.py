@@ -51,6 +51,6 @@ class _Unopened:
         return self._source.names(prefix)
 
     def describe(self) -> str:
-        settings = self._settings
-        folder = settings.definitions_folder
-        return str(Path(folder)) if folder else f"s3://{settings.names.definitions_bucket}"
+        if self._settings.definitions_folder:
+            return self._source.describe()
+        return f"s3://{self._settings.names.definitions_bucket}"  # without opening it

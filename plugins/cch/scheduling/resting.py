@@ -205,7 +205,6 @@ class Resting:
     ) -> None:
         self._catalogue: Catalogue = open_catalogue(settings, trusts_courier=True)
         self._settings = settings
-        self._folder = settings.definitions_folder
         self._courier = courier or Courier()
         self._clock = clock
         self._settles = _settles()
@@ -213,7 +212,7 @@ class Resting:
 
     def may(self, path: Path, age: float) -> bool:
         """Whether the file may rest; ``age``: how long ago (s) its last parse ended."""
-        if not self._folder:
+        if not self._settings.definitions_folder:
             self._courier.ensure()
         signature = self._signature(path)
         if signature is None:
@@ -239,4 +238,4 @@ class Resting:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _stamps(self) -> dict[str, str] | None:
-        return self._catalogue.stamps() if self._folder else self._catalogue.brought()
+        return self._catalogue.stamps() if self._settings.definitions_folder else self._catalogue.brought()

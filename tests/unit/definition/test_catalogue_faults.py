@@ -64,6 +64,7 @@ def test_a_disk_that_is_full_serves_what_the_source_has(desk: Desk, monkeypatch:
     assert [entry.workflow_id for entry in elsewhere.snapshot().entries] == ["a", "b"]
     assert elsewhere.by_digest(kept.digest, "a").digest == kept.digest
     elsewhere.keep(kept)
+    assert elsewhere.contracts.newest() == {}
     with pytest.raises(OSError, match="No space left"):
         write_file(desk.cache / "elsewhere" / "x", "y")
     assert [path for path in (desk.cache / "elsewhere").rglob("*") if path.is_file()] == []

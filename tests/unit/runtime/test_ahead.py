@@ -449,21 +449,27 @@ async def test_nothing_runs_ahead_behind_a_task_that_is_done_again(tmp_path: Pat
     assert asked(workshop, "a#z")[0]["body"]["context"]["v"] == "new"
 
 
-async def test_nothing_runs_ahead_of_what_a_cleared_task_led_to_further_back(tmp_path: Path) -> None:
-    """A copy goes on with what the task had left before; what would come after the copy waits for the task."""
-    triggerer = made(tmp_path, CHAIN, dict.fromkeys(("a#x", "a#y", "a#z"), silent))
+async def cleared_behind_a_copy(folder: Path, *tasks: str) -> tuple[Triggerer, asyncio.Task[RegionEnd]]:
+    """These tasks of the chain were cleared while the copy of B waited, which has left since; A's task that is anew."""
+    triggerer = made(folder, CHAIN, dict.fromkeys(("a#x", "a#y", "a#z"), silent))
     workshop = triggerer.workshop
     await workshop.create()
     first = await triggerer.begin_task("A")
     await workshop.reply(asked(workshop, "a#x")[0], "SUCCESS", {"v": "old"})
     await first
     await eventually(lambda: len(asked(workshop, "a#y")) == 1)  # of the copy of B
-    triggerer.airflow.clear("A")  # and nothing behind it
+    triggerer.airflow.clear(*tasks)
     again = await triggerer.begin_task("A")
-
     await workshop.reply(asked(workshop, "a#y")[0], "SUCCESS", {})
     await eventually(lambda: triggerer.running() == [])
     await asyncio.sleep(0.02)
+    return triggerer, again
+
+
+async def test_nothing_runs_ahead_of_what_a_cleared_task_led_to_further_back(tmp_path: Path) -> None:
+    """A copy goes on with what the task had left before; what would come after the copy waits for the task."""
+    triggerer, again = await cleared_behind_a_copy(tmp_path, "A")  # and nothing behind it
+    workshop = triggerer.workshop
 
     assert (asked(workshop, "a#z"), await workshop.status()) == ([], "running")
     again.cancel()
@@ -471,19 +477,9 @@ async def test_nothing_runs_ahead_of_what_a_cleared_task_led_to_further_back(tmp
 
 async def test_a_copy_whose_task_was_cleared_lets_nothing_begin(tmp_path: Path) -> None:
     """It goes on until its newer task comes, and what it leaves is nothing that another task may rest on."""
-    triggerer = made(tmp_path, CHAIN, dict.fromkeys(("a#x", "a#y", "a#z"), silent))
+    triggerer, again = await cleared_behind_a_copy(tmp_path, "A", "B", "C")
     workshop = triggerer.workshop
-    await workshop.create()
-    first = await triggerer.begin_task("A")
-    await workshop.reply(asked(workshop, "a#x")[0], "SUCCESS", {"v": "old"})
-    await first
-    await eventually(lambda: len(asked(workshop, "a#y")) == 1)  # of the copy of B
-    triggerer.airflow.clear("A", "B", "C")
-    again = await triggerer.begin_task("A")
 
-    await workshop.reply(asked(workshop, "a#y")[0], "SUCCESS", {})
-    await eventually(lambda: triggerer.running() == [])
-    await asyncio.sleep(0.02)
     assert (asked(workshop, "a#z"), await workshop.status()) == ([], "running")
     await workshop.reply(asked(workshop, "a#x")[1], "SUCCESS", {"v": "new"})
     await again
